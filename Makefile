@@ -1,0 +1,185 @@
+# Coxswain: one Makefile, no configure step. `make help` lists the targets.
+#
+#   BUILD=dir   where everything is made (default build)
+#   SAN=address|undefined|thread   instrument; `make asan` etc. set it with a BUILD of their own
+#   CI=true     warnings are errors
+
+BUILD  ?= build
+SAN    ?=
+CC     := gcc
+PYTHON ?= $(shell hack/venv --path)/bin/python
+PREFIX ?= /usr/local
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+MODULES := $(shell grep -v '^\#' lib/LAYERS)
+PRESENT := $(foreach m,$(MODULES),$(if $(wildcard lib/$(m)/*.c),$(m)))
+
+PKGS := libuv libnghttp2 openssl libcurl yaml-0.1 libmicrohttpd libxxhash
+WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wformat=2
+ifdef CI
+WARN += -Werror
+endif
+HARDEN := -fstack-protector-strong -fcf-protection -fPIE
+ifeq ($(SAN),)
+HARDEN += -D_FORTIFY_SOURCE=3
+OPT := -O2
+else
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=$(SAN) $(if $(filter undefined,$(SAN)),-fno-sanitize-recover=all)
+endif
+CFLAGS ?= -g
+ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE $(WARN) $(OPT) $(HARDEN) $(CFLAGS) -ffunction-sections -fdata-sections -Ilib -I$(BUILD)/gen \
+	$(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread
+# The agent links neither libcurl nor libmicrohttpd: see cmd/cox-agent.
+LIBS_AGENT := $(shell pkg-config --libs libuv libnghttp2 openssl libxxhash yaml-0.1 2>/dev/null) -lm -lpthread
+
+.PHONY: all help
+all: $(BUILD)/coxswaind $(BUILD)/coxctl $(BUILD)/cox-agent
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+# --- modules: one static archive each -----------------------------------------------------
+
+module_objs = $(patsubst lib/%.c,$(BUILD)/obj/%.o,$(wildcard lib/$(1)/*.c)) $($(1)_GEN_OBJS)
+archive = $(BUILD)/lib/lib$(1).a
+# The archives of a module and of everything below it, as the linker wants them.
+upto = $(shell awk -v m=$(1) '!/^\#/ { print; if ($$1 == m) exit }' lib/LAYERS)
+archives_upto = $(foreach m,$(filter $(PRESENT),$(call upto,$(1))),$(call archive,$(m)))
+
+include $(wildcard lib/*/module.mk)
+
+$(BUILD)/obj/%.o: lib/%.c
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	@$(CC) $(ALL_CFLAGS) $(if $(filter codec net ca,$(firstword $(subst /, ,$*))),-Wconversion) $(CFLAGS_$(firstword $(subst /, ,$*))) -MMD -MP -c $< -o $@
+
+define module_rules
+$(call archive,$(1)): $(call module_objs,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach m,$(PRESENT),$(eval $(call module_rules,$(m))))
+
+# --- programs -----------------------------------------------------------------------------
+
+define program_rules
+$(BUILD)/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cmd/$(1)/*.c)) $(foreach m,$(PRESENT),$(call archive,$(m)))
+	@mkdir -p $$(@D)
+	@echo "LD $$@"
+	@$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(2)
+endef
+$(eval $(call program_rules,coxswaind,$(LIBS)))
+$(eval $(call program_rules,coxctl,$(LIBS)))
+$(eval $(call program_rules,cox-agent,$(LIBS_AGENT)))
+
+$(BUILD)/obj/cmd/%.o: cmd/%.c
+	@mkdir -p $(@D)
+	@echo "CC $<"
+	@$(CC) $(ALL_CFLAGS) -DCOX_VERSION='"$(VERSION)"' -MMD -MP -c $< -o $@
+
+# --- unit tests: one program per file, linked to its module and what lies below ------------
+
+UNIT_SRCS := $(wildcard test/unit/*/*_test.c)
+UNIT_BINS := $(UNIT_SRCS:test/unit/%.c=$(BUILD)/unit/%)
+unit_module = $(firstword $(subst /, ,$(1)))
+
+$(BUILD)/obj/unit/%.o: test/unit/%.c
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) -Itest/unit -MMD -MP -c $< -o $@
+define unit_rules
+$(BUILD)/unit/$(1): $(BUILD)/obj/unit/$(1).o $(call archives_upto,$(call unit_module,$(1)))
+	@mkdir -p $$(@D)
+	@$$(CC) $$(LDFLAGS_ALL) -o $$@ $$< -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LIBS) -lcmocka
+endef
+$(foreach t,$(UNIT_SRCS:test/unit/%.c=%),$(eval $(call unit_rules,$(t))))
+
+.PHONY: unit $(PRESENT:%=unit-%)
+## unit          the fast tests (cmocka), all modules; unit-<module> for one
+unit: $(UNIT_BINS)
+	@hack/run-units $(UNIT_BINS)
+define unit_module_rule
+unit-$(1): $(filter $(BUILD)/unit/$(1)/%,$(UNIT_BINS))
+	@hack/run-units $(filter $(BUILD)/unit/$(1)/%,$(UNIT_BINS))
+endef
+$(foreach m,$(PRESENT),$(eval $(call unit_module_rule,$(m))))
+
+# --- fuzzing: libFuzzer, one program per parser of foreign bytes ---------------------------
+
+FUZZ_SRCS := $(wildcard test/fuzz/*_fuzz.c)
+FUZZ_BINS := $(FUZZ_SRCS:test/fuzz/%.c=$(BUILD)/fuzz/%)
+FUZZ_SECONDS ?= 5
+FUZZ_LIB_SRCS := $(foreach m,$(PRESENT),$(wildcard lib/$(m)/*.c))
+FUZZ_OBJS := $(patsubst lib/%.c,$(BUILD)/obj/fuzzlib/%.o,$(FUZZ_LIB_SRCS)) $(foreach m,$(PRESENT),$(patsubst $(BUILD)/obj/gen/%.o,$(BUILD)/obj/fuzzgen/%.o,$($(m)_GEN_OBJS)))
+FUZZ_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=3 -fcf-protection,$(ALL_CFLAGS)) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+$(BUILD)/obj/fuzzlib/%.o: lib/%.c
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/obj/fuzzgen/%.o: $(BUILD)/gen/%.c
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/fuzz/libfuzzed.a: $(FUZZ_OBJS)
+	@mkdir -p $(@D); rm -f $@; ar rcs $@ $^
+$(BUILD)/fuzz/%: test/fuzz/%.c $(BUILD)/fuzz/libfuzzed.a
+	@mkdir -p $(@D)
+	@clang $(FUZZ_CFLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/fuzz/libfuzzed.a $(LIBS)
+.PHONY: fuzz fuzz-build
+fuzz-build: $(FUZZ_BINS)
+## fuzz          every fuzz target for FUZZ_SECONDS (default 5) from its seed corpus
+fuzz: fuzz-build
+	@hack/run-fuzz $(FUZZ_SECONDS) $(FUZZ_BINS)
+
+# --- the rest -----------------------------------------------------------------------------
+
+.PHONY: lint format asan ubsan tsan check bench sim demo golden crd install clean
+## lint          layers, fences, sizes, bans, headers, formatting, clang-tidy, cppcheck
+lint:
+	@hack/lint
+format:
+	clang-format -i $$(git ls-files 'lib/*.c' 'lib/*.h' 'cmd/*.c' 'cmd/*.h' 'test/*.c' 'test/*.h')
+## asan ubsan tsan  the unit tests and the simulation, instrumented
+asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN=address unit sim SIM_SEEDS=20
+ubsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-ubsan SAN=undefined unit sim SIM_SEEDS=20
+tsan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-tsan SAN=thread unit sim SIM_SEEDS=10
+## sim           seeded histories through the whole core (SIM_SEEDS=200)
+SIM_SEEDS ?= 200
+sim: $(BUILD)/sim/coxsim
+	@$(BUILD)/sim/coxsim --seeds $(SIM_SEEDS)
+$(BUILD)/obj/sim/%.o: test/sim/%.c
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/sim/coxsim: $(patsubst test/sim/%.c,$(BUILD)/obj/sim/%.o,$(wildcard test/sim/*.c)) $(foreach m,$(PRESENT),$(call archive,$(m)))
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+## check         all tests, real Envoy and kube-apiserver included
+check:
+	@hack/check --no-deps
+## bench         figures beside a real kube-apiserver, into test/bench/RESULTS.md
+bench: all
+	@hack/bench
+## demo          Bookinfo on real Envoys (hack/demo)
+demo: all
+	@hack/demo --no-deps
+## golden        rewrite test/golden outputs; review the diff as code
+golden: all
+	@$(PYTHON) -m pytest -q test/golden --rewrite
+## crd           rewrite crd/*.yaml from the field tables
+crd: $(BUILD)/coxctl
+	@$(BUILD)/coxctl crd generate --out crd
+## install       DESTDIR= PREFIX=/usr/local
+install: all
+	install -D -m 0755 $(BUILD)/coxswaind $(DESTDIR)$(PREFIX)/bin/coxswaind
+	install -D -m 0755 $(BUILD)/coxctl $(DESTDIR)$(PREFIX)/bin/coxctl
+	install -D -m 0755 $(BUILD)/cox-agent $(DESTDIR)$(PREFIX)/bin/cox-agent
+	install -d $(DESTDIR)$(PREFIX)/share/coxswain/crd
+	install -m 0644 $(wildcard crd/*.yaml) $(DESTDIR)$(PREFIX)/share/coxswain/crd
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-ubsan $(BUILD)-tsan
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
