@@ -1,0 +1,62 @@
+/*
+ * mesh - the mesh configuration: ConfigMap `istio` of the root namespace, key `mesh`, YAML. Names are those of MeshConfig.
+ */
+#ifndef COX_MODEL_MESH_H
+#define COX_MODEL_MESH_H
+
+#include "model/sidecar.h"
+
+struct cox_log_format { struct cox_str text, labels; }; /* labels: RAW */
+struct cox_provider_file_log { struct cox_str path; const struct cox_log_format *log_format; bool omit_empty_values; };
+struct cox_provider { struct cox_str name; bool is_prometheus; const struct cox_provider_file_log *envoy_file_access_log; struct cox_str raw; };
+struct cox_default_providers { COX_LIST(struct cox_str) metrics, tracing, access_logging; };
+struct cox_tracing { struct cox_opt_f64 sampling; struct cox_opt_i64 max_path_tag_length; struct cox_str raw; };
+struct cox_proxy_config {
+	struct cox_str discovery_address;
+	const struct cox_tracing *tracing;
+	struct cox_opt_i64 concurrency, drain_duration_ns, termination_drain_duration_ns, status_port;
+	struct cox_str raw; /* all of it, for the injector */
+};
+struct cox_label_selector_requirement { struct cox_str key, op; COX_LIST(struct cox_str) values; }; /* "operator" in YAML: In, NotIn, Exists, DoesNotExist */
+struct cox_label_selector { COX_LIST(struct cox_kv) match_labels; COX_LIST(struct cox_label_selector_requirement) match_expressions; };
+enum cox_path_normalization { COX_PATH_DEFAULT, COX_PATH_NONE, COX_PATH_BASE, COX_PATH_MERGE_SLASHES, COX_PATH_DECODE_AND_MERGE_SLASHES };
+struct cox_path_norm { int normalization; };
+enum cox_inbound_mode { COX_INBOUND_PASSTHROUGH, COX_INBOUND_LOCALHOST };
+struct cox_inbound_policy { int mode; };
+enum cox_log_encoding { COX_LOG_TEXT, COX_LOG_JSON };
+enum cox_h2_mesh { COX_MESH_H2_DO_NOT_UPGRADE, COX_MESH_H2_UPGRADE };
+struct cox_mesh_tls { int min_protocol_version; COX_LIST(struct cox_str) cipher_suites, ecdh_curves; };
+
+struct cox_mesh_config {
+	struct cox_str root_namespace;  /* default "istio-system" */
+	struct cox_str trust_domain;    /* default "cluster.local" */
+	COX_LIST(struct cox_str) trust_domain_aliases;
+	struct cox_str access_log_file, access_log_format;
+	int access_log_encoding;
+	const struct cox_proxy_config *default_config;
+	const struct cox_default_providers *default_providers;
+	COX_LIST(struct cox_provider) extension_providers;
+	const struct cox_outbound_policy *outbound_traffic_policy; /* NULL: ALLOW_ANY */
+	const struct cox_inbound_policy *inbound_traffic_policy;
+	struct cox_opt_i64 protocol_detection_timeout_ns, connect_timeout_ns, dns_refresh_rate_ns;
+	const struct cox_tcp_keepalive *tcp_keepalive;
+	const struct cox_locality_lb *locality_lb_setting;
+	COX_LIST(struct cox_str) default_service_export_to, default_virtual_service_export_to, default_destination_rule_export_to;
+	COX_LIST(struct cox_label_selector) discovery_selectors;
+	struct cox_opt_bool enable_auto_mtls, enable_tracing, enable_prometheus_merge, disable_envoy_listener_log;
+	const struct cox_retry *default_http_retry_policy;
+	struct cox_opt_i64 proxy_listen_port, proxy_inbound_listen_port, proxy_http_port; /* 15001, 15006, off */
+	const struct cox_path_norm *path_normalization;
+	int h2_upgrade_policy;
+	struct cox_str outbound_cluster_stat_name, inbound_cluster_stat_name, ingress_service, ingress_selector, ingress_class;
+	bool enable_envoy_access_log_service;
+	const struct cox_mesh_tls *mesh_mtls;
+	const struct cox_traffic_policy *default_traffic_policy; /* connectionPool and outlierDetection only */
+};
+
+/* Decodes the YAML of key `mesh`; fields that are not set get the defaults named above. Gives a heap value: cox_free().
+ * Unknown fields are warnings. COX_EINVAL: not YAML, or a value out of range (`diags` says which). */
+COX_MUST_USE enum cox_rc cox_mesh_config_build(struct cox_str yaml, struct cox_arena *scratch, struct cox_diags *diags, struct cox_mesh_config **out);
+extern const struct cox_message cox_model_mesh_config;
+
+#endif
