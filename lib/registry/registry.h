@@ -1,0 +1,66 @@
+/*
+ * registry - merges the objects of all sources into services, endpoints and configuration, and says what changed.
+ * Thread: the config loop. Owns: references to all objects, services and endpoint sets in force.
+ * In:  a source's events (source/events.h).  Out: cox_registry_changes, and the tables that snapshot freezes.
+ */
+#ifndef COX_REGISTRY_REGISTRY_H
+#define COX_REGISTRY_REGISTRY_H
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "model/mesh.h"
+#include "registry/service.h"
+
+struct cox_registry;
+struct cox_registry_options {
+	struct cox_str domain;         /* "cluster.local" */
+	struct cox_str cluster_id;     /* "Kubernetes" */
+	struct cox_str root_namespace; /* "istio-system"; where ConfigMap `istio` is */
+	struct cox_str mesh_yaml;      /* initial mesh configuration (--meshConfig file); a ConfigMap replaces it. May be empty */
+	struct cox_str revision;       /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
+};
+/* Copies the options. */
+struct cox_registry *cox_registry_new(const struct cox_registry_options *opts);
+void cox_registry_free(struct cox_registry *r);
+
+/* Feeding. An object equal to the one in force is ignored. */
+void cox_registry_put(struct cox_registry *r, const struct cox_object *o);
+void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name);
+
+/* What changed since the last cox_registry_take_changes(). */
+struct cox_change {
+	enum cox_kind kind;        /* of the configuration object; COX_KIND_SERVICE for a service of any origin; COX_KIND_CONFIG_MAP: mesh configuration */
+	struct cox_str id;         /* object id, or the hostname for services and endpoints. Lives as long as the changes */
+	struct cox_str ns;
+	bool is_endpoints_only;    /* fast path: only the endpoint set of service `id` changed, its shape did not */
+	bool is_removed;
+	int64_t event_ns;          /* monotonic time at which the event came in */
+};
+struct cox_registry_changes {
+	COX_VEC(struct cox_change) items;
+	struct cox_arena arena;
+	bool needs_snapshot;       /* something beyond endpoints-only */
+};
+/* Recomputes what the fed events touched, then gives the changes (empty: items.n == 0). End with cox_registry_changes_fini(). */
+void cox_registry_take_changes(struct cox_registry *r, struct cox_registry_changes *out);
+void cox_registry_changes_fini(struct cox_registry_changes *c);
+
+/* Tables, valid until the next put/remove/take_changes. */
+struct cox_svc_entry {             /* a service in force with its endpoints */
+	const struct cox_svc *svc;
+	const struct cox_endpoint_set *endpoints; /* never NULL */
+};
+size_t cox_registry_svcs(const struct cox_registry *r, const struct cox_svc_entry **out);
+/* All objects of a kind, sorted by id. */
+size_t cox_registry_objects(const struct cox_registry *r, enum cox_kind kind, const struct cox_object *const **out);
+const struct cox_object *cox_registry_object_find(const struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name);
+/* The endpoint set now in force for a service, by hostname and namespace; NULL when not known. */
+const struct cox_endpoint_set *cox_registry_endpoints_find(const struct cox_registry *r, struct cox_str hostname, struct cox_str ns);
+/* The mesh configuration in force (shared: cox_mesh_ref), with its generation hash. */
+const struct cox_mesh_config *cox_registry_mesh(const struct cox_registry *r);
+struct cox_hash cox_registry_mesh_hash(const struct cox_registry *r);
+/* Registry dump for /debug/registryz and /debug/endpointz. */
+struct cox_json *cox_registry_dump_services(const struct cox_registry *r, struct cox_arena *arena);
+struct cox_json *cox_registry_dump_endpoints(const struct cox_registry *r, struct cox_arena *arena);
+
+#endif
