@@ -1,0 +1,59 @@
+/*
+ * common_tls - transport sockets: TLS towards upstreams and from downstreams, and the references to the secrets in them.
+ * Secret names are Istio's (protocol facts, section 3): "default" and "ROOTCA" from the agent (cluster sds-grpc), "file-cert:..."
+ * from the agent, "kubernetes://..." over ADS from us.
+ * Pure; writes into open messages. Proxies without an agent that serves workload certificates (view.has_sds false) get none
+ * of those sockets: ask cox_tls_needs_agent() first.
+ */
+#ifndef COX_TRANSLATE_COMMON_TLS_H
+#define COX_TRANSLATE_COMMON_TLS_H
+
+#include "envoy/api.h"
+#include "model/common.h"
+#include "translate/translate.h"
+
+#define COX_SOCKET_TLS COX_STR("envoy.transport_sockets.tls")
+#define COX_SOCKET_RAW COX_STR("envoy.transport_sockets.raw_buffer")
+
+/* One SDS reference; where it is fetched follows from the name ("kubernetes://" and "configmap://": ADS; else sds-grpc). */
+void cox_tls_sds_secret(struct pb_transport_sockets_tls_v3_SdsSecretConfig c, struct cox_str name);
+/* SAN matchers: exact, or with a trailing '*' a prefix. */
+void cox_tls_san_matchers(struct pb_transport_sockets_tls_v3_CertificateValidationContext v, const struct cox_str *sans, size_t n);
+
+/* What a downstream TLS context is made of. */
+struct cox_downstream_tls {
+	struct cox_str cert, root;         /* SDS names; root empty: no client certificate is checked */
+	const struct cox_str *certs;       /* more than one certificate (Gateway credentialNames); used instead of `cert` when n > 0 */
+	size_t cert_n;
+	const struct cox_str *sans;        /* of the client; prefix form with a trailing '*' */
+	size_t san_n;
+	const struct cox_str *alpn;
+	size_t alpn_n;
+	const struct cox_str *ciphers, *curves, *spki, *hashes;
+	size_t cipher_n, curve_n, spki_n, hash_n;
+	int min_version, max_version;      /* enum pb_transport_sockets_tls_v3_TlsParameters_TlsProtocol; 0: not written */
+	bool requires_client_cert;
+	struct cox_str crl;                /* file name in the proxy; empty: none */
+};
+/* Writes the socket with name and context. */
+void cox_tls_downstream(struct pb_core_v3_TransportSocket s, const struct cox_downstream_tls *d);
+/* Inbound workload mTLS: SDS default and ROOTCA, the mesh's ciphers, client SANs of the trust domains. */
+void cox_tls_inbound_mtls(struct pb_core_v3_TransportSocket s, const struct cox_tr *t, const struct cox_str *alpn, size_t alpn_n);
+void cox_tls_raw(struct pb_core_v3_TransportSocket s);
+
+/* What an upstream TLS context is made of, beside DestinationRule's settings. */
+struct cox_upstream_tls {
+	const struct cox_client_tls *tls;  /* mode MUTUAL, SIMPLE, ISTIO_MUTUAL */
+	struct cox_str default_sni;        /* where the settings name none */
+	const struct cox_str *service_sans;/* of the service and its accounts: used where the settings name none */
+	size_t service_san_n;
+	const struct cox_str *alpn;
+	size_t alpn_n;
+	bool may_use_credential_name;      /* routers, or a rule with workloadSelector */
+	bool is_wildcard_host;             /* dynamic forward proxy: SNI comes from the request */
+};
+void cox_tls_upstream(struct pb_core_v3_TransportSocket s, const struct cox_upstream_tls *u);
+/* These settings need the workload certificates of an agent, or files that only an agent serves. */
+bool cox_tls_needs_agent(const struct cox_client_tls *tls, bool may_use_credential_name);
+
+#endif
