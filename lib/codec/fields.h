@@ -14,6 +14,7 @@
  *   COX_F_MSG     pointer to `sub`'s struct, NULL when absent
  *   COX_F_STR_MAP COX_LIST(struct cox_kv), sorted by key
  *   COX_F_MSG_MAP COX_LIST(struct): the struct's first member is `struct cox_str key`; sorted by key
+ *   COX_F_I64_MAP COX_LIST(struct cox_kv_i64), COX_F_BYTES_MAP COX_LIST(struct cox_kv_opt), or structs laid out alike; sorted by key
  * With COX_F_LIST in `flags` (STR, I64 as COX_LIST(struct cox_opt_i64), ENUM as COX_LIST(int), MSG inline structs,
  * RAW) the member is a COX_LIST of it.
  */
@@ -29,6 +30,8 @@ struct cox_opt_i64 { int64_t v; bool set; };
 struct cox_opt_f64 { double v; bool set; };
 struct cox_int_or_str { int64_t i; struct cox_str s; bool set; }; /* s empty: it is the integer */
 struct cox_kv { struct cox_str key, value; };
+struct cox_kv_i64 { struct cox_str key; int64_t value; };
+struct cox_kv_opt { struct cox_str key; struct cox_opt_str value; };
 #define COX_LIST(type)         \
 	struct {               \
 		const type *p; \
@@ -39,7 +42,7 @@ struct cox_kv { struct cox_str key, value; };
 
 enum cox_ftype {
 	COX_F_STR, COX_F_OPT_STR, COX_F_BOOL, COX_F_OPT_BOOL, COX_F_I64, COX_F_F64, COX_F_DURATION, COX_F_TIME, COX_F_ENUM,
-	COX_F_INT_OR_STR, COX_F_BYTES, COX_F_RAW, COX_F_MSG, COX_F_STR_MAP, COX_F_MSG_MAP,
+	COX_F_INT_OR_STR, COX_F_BYTES, COX_F_RAW, COX_F_MSG, COX_F_STR_MAP, COX_F_MSG_MAP, COX_F_I64_MAP, COX_F_BYTES_MAP,
 };
 enum cox_fflag {
 	COX_F_LIST = 1 << 0,
@@ -63,7 +66,7 @@ struct cox_field {
 	const char *const *enums;  /* NULL-terminated */
 	double min, max;           /* numbers, and durations in seconds; both 0: no bound */
 	uint32_t max_items, max_len; /* 0: 10,000 items, 64 KiB */
-	const char *pattern;       /* short name of a format, see fields.c: "dns1123", "host", "hostWildcard", "port", "label" ... or NULL */
+	const char *pattern;       /* short name of a format, see fields_format.c: "dns1123", "host", "hostWildcard", "port", "label" ... or NULL */
 	uint8_t one_of;            /* fields of a message with the same non-zero number exclude each other */
 	uint8_t one_of_required;   /* 1: one of the group must be set */
 	const char *doc;           /* one line */
@@ -91,6 +94,8 @@ struct cox_diags {
 	struct cox_diag *items;
 	size_t n, cap;
 	size_t errors; /* how many of them are errors */
+	size_t dropped; /* found beyond COX_DIAGS_MAX */
+	int line;      /* taken where cox_diag_add() gets 0: the line of the message being checked */
 };
 enum { COX_DIAGS_MAX = 100 }; /* per object; the rest is counted only */
 void cox_diag_add(struct cox_diags *d, enum cox_severity severity, int line, const char *path, const char *fmt, ...) COX_PRINTF(5, 6);
@@ -98,6 +103,10 @@ void cox_diag_add(struct cox_diags *d, enum cox_severity severity, int line, con
 /* Decodes `v` into a struct in `arena` (text copied). Every fault is added to `diags`, not only the first; a faulty field
  * stays unset. NULL only where `v` is no object. Unknown fields are warnings ("unknown field"). */
 void *cox_message_decode(const struct cox_message *m, const struct cox_json *v, const char *path, struct cox_arena *arena, struct cox_diags *diags);
+/* The same with text pointing into the tree, for callers that copy the value before the tree's text ends. */
+void *cox_message_decode_borrowed(const struct cox_message *m, const struct cox_json *v, const char *path, struct cox_arena *arena, struct cox_diags *diags);
+/* Checks `s` against a named format ("host", "dns1123", ...; the list is in fields_format.c); NULL when it is fine, else what is allowed. */
+const char *cox_format_check(const char *format, struct cox_str s);
 /* Bytes that a self-contained copy takes; copying into a block of that size (8-byte aligned): one allocation per object. */
 size_t cox_message_copy_bytes(const struct cox_message *m, const void *value);
 void *cox_message_copy(const struct cox_message *m, const void *value, void *block, size_t bytes);
@@ -106,7 +115,7 @@ struct cox_hash cox_message_hash(const struct cox_message *m, const void *value)
 /* As JSON again: unset fields left out, secrets as "<redacted>". */
 struct cox_json *cox_message_to_json(const struct cox_message *m, const void *value, struct cox_arena *arena);
 
-/* Text of durations, as accepted above. COX_EINVAL, COX_ELIMIT (over 10,000 years). */
+/* Text of durations, as accepted above. COX_EINVAL, COX_ELIMIT (over 292 years: what nanoseconds in 64 bits hold). */
 COX_MUST_USE enum cox_rc cox_duration_parse(struct cox_str s, int64_t *ns);
 /* "1.500s" as protobuf JSON writes it. */
 void cox_duration_format(int64_t ns, char out[32]);

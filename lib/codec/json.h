@@ -17,6 +17,7 @@ struct cox_json {
 	enum cox_json_type type;
 	int line;            /* 1 is the first; 0: made by a program */
 	bool boolean;
+	uint32_t room;       /* of items or members set by program; private to json.c */
 	struct cox_str text; /* string: the value; number: as written */
 	size_t n;            /* items or members */
 	union {
@@ -37,6 +38,10 @@ enum {
 /* Parses exactly one JSON value (RFC 8259). Refuses duplicate keys, invalid UTF-8, lone surrogates, text behind the value.
  * COX_EINVAL with the line; COX_ELIMIT: deeper or longer than the limits above. */
 COX_MUST_USE enum cox_rc cox_json_parse(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err);
+/* Parses one value at the start of `text` and says how many bytes it took: for sequences of values. `first_line` is the
+ * number of its first line. Errors as above, *used then says where. */
+COX_MUST_USE enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out, size_t *used,
+					       struct cox_err *err);
 /* Member of an object; NULL when absent or when `v` is no object (or NULL). */
 const struct cox_json *cox_json_get(const struct cox_json *v, struct cox_str key);
 /* The same along "a.b.c". */

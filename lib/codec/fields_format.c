@@ -1,0 +1,361 @@
+/* Text formats: durations, names, hosts, labels, base64. */
+#include "codec/fields_priv.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+/* --- durations --- */
+
+static const struct unit {
+	const char *name;
+	int64_t ns;
+} units[] = { { "h", 3600000000000 }, { "ms", 1000000 }, { "m", 60000000000 }, { "us", 1000 }, { "\xc2\xb5s", 1000 }, { "\xce\xbcs", 1000 },
+	      { "ns", 1 }, { "s", 1000000000 } };
+
+static const struct unit *take_unit(struct cox_str *s)
+{
+	for (size_t i = 0; i < COX_LEN(units); i++) {
+		struct cox_str name = cox_str_of(units[i].name);
+		if (!cox_str_has_prefix(*s, name))
+			continue;
+		*s = cox_str_sub(*s, name.n, s->n);
+		return &units[i];
+	}
+	return NULL;
+}
+
+/* "12.5h": the number in front, as whole and as fraction * 10^-digits. */
+static enum cox_rc take_number(struct cox_str *s, __int128 *whole, __int128 *fraction, __int128 *scale)
+{
+	size_t digits = 0;
+	*whole = *fraction = 0;
+	*scale = 1;
+	bool behind_dot = false;
+	for (; s->n && ((s->p[0] >= '0' && s->p[0] <= '9') || (s->p[0] == '.' && !behind_dot)); *s = cox_str_sub(*s, 1, s->n)) {
+		if (s->p[0] == '.') {
+			behind_dot = true;
+			continue;
+		}
+		digits++;
+		int d = s->p[0] - '0';
+		if (!behind_dot) {
+			*whole = *whole * 10 + d;
+			if (*whole > INT64_MAX)
+				return COX_ELIMIT;
+		} else if (*scale < 1000000000000000) {
+			*fraction = *fraction * 10 + d;
+			*scale *= 10;
+		}
+	}
+	return digits ? COX_OK : COX_EINVAL;
+}
+
+enum cox_rc cox_duration_parse(struct cox_str s, int64_t *ns)
+{
+	static const int64_t ns_max = INT64_MAX; /* 292 years: what nanoseconds in 64 bits can hold */
+	bool negative = s.n && s.p[0] == '-';
+	if (s.n && (s.p[0] == '-' || s.p[0] == '+'))
+		s = cox_str_sub(s, 1, s.n);
+	if (cox_str_eq(s, COX_STR("0"))) {
+		*ns = 0;
+		return COX_OK;
+	}
+	if (!s.n)
+		return COX_EINVAL;
+	__int128 sum = 0;
+	while (s.n) {
+		__int128 whole, fraction, scale;
+		COX_TRY(take_number(&s, &whole, &fraction, &scale));
+		const struct unit *u = take_unit(&s);
+		if (!u)
+			return COX_EINVAL;
+		sum += whole * u->ns + fraction * u->ns / scale;
+		if (sum > ns_max)
+			return COX_ELIMIT;
+	}
+	*ns = negative ? -(int64_t)sum : (int64_t)sum;
+	return COX_OK;
+}
+
+void cox_duration_format(int64_t ns, char out[32])
+{
+	uint64_t n = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+	unsigned long long s = n / 1000000000, rest = n % 1000000000;
+	const char *sign = ns < 0 ? "-" : "";
+	/* Protobuf writes 0, 3, 6 or 9 digits. */
+	if (rest == 0)
+		snprintf(out, 32, "%s%llus", sign, s);
+	else if (rest % 1000000 == 0)
+		snprintf(out, 32, "%s%llu.%03llus", sign, s, rest / 1000000);
+	else if (rest % 1000 == 0)
+		snprintf(out, 32, "%s%llu.%06llus", sign, s, rest / 1000);
+	else
+		snprintf(out, 32, "%s%llu.%09llus", sign, s, rest);
+}
+
+/* --- names --- */
+
+static bool is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+static bool is_lower_alnum(char c) { return is_alnum(c) && !(c >= 'A' && c <= 'Z'); }
+
+/* Letters and digits at both ends, those and `extra` between. */
+static bool is_word(struct cox_str s, size_t max, const char *extra, bool (*is_letter)(char))
+{
+	if (!s.n || s.n > max || !is_letter(s.p[0]) || !is_letter(s.p[s.n - 1]))
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_letter(s.p[i]) && (!s.p[i] || !strchr(extra, s.p[i])))
+			return false;
+	return true;
+}
+
+static bool is_dns1123(struct cox_str s) { return is_word(s, 63, "-", is_lower_alnum); }
+
+static bool is_subdomain(struct cox_str s)
+{
+	if (!s.n || s.n > 253)
+		return false;
+	struct cox_str part;
+	while (cox_str_next(&s, '.', &part))
+		if (!is_dns1123(part))
+			return false;
+	return true;
+}
+
+bool cox_format_is_label_key(struct cox_str s)
+{
+	ptrdiff_t slash = cox_str_find(s, '/');
+	if (slash >= 0 && !is_subdomain(cox_str_sub(s, 0, (size_t)slash)))
+		return false;
+	return is_word(slash < 0 ? s : cox_str_sub(s, (size_t)slash + 1, s.n), 63, "-_.", is_alnum);
+}
+
+bool cox_format_is_label_value(struct cox_str s) { return s.n == 0 || is_word(s, 63, "-_.", is_alnum); }
+
+static bool is_ip(struct cox_str s)
+{
+	char text[64], addr[16];
+	if (s.n >= sizeof(text) || !s.n)
+		return false;
+	cox_str_to_cstr(s, text, sizeof(text));
+	return inet_pton(AF_INET, text, addr) == 1 || inet_pton(AF_INET6, text, addr) == 1;
+}
+
+static bool is_cidr(struct cox_str s)
+{
+	ptrdiff_t slash = cox_str_rfind(s, '/');
+	if (slash < 0)
+		return is_ip(s);
+	struct cox_str ip = cox_str_sub(s, 0, (size_t)slash);
+	uint64_t bits = 0;
+	return is_ip(ip) && cox_str_to_u64(cox_str_sub(s, (size_t)slash + 1, s.n), &bits) == COX_OK && bits <= (cox_str_find(ip, ':') >= 0 ? 128 : 32);
+}
+
+static bool is_numeric(struct cox_str s)
+{
+	uint64_t n;
+	return cox_str_to_u64(s, &n) == COX_OK;
+}
+
+/* Labels of a DNS name; a last empty one (the root's dot) is allowed, a last numeric one is not: it would be taken for an address. */
+static bool is_host(struct cox_str s)
+{
+	if (!s.n || s.n > 255)
+		return false;
+	struct cox_str rest = s, part = { 0 }, before = { 0 };
+	while (cox_str_next(&rest, '.', &part)) {
+		bool last = rest.p == NULL;
+		if (last && !part.n && before.n)
+			return !is_numeric(before);
+		if (!is_word(part, 63, "-", is_alnum))
+			return false;
+		before = part;
+	}
+	return !is_numeric(before);
+}
+
+/* A host, "*", or a host whose first label is or starts with '*'. */
+static bool is_wild_host(struct cox_str s)
+{
+	if (!s.n || s.p[0] != '*')
+		return is_host(s);
+	struct cox_str rest = cox_str_sub(s, 1, s.n);
+	if (!rest.n)
+		return true;
+	if (rest.p[0] == '.' || rest.p[0] == '-')
+		rest = cox_str_sub(rest, 1, rest.n);
+	return is_host(rest);
+}
+
+static bool is_host_or_ip(struct cox_str s) { return is_host(s) || is_ip(s); }
+static bool is_wild_host_or_ip(struct cox_str s) { return is_wild_host(s) || is_cidr(s); }
+static bool is_destination_host(struct cox_str s) { return (is_wild_host(s) && s.n > 1) || is_ip(s) || is_host(s); }
+
+static bool split_ns(struct cox_str s, struct cox_str *ns, struct cox_str *host)
+{
+	ptrdiff_t slash = cox_str_find(s, '/');
+	if (slash < 0)
+		return false;
+	*ns = cox_str_sub(s, 0, (size_t)slash);
+	*host = cox_str_sub(s, (size_t)slash + 1, s.n);
+	return true;
+}
+
+static bool is_ns_word(struct cox_str ns)
+{
+	return cox_str_eq(ns, COX_STR("*")) || cox_str_eq(ns, COX_STR(".")) || is_dns1123(ns);
+}
+
+/* Sidecar egress: the namespace is a must, "~" means none. */
+static bool is_egress_host(struct cox_str s)
+{
+	struct cox_str ns, host;
+	if (!split_ns(s, &ns, &host))
+		return false;
+	return (is_ns_word(ns) || cox_str_eq(ns, COX_STR("~"))) && is_wild_host(host);
+}
+
+/* Gateway server: the namespace may be left out. */
+static bool is_server_host(struct cox_str s)
+{
+	struct cox_str ns, host;
+	return split_ns(s, &ns, &host) ? is_ns_word(ns) && is_wild_host_or_ip(host) : is_wild_host_or_ip(s);
+}
+
+static bool is_gateway_name(struct cox_str s)
+{
+	struct cox_str ns, name;
+	if (split_ns(s, &ns, &name))
+		return (is_dns1123(ns) || cox_str_eq(ns, COX_STR("."))) && is_subdomain(name);
+	return is_host(s);
+}
+
+static bool is_export(struct cox_str s)
+{
+	return cox_str_eq(s, COX_STR("*")) || cox_str_eq(s, COX_STR(".")) || cox_str_eq(s, COX_STR("~")) || is_dns1123(s);
+}
+
+static bool is_method(struct cox_str s) { return is_word(s, 63, "-", is_alnum); }
+
+/* A token of RFC 9110, with a colon in front for pseudo headers. */
+static bool is_header(struct cox_str s)
+{
+	for (size_t i = s.n && s.p[0] == ':'; i < s.n; i++)
+		if (!is_alnum(s.p[i]) && (!s.p[i] || !strchr("!#$%&'*+-.^_`|~", s.p[i])))
+			return false;
+	return s.n > (size_t)(s.n && s.p[0] == ':') && s.n <= 256;
+}
+
+static bool is_unix(struct cox_str s)
+{
+	return cox_str_has_prefix(s, COX_STR("unix:///")) || cox_str_has_prefix(s, COX_STR("unix://@"));
+}
+
+/* Where an inbound listener hands traffic to: 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or a unix socket. */
+static bool is_default_endpoint(struct cox_str s)
+{
+	static const char *const hosts[] = { "127.0.0.1", "[::1]", "0.0.0.0", "[::]" };
+	if (is_unix(s))
+		return true;
+	ptrdiff_t colon = cox_str_rfind(s, ':');
+	uint64_t port = 0;
+	if (colon < 0 || cox_str_to_u64(cox_str_sub(s, (size_t)colon + 1, s.n), &port) != COX_OK || port < 1 || port > 65535)
+		return false;
+	for (size_t i = 0; i < COX_LEN(hosts); i++)
+		if (cox_str_eq_cstr(cox_str_sub(s, 0, (size_t)colon), hosts[i]))
+			return true;
+	return false;
+}
+
+static bool is_bind(struct cox_str s) { return is_ip(s) || is_unix(s); }
+static bool is_path(struct cox_str s) { return s.n && s.p[0] == '/'; }
+static bool is_workload_address(struct cox_str s) { return is_ip(s) || is_host(s) || is_unix(s); }
+
+static const struct format {
+	const char *name;
+	bool (*is)(struct cox_str);
+	const char *allowed;
+} formats[] = {
+	{ "dns1123", is_dns1123, "must be a DNS label: at most 63 of a-z, 0-9 and '-', a letter or digit at both ends" },
+	{ "subdomain", is_subdomain, "must be a DNS name in lower case, at most 253 characters" },
+	{ "host", is_host, "must be a DNS name" },
+	{ "hostOrIp", is_host_or_ip, "must be a DNS name or an IP address" },
+	{ "hostWildcard", is_wild_host, "must be a DNS name; '*' may stand for its first labels" },
+	{ "hostWildcardOrIp", is_wild_host_or_ip, "must be a DNS name ('*' may stand for its first labels), an IP address or a CIDR range" },
+	{ "destinationHost", is_destination_host, "must be a DNS name or an IP address; '*' may stand for its first labels, but not alone" },
+	{ "egressHost", is_egress_host, "must be \"namespace/host\": the namespace a name, '*', '.' or '~', the host a DNS name or wildcard" },
+	{ "serverHost", is_server_host, "must be \"host\" or \"namespace/host\": the namespace a name, '*' or '.', the host a DNS name or wildcard" },
+	{ "gatewayName", is_gateway_name, "must be \"mesh\", \"name\" or \"namespace/name\"" },
+	{ "exportTo", is_export, "must be '.' (this namespace), '*' (all), '~' (none) or a namespace" },
+	{ "ip", is_ip, "must be an IP address" },
+	{ "cidr", is_cidr, "must be an IP address or a CIDR range" },
+	{ "bind", is_bind, "must be an IP address or unix:///path" },
+	{ "defaultEndpoint", is_default_endpoint, "must be 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or unix:///path" },
+	{ "workloadAddress", is_workload_address, "must be an IP address, a DNS name or unix:///path" },
+	{ "method", is_method, "must be a name of letters, digits and '-'" },
+	{ "header", is_header, "must be the name of an HTTP header" },
+	{ "path", is_path, "must start with '/'" },
+	{ "label", cox_format_is_label_value, "must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends" },
+	{ "labelKey", cox_format_is_label_key, "must be a label key: [dns-subdomain/]name" },
+};
+
+const char *cox_format_check(const char *format, struct cox_str s)
+{
+	for (size_t i = 0; i < COX_LEN(formats); i++)
+		if (strcmp(formats[i].name, format) == 0)
+			return formats[i].is(s) ? NULL : formats[i].allowed;
+	COX_ASSERT(!"a field table names a format that does not exist");
+}
+
+/* --- base64 --- */
+
+static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+enum cox_rc cox_fields_b64_decode(struct cox_arena *arena, struct cox_str text, struct cox_str *out)
+{
+	char *p = cox_arena_alloc(arena, text.n / 4 * 3 + 4);
+	size_t n = 0, digits = 0, pads = 0;
+	uint32_t bits = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+		if (c == '\n' || c == '\r')
+			continue;
+		if (c == '=') {
+			pads++;
+			continue;
+		}
+		const char *at = c ? strchr(b64, c) : NULL;
+		if (!at || pads)
+			return COX_EINVAL;
+		bits = bits << 6 | (uint32_t)(at - b64);
+		if (++digits % 4 == 0) {
+			p[n++] = (char)(bits >> 16);
+			p[n++] = (char)(bits >> 8);
+			p[n++] = (char)bits;
+		}
+	}
+	size_t left = digits % 4;
+	if (left == 1 || pads > 2 || (pads && (digits + pads) % 4))
+		return COX_EINVAL;
+	if (left)
+		p[n++] = (char)(bits >> (left == 2 ? 4 : 10));
+	if (left == 3)
+		p[n++] = (char)(bits >> 2);
+	*out = cox_str_make(p, n);
+	return COX_OK;
+}
+
+struct cox_str cox_fields_b64_encode(struct cox_arena *arena, struct cox_str bytes)
+{
+	char *p = cox_arena_alloc(arena, (bytes.n + 2) / 3 * 4 + 1), *at = p;
+	const unsigned char *in = (const unsigned char *)bytes.p;
+	for (size_t i = 0; i < bytes.n; i += 3) {
+		size_t have = cox_min_size(3, bytes.n - i);
+		uint32_t v = (uint32_t)in[i] << 16 | (have > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0);
+		*at++ = b64[v >> 18];
+		*at++ = b64[v >> 12 & 63];
+		*at++ = have > 1 ? b64[v >> 6 & 63] : '=';
+		*at++ = have > 2 ? b64[v & 63] : '=';
+	}
+	return cox_str_make(p, (size_t)(at - p));
+}
