@@ -1,0 +1,331 @@
+/* cox-agent: what lives in the pod beside Envoy. Flags and start-up only; the work is in lib/agent. */
+#include "agent/capture.h"
+#include "agent/proxy.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char usage_text[] =
+    "usage: cox-agent init [flags]             program traffic capture in this network namespace\n"
+    "       cox-agent proxy sidecar|router [flags]   run Envoy\n"
+    "       cox-agent version\n"
+    "\n"
+    "init:  -p 15001 -z 15006 -e 15008 -u 1337 -g 1337 -m REDIRECT -i CIDRS|* -x CIDRS -b PORTS|* -d PORTS -q PORTS -o PORTS\n"
+    "       -k INTERFACES -c INTERFACES   as in istio-iptables\n"
+    "       --clean      take everything away again\n"
+    "       --dry-run    print the rules, change nothing (-6: those of IPv6)\n"
+    "\n"
+    "proxy: --discovery HOST:PORT  --domain cluster.local  --envoy PROGRAM  --uid 1337 --gid 1337  --config-dir /etc/istio/proxy\n"
+    "       --pod-info-dir /etc/istio/pod  --concurrency N  --proxy-log-level warning  --log-level info\n"
+    "       --admin-port 15000 --status-port 15020 --prometheus-port 15090 --health-port 15021  --status-address ADDRESS\n"
+    "       --bootstrap-only     print the bootstrap and end\n"
+    "       environment: POD_NAME POD_NAMESPACE INSTANCE_IP SERVICE_ACCOUNT NODE_NAME PROXY_CONFIG ISTIO_META_* ISTIO_METAJSON_*\n"
+    "                    EXIT_ON_ZERO_ACTIVE_CONNECTIONS MINIMUM_DRAIN_DURATION ENVOY_BIN\n";
+
+static int fail(const struct cox_err *err)
+{
+	char text[600];
+	fprintf(stderr, "cox-agent: %s\n", cox_err_describe(err, text, sizeof(text)));
+	return 1;
+}
+
+static int usage(const char *problem)
+{
+	if (problem)
+		fprintf(stderr, "cox-agent: %s\n\n", problem);
+	fputs(usage_text, problem ? stderr : stdout);
+	return problem ? 2 : 0;
+}
+
+static bool read_number(const char *text, uint64_t max, uint64_t *out)
+{
+	uint64_t v;
+	if (cox_str_to_u64(cox_str_of(text), &v) != COX_OK || v > max)
+		return false;
+	*out = v;
+	return true;
+}
+
+static bool read_port(const char *text, uint16_t *out)
+{
+	uint64_t v;
+	if (!read_number(text, 65535, &v) || v == 0)
+		return false;
+	*out = (uint16_t)v;
+	return true;
+}
+
+/* --- init --------------------------------------------------------------------------------- */
+
+struct init_flags {
+	struct cox_agent_capture capture;
+	bool clean, dry_run, v6;
+};
+
+enum { OPT_CLEAN = 256, OPT_DRY_RUN };
+
+static const struct option init_options[] = {
+	{ "envoy-port", required_argument, NULL, 'p' },
+	{ "inbound-capture-port", required_argument, NULL, 'z' },
+	{ "inbound-tunnel-port", required_argument, NULL, 'e' },
+	{ "proxy-uid", required_argument, NULL, 'u' },
+	{ "proxy-gid", required_argument, NULL, 'g' },
+	{ "istio-inbound-interception-mode", required_argument, NULL, 'm' },
+	{ "istio-service-cidr", required_argument, NULL, 'i' },
+	{ "istio-service-exclude-cidr", required_argument, NULL, 'x' },
+	{ "istio-inbound-ports", required_argument, NULL, 'b' },
+	{ "istio-local-exclude-ports", required_argument, NULL, 'd' },
+	{ "istio-outbound-ports", required_argument, NULL, 'q' },
+	{ "istio-local-outbound-ports-exclude", required_argument, NULL, 'o' },
+	{ "kube-virt-interfaces", required_argument, NULL, 'k' },
+	{ "istio-exclude-interfaces", required_argument, NULL, 'c' },
+	{ "clean", no_argument, NULL, OPT_CLEAN },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* The flag's text, or NULL where it is a port or a switch. */
+static struct cox_str *init_text(struct cox_agent_capture *c, int flag)
+{
+	switch (flag) {
+	case 'u': return &c->proxy_uids;
+	case 'g': return &c->proxy_gids;
+	case 'm': return &c->mode;
+	case 'i': return &c->include_cidrs;
+	case 'x': return &c->exclude_cidrs;
+	case 'b': return &c->include_inbound_ports;
+	case 'd': return &c->exclude_inbound_ports;
+	case 'q': return &c->include_outbound_ports;
+	case 'o': return &c->exclude_outbound_ports;
+	case 'k': return &c->kube_interfaces;
+	case 'c': return &c->exclude_interfaces;
+	default: return NULL;
+	}
+}
+
+static bool read_init_flags(int argc, char **argv, struct init_flags *f)
+{
+	int flag;
+	cox_agent_capture_defaults(&f->capture);
+	while ((flag = getopt_long(argc, argv, "p:z:e:u:g:m:i:x:b:d:q:o:k:c:6", init_options, NULL)) != -1) {
+		struct cox_str *text = init_text(&f->capture, flag);
+		bool ok = true;
+		if (text)
+			*text = cox_str_of(optarg);
+		else if (flag == 'p' || flag == 'z' || flag == 'e')
+			ok = read_port(optarg, flag == 'p' ? &f->capture.outbound_port : flag == 'z' ? &f->capture.inbound_port : &f->capture.tunnel_port);
+		else if (flag == OPT_CLEAN)
+			f->clean = true;
+		else if (flag == OPT_DRY_RUN)
+			f->dry_run = true;
+		else if (flag == '6')
+			f->v6 = true;
+		else
+			ok = false;
+		if (!ok)
+			return false;
+	}
+	return optind == argc;
+}
+
+static int run_init(int argc, char **argv)
+{
+	struct init_flags f = { 0 };
+	struct cox_err err = { 0 };
+	if (!read_init_flags(argc, argv, &f))
+		return usage("init: a flag or its value is wrong");
+	if (cox_agent_capture_check(&f.capture, &err) != COX_OK)
+		return fail(&err);
+	if (f.dry_run) {
+		COX_AUTO(cox_buf_fini) struct cox_buf rules = { 0 };
+		if (f.clean)
+			cox_agent_capture_build_clean(COX_STR(""), &rules);
+		else
+			cox_agent_capture_build(&f.capture, f.v6, COX_STR(""), &rules);
+		fwrite(rules.p, 1, rules.n, stdout);
+		return 0;
+	}
+	if (cox_agent_capture_apply(&f.capture, f.clean, &err) != COX_OK)
+		return fail(&err);
+	return 0;
+}
+
+/* --- proxy -------------------------------------------------------------------------------- */
+
+enum {
+	OPT_DISCOVERY = 256, OPT_DOMAIN, OPT_ENVOY, OPT_UID, OPT_GID, OPT_CONFIG_DIR, OPT_POD_INFO_DIR, OPT_CONCURRENCY, OPT_PROXY_LOG, OPT_LOG,
+	OPT_ADMIN_PORT, OPT_STATUS_PORT, OPT_PROMETHEUS_PORT, OPT_HEALTH_PORT, OPT_STATUS_ADDRESS, OPT_BOOTSTRAP_ONLY,
+};
+
+static const struct option proxy_options[] = {
+	{ "discovery", required_argument, NULL, OPT_DISCOVERY },
+	{ "domain", required_argument, NULL, OPT_DOMAIN },
+	{ "envoy", required_argument, NULL, OPT_ENVOY },
+	{ "uid", required_argument, NULL, OPT_UID },
+	{ "gid", required_argument, NULL, OPT_GID },
+	{ "config-dir", required_argument, NULL, OPT_CONFIG_DIR },
+	{ "pod-info-dir", required_argument, NULL, OPT_POD_INFO_DIR },
+	{ "concurrency", required_argument, NULL, OPT_CONCURRENCY },
+	{ "proxy-log-level", required_argument, NULL, OPT_PROXY_LOG },
+	{ "proxyLogLevel", required_argument, NULL, OPT_PROXY_LOG },
+	{ "log-level", required_argument, NULL, OPT_LOG },
+	{ "log_output_level", required_argument, NULL, OPT_LOG },
+	{ "admin-port", required_argument, NULL, OPT_ADMIN_PORT },
+	{ "status-port", required_argument, NULL, OPT_STATUS_PORT },
+	{ "prometheus-port", required_argument, NULL, OPT_PROMETHEUS_PORT },
+	{ "health-port", required_argument, NULL, OPT_HEALTH_PORT },
+	{ "status-address", required_argument, NULL, OPT_STATUS_ADDRESS },
+	{ "bootstrap-only", no_argument, NULL, OPT_BOOTSTRAP_ONLY },
+	{ NULL, 0, NULL, 0 },
+};
+
+struct proxy_flags {
+	struct cox_agent_proxy proxy;
+	const char *pod_info_dir;
+	int concurrency; /* -1: as PROXY_CONFIG says */
+	bool bootstrap_only;
+};
+
+static bool read_id(const char *text, int *out)
+{
+	uint64_t v;
+	if (!read_number(text, INT32_MAX, &v))
+		return false;
+	*out = (int)v;
+	return true;
+}
+
+static bool set_proxy_flag(struct proxy_flags *f, int flag)
+{
+	struct cox_agent_bootstrap *b = &f->proxy.bootstrap;
+	switch (flag) {
+	case OPT_DISCOVERY: b->discovery = cox_str_of(optarg); return true;
+	case OPT_DOMAIN: b->domain = cox_str_of(optarg); return optarg[0] != '\0';
+	case OPT_ENVOY: f->proxy.envoy.program = optarg; return true;
+	case OPT_UID: return read_id(optarg, &f->proxy.envoy.uid);
+	case OPT_GID: return read_id(optarg, &f->proxy.envoy.gid);
+	case OPT_CONFIG_DIR: f->proxy.config_dir = optarg; return true;
+	case OPT_POD_INFO_DIR: f->pod_info_dir = optarg; return true;
+	case OPT_CONCURRENCY: return read_id(optarg, &f->concurrency) && f->concurrency <= 1024;
+	case OPT_PROXY_LOG: f->proxy.envoy.log_level = optarg; return true;
+	case OPT_LOG: return cox_log_set_levels(cox_str_of(optarg)) == COX_OK;
+	case OPT_ADMIN_PORT: return read_port(optarg, &b->admin_port);
+	case OPT_STATUS_PORT: return read_port(optarg, &b->status_port);
+	case OPT_PROMETHEUS_PORT: return read_port(optarg, &b->prometheus_port);
+	case OPT_HEALTH_PORT: return read_port(optarg, &b->health_port);
+	case OPT_STATUS_ADDRESS: f->proxy.status_host = cox_str_of(optarg); return true;
+	case OPT_BOOTSTRAP_ONLY: f->bootstrap_only = true; return true;
+	default: return false;
+	}
+}
+
+static const char *env_or(const char *name, const char *fallback)
+{
+	struct cox_str v = cox_agent_env((const char *const *)environ, name);
+	return v.n ? v.p : fallback; /* terminated: it is the end of NAME=value */
+}
+
+static bool read_proxy_flags(int argc, char **argv, struct proxy_flags *f)
+{
+	*f = (struct proxy_flags){
+		.proxy = {
+			.bootstrap = {
+				.env = (const char *const *)environ,
+				.type = COX_STR_INIT("sidecar"),
+				.domain = COX_STR_INIT("cluster.local"),
+				.admin_port = 15000, .status_port = 15020, .prometheus_port = 15090, .health_port = 15021,
+			},
+			.envoy = { .program = env_or("ENVOY_BIN", "envoy"), .log_level = "warning" },
+			.config_dir = "/etc/istio/proxy",
+		},
+		.pod_info_dir = "/etc/istio/pod",
+		.concurrency = -1,
+	};
+	int flag;
+	while ((flag = getopt_long(argc, argv, "", proxy_options, NULL)) != -1)
+		if (!set_proxy_flag(f, flag))
+			return false;
+	if (optind + 1 < argc)
+		return false;
+	if (optind < argc)
+		f->proxy.bootstrap.type = cox_str_of(argv[optind]);
+	struct cox_str type = f->proxy.bootstrap.type;
+	return cox_str_eq(type, COX_STR("sidecar")) || cox_str_eq(type, COX_STR("router"));
+}
+
+/* A missing file is an empty one: labels may come by ISTIO_METAJSON_LABELS. */
+static enum cox_rc read_file(const char *dir, const char *name, struct cox_buf *out, struct cox_err *err)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? COX_OK : cox_err_set(err, COX_EIO, path, "cannot be read");
+	ssize_t n;
+	while ((n = read(fd, cox_buf_reserve(out, 16384), 16384)) > 0 && out->n <= COX_AGENT_TEXT_BYTES_MAX)
+		out->n += (size_t)n;
+	close(fd);
+	return n < 0 ? cox_err_set(err, COX_EIO, path, "cannot be read") : COX_OK;
+}
+
+static enum cox_rc print_bootstrap(const struct cox_agent_bootstrap *b, struct cox_err *err)
+{
+	COX_AUTO(cox_buf_fini) struct cox_buf out = { 0 };
+	COX_TRY(cox_agent_bootstrap_build(b, &out, err));
+	cox_buf_append_char(&out, '\n');
+	return fwrite(out.p, 1, out.n, stdout) == out.n ? COX_OK : COX_EIO;
+}
+
+static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
+{
+	COX_AUTO(cox_buf_fini) struct cox_buf labels = { 0 };
+	COX_AUTO(cox_buf_fini) struct cox_buf annotations = { 0 };
+	struct cox_agent_bootstrap *b = &f->proxy.bootstrap;
+	struct cox_agent_settings settings;
+	COX_TRY(read_file(f->pod_info_dir, "labels", &labels, err));
+	COX_TRY(read_file(f->pod_info_dir, "annotations", &annotations, err));
+	b->labels = cox_buf_str(&labels);
+	b->annotations = cox_buf_str(&annotations);
+	if (f->bootstrap_only)
+		return print_bootstrap(b, err);
+	COX_TRY(cox_agent_settings_read(b, &settings, err));
+	f->proxy.envoy.drain_ms = settings.drain_ms;
+	f->proxy.envoy.drain_min_ms = settings.drain_min_ms;
+	f->proxy.envoy.exit_on_zero = settings.exit_on_zero;
+	f->proxy.envoy.concurrency = f->concurrency >= 0 ? f->concurrency : settings.concurrency;
+	return cox_agent_proxy_run(&f->proxy, code, err);
+}
+
+static int run_proxy(int argc, char **argv)
+{
+	struct proxy_flags f;
+	struct cox_err err = { 0 };
+	int code = 0;
+	if (!read_proxy_flags(argc, argv, &f))
+		return usage("proxy: a flag or its value is wrong");
+	return proxy(&f, &code, &err) == COX_OK ? code : fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage("which command?");
+	if (!strcmp(argv[1], "init"))
+		return run_init(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "proxy"))
+		return run_proxy(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "version")) {
+		puts(COX_VERSION);
+		return 0;
+	}
+	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return usage(NULL);
+	return usage("no such command");
+}

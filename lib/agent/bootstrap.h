@@ -1,0 +1,41 @@
+/*
+ * bootstrap - the Envoy bootstrap of a pod, from its environment. Pure: the environment comes as a list of
+ * NAME=value, the pod's labels and annotations as the text of the downward API's files; out comes JSON.
+ */
+#ifndef COX_AGENT_BOOTSTRAP_H
+#define COX_AGENT_BOOTSTRAP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* All text is borrowed and may be empty. */
+struct cox_agent_bootstrap {
+	const char *const *env;       /* NULL-terminated */
+	struct cox_str type;          /* "sidecar" or "router" */
+	struct cox_str labels, annotations; /* lines key="value" */
+	struct cox_str discovery;     /* host:port; overrides PROXY_CONFIG's discoveryAddress */
+	struct cox_str domain;        /* "cluster.local" */
+	uint16_t admin_port, status_port, prometheus_port, health_port; /* 15000, 15020, 15090, 15021 */
+};
+
+enum {
+	COX_AGENT_TEXT_BYTES_MAX = 256 * 1024, /* labels, annotations, PROXY_CONFIG: an object's annotations end at 256 KiB */
+	COX_AGENT_DOWNSTREAM_CONNECTIONS_MAX = 1000000
+};
+
+/* The value of `name` in a NULL-terminated environment; empty when absent. */
+struct cox_str cox_agent_env(const char *const *env, const char *name);
+/* Appends the bootstrap. COX_EINVAL: the environment does not say who the pod is (INSTANCE_IP, POD_NAME,
+ * POD_NAMESPACE), or a value cannot be understood; the path names the variable. */
+COX_MUST_USE enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err);
+
+/* What the environment says about the process rather than the bootstrap: PROXY_CONFIG's terminationDrainDuration and
+ * concurrency, EXIT_ON_ZERO_ACTIVE_CONNECTIONS, MINIMUM_DRAIN_DURATION. */
+struct cox_agent_settings {
+	int64_t drain_ms, drain_min_ms; /* 5 s each unless said otherwise */
+	int concurrency;                /* 0: as many as cores */
+	bool exit_on_zero;
+};
+COX_MUST_USE enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct cox_agent_settings *out, struct cox_err *err);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * node - who a proxy says it is: node id, locality and metadata, from the pod's environment. Pure.
+ */
+#ifndef COX_AGENT_NODE_PRIV_H
+#define COX_AGENT_NODE_PRIV_H
+
+#include "agent/bootstrap.h"
+#include "codec/json.h"
+
+struct cox_agent_list {
+	const struct cox_str *items;
+	size_t n;
+};
+
+/* All of it lives in the arena given to build, or in the environment. */
+struct cox_agent_node {
+	struct cox_str id, cluster, discovery;
+	struct cox_str locality[3]; /* region, zone, sub-zone */
+	const struct cox_json *metadata;
+	struct cox_agent_list stats_prefixes, stats_suffixes, stats_regexps;
+};
+
+COX_MUST_USE enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_node *out,
+					      struct cox_err *err);
+
+#endif

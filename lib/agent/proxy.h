@@ -1,0 +1,21 @@
+/*
+ * proxy - `cox-agent proxy`: one Envoy with its bootstrap, and port 15020 beside it.
+ * Thread: run() makes a loop, runs it in the calling thread and returns when everything has ended.
+ */
+#ifndef COX_AGENT_PROXY_H
+#define COX_AGENT_PROXY_H
+
+#include "agent/bootstrap.h"
+#include "agent/envoy_proc.h"
+
+struct cox_agent_proxy {
+	struct cox_agent_bootstrap bootstrap;
+	struct cox_envoy_spec envoy; /* bootstrap_path, ports, on_end and ctx are set by run() */
+	const char *config_dir;      /* where the bootstrap is written: envoy-rev.json */
+	struct cox_str status_host;  /* where 15020 listens; empty: every address */
+};
+
+/* The exit status of the program in *code: Envoy's own. SIGTERM and SIGINT drain and end; a second one ends at once. */
+COX_MUST_USE enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, struct cox_err *err);
+
+#endif
