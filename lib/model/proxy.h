@@ -39,4 +39,10 @@ COX_MUST_USE enum cox_rc cox_proxy_build(const struct cox_json *node, struct cox
 const struct cox_proxy *cox_proxy_ref(const struct cox_proxy *p);
 void cox_proxy_unref(const struct cox_proxy *p);
 
+/* What labels (sorted by key) say of a workload, for proxies and endpoints alike. Canonical name: `workload` where no label says; revision: "latest".
+ * Locality: "region/zone/subzone" from topology.istio.io/locality or istio-locality (dots for slashes), or empty; in `arena` or in the label. */
+struct cox_str cox_canonical_name(const struct cox_kv *labels, size_t n, struct cox_str workload);
+struct cox_str cox_canonical_revision(const struct cox_kv *labels, size_t n);
+struct cox_str cox_locality_of_labels(const struct cox_kv *labels, size_t n, struct cox_arena *arena);
+
 #endif
