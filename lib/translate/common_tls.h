@@ -2,8 +2,8 @@
  * common_tls - transport sockets: TLS towards upstreams and from downstreams, and the references to the secrets in them.
  * Secret names are Istio's (protocol facts, section 3): "default" and "ROOTCA" from the agent (cluster sds-grpc), "file-cert:..."
  * from the agent, "kubernetes://..." over ADS from us.
- * Pure; writes into open messages. Proxies without an agent that serves workload certificates (view.has_sds false) get none
- * of those sockets: ask cox_tls_needs_agent() first.
+ * Pure; writes into open messages. Proxies without an agent that serves workload certificates (view.has_sds false) must not get a
+ * socket that needs them: inbound mTLS is the caller's not to ask for; files are named directly in upstream sockets.
  */
 #ifndef COX_TRANSLATE_COMMON_TLS_H
 #define COX_TRANSLATE_COMMON_TLS_H
@@ -49,11 +49,9 @@ struct cox_upstream_tls {
 	size_t service_san_n;
 	const struct cox_str *alpn;
 	size_t alpn_n;
-	bool may_use_credential_name;      /* routers, or a rule with workloadSelector */
-	bool is_wildcard_host;             /* dynamic forward proxy: SNI comes from the request */
+	bool has_sds;                      /* else files are read by Envoy itself, not through the agent */
 };
+/* ISTIO_MUTUAL with has_sds false asserts. */
 void cox_tls_upstream(struct pb_core_v3_TransportSocket s, const struct cox_upstream_tls *u);
-/* These settings need the workload certificates of an agent, or files that only an agent serves. */
-bool cox_tls_needs_agent(const struct cox_client_tls *tls, bool may_use_credential_name);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * filters - network filters and access logs that inbound, outbound and gateway listeners share.
+ * filters - network filters, metadata and names that clusters and listeners of every side share.
  * Pure; each function appends to an open message. What a class of proxy does not have is left out here, so callers need not ask.
+ * Access logs are in hcm.h.
  */
 #ifndef COX_TRANSLATE_FILTERS_H
 #define COX_TRANSLATE_FILTERS_H
@@ -18,8 +19,8 @@ enum cox_dir { COX_DIR_OUTBOUND, COX_DIR_INBOUND, COX_DIR_GATEWAY };
 void cox_filter_mx(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t);
 /* istio.stats for TCP (class ISTIO only, where the mesh's metrics provider is prometheus). */
 void cox_filter_tcp_stats(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, enum cox_dir dir);
-/* The body of the same filter for an HTTP filter chain: fills name and config; false: not for this proxy (nothing written). */
-bool cox_filter_has_stats(const struct cox_tr *t);
+/* The same for HTTP filter chains: whether this proxy gets it, and its configuration. */
+bool cox_filter_has_stats(enum cox_proxy_class klass, const struct cox_mesh_config *mesh);
 void cox_filter_stats_config(struct pb_google_protobuf_Any any, enum cox_dir dir);
 
 /* A destination of a TCP proxy. */
@@ -28,47 +29,41 @@ struct cox_tcp_proxy {
 	struct cox_str stat_prefix;
 	const struct cox_tcp_target *targets; /* one: cluster; more: weighted_clusters in this order */
 	size_t target_n;
-	const struct cox_dr *dr;              /* of the first target: idle timeout, source IP hash, tunnel; may be NULL */
+	const struct cox_dr *dr;              /* of the first target: idle timeout, source IP hash, tunnel; NULL inbound */
 	struct cox_str subset;                /* of the first target: its policy is layered over the rule's */
 	uint16_t port;                        /* service port of the first target: port level settings */
 	enum cox_protocol protocol;           /* mongo gets its protocol filter in front */
 	bool no_access_log;
-	bool is_inbound;                      /* `dr` is not looked at */
-	struct cox_opt_i64 idle_timeout_ns;   /* where the caller knows better (node metadata IDLE_TIMEOUT) */
+	struct cox_opt_i64 idle_timeout_ns;   /* node metadata IDLE_TIMEOUT: wins over the rule */
 };
 /* Mongo's filter where the protocol asks for it, then the TCP proxy. Add mx and stats before. */
 void cox_filter_tcp_proxy(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_tcp_proxy *p);
 /* A whole TCP chain body: mx (inbound), stats, tcp proxy. */
 void cox_filters_tcp(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, enum cox_dir dir, const struct cox_tcp_proxy *p);
 
-/* Access logs of the mesh configuration (accessLogFile, or defaultProviders.accessLogging): false: there are none. */
-bool cox_access_log_is_on(const struct cox_tr *t);
-/* `open(arg)` begins one more AccessLog message in the caller's message. One call per log. is_listener: only connections
- * that matched no filter chain (response flag NR). */
-void cox_access_logs(const struct cox_tr *t, bool is_listener, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg);
-
-/* --- Struct helpers that both sides use -------------------------------------------------------- */
-/* metadata.filter_metadata.istio of clusters and routes: services [{host, name, namespace}], config path, subset, default_original_port. */
+/* --- metadata.filter_metadata.istio of clusters and routes ---------------------------------------- */
 struct cox_istio_service { struct cox_str host, name, ns; };
 struct cox_istio_metadata {
 	const struct cox_istio_service *services;
 	size_t service_n;
-	struct cox_str config;           /* "/apis/networking.istio.io/v1alpha3/namespaces/ns/destination-rule/name" or empty */
+	struct cox_str config;           /* cox_istio_config_path() or empty */
 	struct cox_str subset;
-	bool has_alpn_override;          /* false: key left out; true: `alpn_override` "false" under filter_metadata.istio */
+	bool no_alpn_override;           /* writes alpn_override "false": the peer is not of the mesh's TLS */
 	bool is_external;
-	uint16_t default_original_port;  /* 0: none */
+	struct cox_str finding;          /* what was left out of this resource and why: for a reader of the proxy's dump */
 };
+/* Nothing to say: writes nothing. `open` begins the Metadata. */
+bool cox_istio_metadata_is_empty(const struct cox_istio_metadata *md);
 void cox_istio_metadata_write(struct pb_core_v3_Metadata m, const struct cox_istio_metadata *md);
-/* "/apis/networking.istio.io/v1/namespaces/<ns>/<kind>/<name>" as Istio writes it ("virtual-service", "destination-rule", "gateway"). */
+/* "/apis/networking.istio.io/v1/namespaces/<ns>/<kind>/<name>": kind is "virtual-service" or "destination-rule". */
 struct cox_str cox_istio_config_path(struct cox_arena *a, const char *kind, struct cox_str ns, struct cox_str name);
 
 /* --- names ------------------------------------------------------------------------------------- */
-/* "outbound|80|v1|reviews.default.svc.cluster.local" */
+/* "outbound|80|v1|reviews.default.svc.cluster.local"; inbound: no subset and host. */
 struct cox_str cox_cluster_name(struct cox_arena *a, const char *direction, uint16_t port, struct cox_str subset, struct cox_str host);
 /* "outbound_.80_.v1_.reviews.default.svc.cluster.local" */
 struct cox_str cox_cluster_sni(struct cox_arena *a, uint16_t port, struct cox_str subset, struct cox_str host);
-/* One socket address. */
-void cox_socket_address(struct pb_core_v3_Address addr, struct cox_str ip, uint16_t port);
+/* One socket address, or a pipe for "unix:///path". */
+void cox_address_write(struct pb_core_v3_Address addr, struct cox_str ip, uint16_t port);
 
 #endif
