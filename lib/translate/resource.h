@@ -31,6 +31,7 @@ struct cox_bytes {
 };
 /* Gives; copies `n` bytes (p NULL: uninitialised content to fill before cox_bytes_seal()). */
 struct cox_bytes *cox_bytes_new(const void *p, size_t n);
+void cox_bytes_seal(struct cox_bytes *b);
 const struct cox_bytes *cox_bytes_ref(const struct cox_bytes *b);
 void cox_bytes_unref(const struct cox_bytes *b);
 
