@@ -1,6 +1,6 @@
 /*
- * hcm - the HTTP connection manager of every side: its HTTP filters in order, access log, tracing, constants
- * (protocol facts, sections 5 and 18). Pure.
+ * hcm - the HTTP connection manager of every side: its HTTP filters in order, tracing, constants
+ * (protocol facts, sections 5 and 18). The access logs are filters.h's. Pure.
  */
 #ifndef COX_TRANSLATE_HCM_H
 #define COX_TRANSLATE_HCM_H
@@ -22,26 +22,17 @@ struct cox_hcm_identity cox_hcm_identity_of_workload(const struct cox_workload *
 
 struct cox_hcm {
 	enum cox_hcm_side side;
-	enum cox_proxy_class klass;
-	const struct cox_mesh_config *mesh;
+	const struct cox_tr *t;       /* class of the proxy, mesh configuration */
 	struct cox_hcm_identity identity;
 	struct cox_str stat_prefix;   /* as written, delimiter included: "outbound_0.0.0.0_80;" */
 	struct cox_str route_name;    /* RDS over ADS; or, where empty: */
 	struct cox_str route_config;  /* an encoded RouteConfiguration */
 	bool has_grpc_web, http10;
-	bool has_dynamic_dns;         /* some route needs envoy.filters.http.dynamic_forward_proxy */
+	struct cox_str dynamic_dns_cache; /* some route needs envoy.filters.http.dynamic_forward_proxy: the name of its DNS cache; else empty */
 	struct cox_opt_i64 idle_timeout_ns;         /* node metadata IDLE_TIMEOUT: common_http_protocol_options */
-	bool is_mtls_terminated;      /* gateways: a client certificate can be there (set_current_client_cert_details.cert) */
 	COX_LIST(struct cox_str) security_filters;  /* encoded HttpFilters (JWT, RBAC, ext_authz) in their order; stand behind metadata exchange */
 };
 /* Adds the filter envoy.filters.network.http_connection_manager to `filter` (an empty pb_listener_v3_Filter). */
 void cox_hcm_write(struct pb_listener_v3_Filter filter, const struct cox_hcm *h);
-
-/* Access logs of the mesh: accessLogFile, or defaultProviders.accessLogging of kind envoyFileAccessLog.
- *   for (size_t i = 0; i < cox_access_log_count(mesh); i++)
- *           PB_WITH (log, pb_..._access_log(m)) cox_access_log_write(log, mesh, i, false);
- * `only_no_route`: the listener's own log, of connections that no filter chain took (flag NR). */
-size_t cox_access_log_count(const struct cox_mesh_config *mesh);
-void cox_access_log_write(struct pb_accesslog_v3_AccessLog log, const struct cox_mesh_config *mesh, size_t i, bool only_no_route);
 
 #endif

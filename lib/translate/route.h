@@ -21,10 +21,6 @@ void cox_names_add_all(struct cox_names *n, struct cox_str joined);
 void cox_names_fini(struct cox_names *n);
 static inline struct cox_str cox_names_text(const struct cox_names *n) { return (struct cox_str){ n->text.p, n->text.n }; }
 
-/* Appends "outbound|<port>|<subset>|<host>", in the job's arena. */
-struct cox_str cox_outbound_cluster_name(struct cox_arena *arena, uint16_t port, struct cox_str subset, struct cox_str host);
-/* The same for SNI routing: "outbound_.<port>_.<subset>_.<host>". */
-struct cox_str cox_outbound_sni_name(struct cox_arena *arena, uint16_t port, struct cox_str subset, struct cox_str host);
 /* The cluster a destination means, for a listener on `port`: the service's only port where none is given, an ExternalName's target. In the arena. */
 struct cox_str cox_destination_cluster(struct cox_tr *t, const struct cox_destination *d, uint16_t port);
 
