@@ -271,6 +271,51 @@ static bool is_bind(struct cox_str s) { return is_ip(s) || is_unix(s); }
 static bool is_path(struct cox_str s) { return s.n && s.p[0] == '/'; }
 static bool is_workload_address(struct cox_str s) { return is_ip(s) || is_host(s) || is_unix(s); }
 
+/* Whether Envoy can have a chance with it: RE2's syntax as far as it shows without building the automaton. RE2 has neither
+ * look-around nor back references; Envoy refuses the whole resource for one bad expression. */
+static bool is_regex(struct cox_str s)
+{
+	size_t open = 0;
+	bool in_class = false, can_repeat = false;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (c == '\\') {
+			if (++i == s.n || (s.p[i] >= '1' && s.p[i] <= '9'))
+				return false;
+			can_repeat = true;
+		} else if (in_class) {
+			/* A ']' that comes first is an ordinary character. */
+			bool first = s.p[i - 1] == '[' || (s.p[i - 1] == '^' && i > 1 && s.p[i - 2] == '[');
+			if (c == '[' && i + 1 < s.n && s.p[i + 1] == ':') {
+				ptrdiff_t end = cox_str_search(cox_str_sub(s, i, s.n), COX_STR(":]"));
+				i += end > 0 ? (size_t)end + 1 : 0;
+			}
+			in_class = c != ']' || first;
+		} else if (c == '[') {
+			in_class = can_repeat = true;
+		} else if (c == '(') {
+			open++;
+			can_repeat = false;
+			if (i + 2 < s.n && s.p[i + 1] == '?') {
+				char kind = s.p[i + 2];
+				if (kind == '=' || kind == '!' || (kind == '<' && i + 3 < s.n && (s.p[i + 3] == '=' || s.p[i + 3] == '!')))
+					return false;
+				i++;
+			}
+		} else if (c == ')') {
+			if (open-- == 0)
+				return false;
+			can_repeat = true;
+		} else if (c == '*' || c == '+' || c == '?') {
+			if (!can_repeat)
+				return false;
+		} else {
+			can_repeat = c != '|' && c != '^';
+		}
+	}
+	return open == 0 && !in_class;
+}
+
 static const struct format {
 	const char *name;
 	bool (*is)(struct cox_str);
@@ -294,6 +339,7 @@ static const struct format {
 	{ "workloadAddress", is_workload_address, "must be an IP address, a DNS name or unix:///path" },
 	{ "method", is_method, "must be a name of letters, digits and '-'" },
 	{ "header", is_header, "must be the name of an HTTP header" },
+	{ "regex", is_regex, "is no RE2 expression (check brackets; look-around and back references do not exist there)" },
 	{ "path", is_path, "must start with '/'" },
 	{ "label", cox_format_is_label_value, "must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends" },
 	{ "labelKey", cox_format_is_label_key, "must be a label key: [dns-subdomain/]name" },

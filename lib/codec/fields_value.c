@@ -471,7 +471,7 @@ struct cox_json *cox_message_to_json(const struct cox_message *m, const void *va
 	struct cox_json *out = cox_json_new_object(arena);
 	for (size_t i = 0; i < m->field_count; i++) {
 		const struct cox_json *v = field_to_json(&m->fields[i], value, arena);
-		if (v)
+		if (v && m->fields[i].name[0]) /* a nameless one is filled by program */
 			cox_json_set(arena, out, cox_str_of(m->fields[i].name), v);
 	}
 	return out;

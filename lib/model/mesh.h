@@ -52,6 +52,7 @@ struct cox_mesh_config {
 	bool enable_envoy_access_log_service;
 	const struct cox_mesh_tls *mesh_mtls;
 	const struct cox_traffic_policy *default_traffic_policy; /* connectionPool and outlierDetection only */
+	struct cox_str unread; /* empty; where the table puts the fields that are not read */
 };
 
 /* Decodes the YAML of key `mesh`; fields that are not set get the defaults named above. Gives a heap value: cox_free().
