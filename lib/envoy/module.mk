@@ -26,3 +26,8 @@ $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard cmd/*/*.c)) \
 $(patsubst test/unit/%.c,$(BUILD)/obj/unit/%.o,$(foreach m,$(envoy_USERS),$(wildcard test/unit/$(m)/*.c))) \
 $(patsubst test/sim/%.c,$(BUILD)/obj/sim/%.o,$(wildcard test/sim/*.c)) \
 $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_fuzz.c)): | $(envoy_GEN)/.stamp
+
+# What test/protocol/test_transcode.py talks to.
+$(BUILD)/unit/envoy/transcode_driver: $(BUILD)/obj/unit/envoy/transcode_driver.o $(call archives_upto,envoy)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)

@@ -173,10 +173,19 @@ enum cox_rc timestamp_to_text(struct cox_arena *arena, int64_t s, int64_t ns, st
 {
 	if (s < timestamp_s_min || s > timestamp_s_max || ns < 0 || ns >= NS_PER_S)
 		return COX_EINVAL;
-	char text[32], fraction[12];
-	cox_clock_format(s * 1000, text);
+	char fraction[12];
 	fraction_format(fraction, ns);
-	*out = cox_arena_printf(arena, "%.19s%sZ", text, fraction);
+	/* Days since 0000-03-01, so that the leap day is the last one of its year; all positive in the range above. */
+	int64_t days = (s - timestamp_s_min) / 86400 + 306, rest = (s - timestamp_s_min) % 86400;
+	int64_t era = days / 146097, of_era = days % 146097;
+	int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+	int64_t month = (5 * of_year + 2) / 153; /* 0 is March */
+	int64_t day = of_year - (153 * month + 2) / 5 + 1;
+	year += era * 400 + (month >= 10);
+	month += month < 10 ? 3 : -9;
+	*out = cox_arena_printf(arena, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)year, (int)month, (int)day, (int)(rest / 3600),
+				(int)(rest / 60 % 60), (int)(rest % 60), fraction);
 	return COX_OK;
 }
 
