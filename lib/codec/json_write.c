@@ -173,12 +173,34 @@ static void pad(struct cox_buf *out, unsigned level)
 	out->n += n;
 }
 
+/* In quotes, as JSON, but YAML 1.1 takes three more characters for line ends and one for a byte order mark. */
+static void yaml_quoted(struct cox_buf *out, struct cox_str s)
+{
+	static const struct { struct cox_str raw; const char *escape; } special[] = {
+		{ COX_STR_INIT("\xc2\x85"), "\\u0085" }, { COX_STR_INIT("\xe2\x80\xa8"), "\\u2028" },
+		{ COX_STR_INIT("\xe2\x80\xa9"), "\\u2029" }, { COX_STR_INIT("\xef\xbb\xbf"), "\\ufeff" },
+	};
+	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
+	cox_json_write_str(&b, s);
+	for (size_t i = 0; i < b.n;) {
+		size_t k = 0;
+		while (k < COX_LEN(special) && !cox_str_has_prefix(cox_str_make(b.p + i, b.n - i), special[k].raw))
+			k++;
+		if (k < COX_LEN(special)) {
+			cox_buf_append_cstr(out, special[k].escape);
+			i += special[k].raw.n;
+		} else {
+			cox_buf_append_char(out, b.p[i++]);
+		}
+	}
+}
+
 static void yaml_text(struct cox_buf *out, struct cox_str s)
 {
 	if (is_plain(s))
 		cox_buf_append_str(out, s);
 	else
-		cox_json_write_str(out, s);
+		yaml_quoted(out, s);
 }
 
 static void yaml_block(struct cox_buf *out, struct cox_str s, unsigned level)
