@@ -1,0 +1,144 @@
+/* endpoints - the fast path: a changed endpoint set goes into the sets of every view that has its clusters, in the same turn. */
+#include "push/push_priv.h"
+
+#include "base/metric.h"
+
+#include <stdio.h>
+
+static void set_override(struct cox_push *p, struct cox_str ns, struct cox_str hostname, const struct cox_endpoint_set *e)
+{
+	struct cox_buf key = { 0 };
+	cox_buf_printf(&key, "%.*s/%.*s", COX_FMT(ns), COX_FMT(hostname));
+	struct override *o = cox_map_find(&p->overrides, cox_buf_str(&key));
+	if (o) {
+		cox_endpoint_set_unref(o->endpoints);
+		cox_buf_fini(&key);
+	} else {
+		o = COX_NEW(struct override);
+		size_t n;
+		o->key.p = cox_buf_take(&key, &n);
+		o->key.n = n;
+		cox_map_set(&p->overrides, o->key, o);
+	}
+	o->endpoints = cox_endpoint_set_ref(e);
+}
+
+void push_overrides_clear(struct cox_push *p)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&p->overrides, e));) {
+		struct override *o = e->value;
+		cox_endpoint_set_unref(o->endpoints);
+		cox_free((void *)o->key.p);
+		cox_free(o);
+	}
+	cox_map_clear(&p->overrides);
+}
+
+/* A copy of `set` with those of `news` whose names it has; NULL when nothing differs. */
+static struct cox_set *replaced(const struct cox_set *set, const cox_resources *news)
+{
+	size_t hits = 0;
+	for (size_t i = 0; i < news->n; i++) {
+		const struct cox_resource *had = cox_set_find(set, news->p[i]->name);
+		hits += had && !cox_hash_eq(had->hash, news->p[i]->hash);
+	}
+	if (!hits)
+		return NULL;
+	const struct cox_resource **items = cox_calloc(set->n, sizeof(struct cox_resource *));
+	for (size_t i = 0; i < set->n; i++) {
+		const struct cox_resource *r = set->items[i];
+		for (size_t k = 0; k < news->n; k++)
+			if (cox_str_eq(news->p[k]->name, r->name))
+				r = news->p[k];
+		items[i] = cox_resource_ref(r);
+	}
+	struct cox_set *made = cox_set_build_take(set->type, items, set->n);
+	cox_free(items);
+	return made;
+}
+
+static void take_eds(struct cox_push *p, struct unit *u, struct cox_set *eds, int64_t event_ns)
+{
+	struct cox_wanted *w = COX_NEW(struct cox_wanted);
+	cox_ref_init(&w->ref);
+	w->generation = u->wanted->generation;
+	w->event_ns = event_ns;
+	for (size_t t = 0; t < COX_TYPE_COUNT; t++)
+		if (t == COX_TYPE_EDS)
+			w->sets[t] = cox_intern_set_take(&p->intern, eds);
+		else
+			w->sets[t] = u->wanted->sets[t] ? cox_set_ref(u->wanted->sets[t]) : NULL;
+	cox_wanted_unref(u->wanted);
+	u->wanted = w;
+}
+
+static bool has_service(const struct unit *u, const struct cox_snap_svc *svc)
+{
+	const struct cox_set *eds = u->wanted ? u->wanted->sets[COX_TYPE_EDS] : NULL;
+	char name[512];
+	for (size_t i = 0; eds && i < svc->svc->ports.n; i++) {
+		int n = snprintf(name, sizeof(name), "outbound|%u||%.*s", svc->svc->ports.p[i].port, COX_FMT(svc->svc->hostname));
+		if (n > 0 && (size_t)n < sizeof(name) && cox_set_find(eds, cox_str_make(name, (size_t)n)))
+			return true;
+	}
+	return false;
+}
+
+static bool apply_to(struct cox_push *p, struct unit *u, const struct cox_snap_svc *svc, const struct cox_endpoint_set *e, int64_t event_ns)
+{
+	if (!has_service(u, svc))
+		return false;
+	cox_arena_reset(&p->arena);
+	struct cox_tr t = { .s = p->snapshot, .view = u->view ? u->view : &u->workload->view, .memo = p->memo, .arena = &p->arena };
+	cox_resources made = { 0 };
+	cox_translate_service_endpoints(&t, svc, e, &made);
+	for (size_t i = 0; i < made.n; i++)
+		made.p[i] = cox_intern_resource_take(&p->intern, made.p[i]);
+	struct cox_set *eds = replaced(u->wanted->sets[COX_TYPE_EDS], &made);
+	if (eds)
+		take_eds(p, u, eds, event_ns);
+	for (size_t i = 0; i < made.n; i++)
+		cox_resource_unref(made.p[i]);
+	cox_vec_fini(&made);
+	return eds != NULL;
+}
+
+/* The service as the snapshot has it, by hostname and namespace. */
+static const struct cox_snap_svc *find_svc(const struct cox_snapshot *s, struct cox_str hostname, struct cox_str ns)
+{
+	const struct cox_snap_svc *svc = cox_snapshot_svc_find(s, hostname, ns);
+	if (svc && cox_str_eq(svc->svc->ns, ns))
+		return svc;
+	for (size_t i = 0; i < s->svcs.n; i++)
+		if (cox_str_eq(s->svcs.p[i].svc->hostname, hostname) && cox_str_eq(s->svcs.p[i].svc->ns, ns))
+			return &s->svcs.p[i];
+	return NULL;
+}
+
+void push_endpoints_apply(struct cox_push *p, const struct cox_change *change)
+{
+	const struct cox_endpoint_set *e = cox_registry_endpoints_find(p->opts.registry, change->id, change->ns);
+	const struct cox_snap_svc *svc = e ? find_svc(p->snapshot, change->id, change->ns) : NULL;
+	if (!svc)
+		return; /* not in the snapshot yet: the next one has both */
+	cox_metric_add(COX_M_PUSH_TRIGGERS, "endpoint", 1);
+	set_override(p, change->ns, change->id, e);
+	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
+		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
+			struct unit *u = m->value;
+			if (apply_to(p, u, svc, e, change->event_ns))
+				push_queue_all(p, u);
+		}
+}
+
+/* After a unit was translated from the snapshot: endpoint sets that are newer than it. */
+void push_endpoints_catch_up(struct cox_push *p, struct unit *u)
+{
+	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->overrides, m));) {
+		struct override *o = m->value;
+		ptrdiff_t slash = cox_str_find(o->key, '/');
+		const struct cox_snap_svc *svc = find_svc(p->snapshot, cox_str_sub(o->key, (size_t)slash + 1, o->key.n), cox_str_sub(o->key, 0, (size_t)slash));
+		if (svc)
+			apply_to(p, u, svc, o->endpoints, u->wanted->event_ns);
+	}
+}

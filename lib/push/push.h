@@ -1,0 +1,73 @@
+/*
+ * push - from changes to what each proxy should have: coalesces events, freezes snapshots, translates each view once,
+ * interns the results, and hands every proxy the shared sets of its two views.
+ * Thread: the config loop owns it; attach, detach and reject may be called from any thread.
+ * Two ways: endpoint changes that alter nothing else go from the registry to the views' sets in the same turn of the loop;
+ * everything else coalesces while work is in progress and makes a new generation. Work is done in slices, so that neither
+ * new proxies nor a big generation hold up an endpoint change.
+ */
+#ifndef COX_PUSH_PUSH_H
+#define COX_PUSH_PUSH_H
+
+#include "loop/loop.h"
+#include "registry/registry.h"
+#include "translate/translate.h"
+
+/* What every proxy of a view should have. Immutable, shared. */
+struct cox_wanted {
+	struct cox_ref ref;
+	uint64_t generation;
+	int64_t event_ns;                     /* monotonic: the oldest event that led to it; 0: none */
+	const struct cox_set *sets[COX_TYPE_COUNT]; /* NULL where the part has none */
+};
+const struct cox_wanted *cox_wanted_ref(const struct cox_wanted *w);
+void cox_wanted_unref(const struct cox_wanted *w);
+
+enum { COX_PUSH_SCOPE, COX_PUSH_WORKLOAD, COX_PUSH_PARTS };
+
+/* One connected proxy, as push sees it. */
+struct cox_push_client;
+struct cox_push_client_spec {
+	struct cox_loop *loop;                /* where deliver is called */
+	const struct cox_proxy *proxy;        /* shared */
+	bool is_delta;                        /* VHDS is for delta streams only */
+	/* Both parts, the latest; borrowed until return. Only changed parts differ in address from the last delivery. */
+	void (*deliver)(void *arg, const struct cox_wanted *const parts[COX_PUSH_PARTS]);
+	void *arg;
+};
+struct cox_push;
+/* Gives: end with cox_push_detach(). The first delivery comes when both views are translated. */
+struct cox_push_client *cox_push_attach(struct cox_push *p, const struct cox_push_client_spec *spec);
+/* On the client's loop: no delivery after this. */
+void cox_push_detach(struct cox_push *p, struct cox_push_client **client);
+/* A proxy of this class rejected a resource: it is left out (its last good version stays) until its content changes. */
+void cox_push_reject(struct cox_push *p, const struct cox_push_client *client, const struct cox_resource *r, struct cox_str message);
+
+struct cox_push_options {
+	struct cox_loop *loop;
+	struct cox_registry *registry;        /* borrowed; used on the loop only */
+	/* On the loop, after each generation: the snapshot (borrowed) and the changes that led to it. May be NULL. */
+	void (*on_generation)(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes);
+	/* On the loop: a resource was taken out; `origins` are object ids joined by '\n'. May be NULL. */
+	void (*on_reject)(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message);
+	void *arg;
+};
+struct cox_push *cox_push_new(const struct cox_push_options *opts);
+/* After all clients are detached and their loops stopped. */
+void cox_push_free(struct cox_push *p);
+/* On the loop: the registry was fed. */
+void cox_push_poke(struct cox_push *p);
+/* On the loop: sources are complete; before that nothing is translated. */
+void cox_push_set_synced(struct cox_push *p);
+/* Any thread. */
+bool cox_push_is_synced(const struct cox_push *p);
+/* On the loop: the latest snapshot (borrowed until the loop's next turn) or NULL. */
+const struct cox_snapshot *cox_push_snapshot(const struct cox_push *p);
+
+struct cox_push_stats {
+	uint64_t generation;
+	size_t views, workloads, clients, resources, resource_bytes;
+};
+void cox_push_stats_get(const struct cox_push *p, struct cox_push_stats *out); /* on the loop */
+
+#endif

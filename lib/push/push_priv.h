@@ -1,0 +1,90 @@
+/* push_priv - the engine's state, shared by push.c (turns and rounds), views.c (keys and translation), endpoints.c
+ * (the fast path) and client.c (deliveries). All of it belongs to the config loop, but for what client.c says. */
+#ifndef COX_PUSH_PUSH_PRIV_H
+#define COX_PUSH_PUSH_PRIV_H
+
+#include "base/vec.h"
+#include "loop/timer.h"
+#include "push/intern.h"
+#include "push/push.h"
+
+struct unit;
+struct cox_push_client {
+	struct cox_ref ref;
+	struct cox_push *push;
+	struct cox_push_client_spec spec;      /* deliver and arg: used on spec.loop only */
+	bool is_closed;                        /* client's loop only */
+	struct cox_loop_task attach_task, detach_task;
+	/* config loop */
+	struct unit *units[COX_PUSH_PARTS];
+	size_t index;                          /* in push->clients */
+	bool is_queued;                        /* in push->outbox */
+};
+
+/* A scope view or a workload view: something that is translated once for all its clients. */
+struct unit {
+	struct cox_str key;
+	unsigned part;                         /* COX_PUSH_SCOPE or COX_PUSH_WORKLOAD */
+	struct cox_view *view;                 /* scope */
+	struct cox_workload *workload;
+	const struct cox_proxy *proxy;         /* one that has this view: to make the key anew; shared */
+	struct cox_hash inputs;                /* fingerprint of everything that the last translation read */
+	const struct cox_wanted *wanted;       /* NULL until translated */
+	COX_VEC(struct cox_push_client *) clients;
+	bool is_dirty, is_first;
+};
+
+/* An endpoint set newer than the snapshot's. */
+struct override {
+	struct cox_str key;                    /* "<namespace>/<hostname>" */
+	const struct cox_endpoint_set *endpoints;
+};
+
+struct cox_push {
+	struct cox_push_options opts;
+	struct cox_timer *turn;                /* 0 ms: the next slice of work */
+	struct cox_memo *memo;
+	struct cox_intern intern;
+	const struct cox_snapshot *snapshot;
+	struct cox_hash snapshot_inputs;       /* of everything in the snapshot: what routers depend on */
+	struct cox_hash keying;                /* what view keys depend on: selector keys, locality, node */
+	struct cox_map units[COX_PUSH_PARTS];  /* by key */
+	COX_VEC(struct cox_push_client *) clients, outbox;
+	COX_VEC(struct unit *) dirty;          /* in the order of work; firsts go through `firsts` */
+	COX_VEC(struct unit *) firsts;
+	bool first_turn;                       /* whose turn it is among dirty and firsts */
+	struct cox_map overrides;              /* endpoint sets that came after the snapshot */
+	struct cox_map rejected;               /* "<class>/<type>/<hash>": struct rejection */
+	struct cox_registry_changes changes;   /* taken, waiting for the round in progress to end */
+	bool has_changes;
+	int64_t event_ns;                      /* oldest event of the round in progress */
+	_Atomic bool is_synced;
+	struct cox_arena arena;                /* scratch of one translation */
+	unsigned sweep_in;                     /* rounds until the next sweep */
+};
+
+/* views.c */
+struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_push_client *c);
+void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client *c);
+void push_unit_mark(struct cox_push *p, struct unit *u);
+/* Translates if its inputs changed; true when what its clients should have changed. */
+bool push_unit_work(struct cox_push *p, struct unit *u);
+struct cox_hash push_keying(const struct cox_snapshot *s);
+struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s);
+bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r);
+/* Forgives rejections of content that is made no more, or all of them. */
+void push_rejections_sweep(struct cox_push *p, bool all);
+/* endpoints.c */
+void push_endpoints_apply(struct cox_push *p, const struct cox_change *change);
+void push_endpoints_catch_up(struct cox_push *p, struct unit *u);
+void push_overrides_clear(struct cox_push *p);
+/* client.c */
+void push_queue(struct cox_push *p, struct cox_push_client *c);
+void push_queue_all(struct cox_push *p, struct unit *u);
+void push_flush(struct cox_push *p);
+void push_rekey(struct cox_push *p);
+void push_client_unref(struct cox_push_client *c);
+/* push.c */
+void push_wake(struct cox_push *p);
+
+#endif

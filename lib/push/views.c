@@ -1,0 +1,353 @@
+/* views - units of translation: their keys, fingerprints of what they read, and the sets that come out. */
+#include "push/push_priv.h"
+
+#include "base/metric.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- fingerprints ---------------------------------------------------------------------------- */
+
+struct print { /* a running hash */
+	struct cox_hash h;
+};
+static void mix(struct print *p, struct cox_hash h) { p->h = cox_hash_combine(p->h, h); }
+static void mix_str(struct print *p, struct cox_str s) { mix(p, cox_hash128(s.p, s.n)); }
+
+struct cox_hash push_keying(const struct cox_snapshot *s)
+{
+	const struct cox_str *keys;
+	struct print p = { { s->uses_locality, s->uses_node } };
+	size_t n = cox_snapshot_selector_keys(s, &keys);
+	for (size_t i = 0; i < n; i++)
+		mix_str(&p, keys[i]);
+	return p.h;
+}
+
+/* Endpoints themselves travel on their own path: only their shape counts here (DESIGN decision 7). */
+static void mix_svc(struct print *p, const struct cox_snap_svc *svc)
+{
+	mix(p, svc->svc->hash);
+	mix(p, svc->endpoints->shape);
+}
+
+struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s)
+{
+	struct print p = { s->mesh_hash };
+	for (size_t i = 0; i < s->svcs.n; i++)
+		mix_svc(&p, &s->svcs.p[i]);
+	for (size_t i = 0; i < s->virtual_services.n; i++)
+		mix(&p, s->virtual_services.p[i]->hash);
+	for (size_t i = 0; i < s->destination_rules.n; i++)
+		mix(&p, s->destination_rules.p[i]->hash);
+	for (size_t i = 0; i < s->gateways.n; i++)
+		mix(&p, s->gateways.p[i]->hash);
+	for (size_t i = 0; i < s->sidecars.n; i++)
+		mix(&p, s->sidecars.p[i]->hash);
+	return p.h;
+}
+
+static struct cox_hash scope_inputs(const struct cox_push *push, const struct cox_view *v, const struct cox_scope *scope)
+{
+	const struct cox_snapshot *s = push->snapshot;
+	struct print p = { s->mesh_hash };
+	mix(&p, scope->hash);
+	for (size_t i = 0; i < scope->svcs.n; i++) {
+		const struct cox_snap_svc *svc = scope->svcs.p[i].snap;
+		const struct cox_dr *dr = cox_scope_dr_find(s, v->ns, v->labels.p, v->labels.n, svc->svc);
+		mix_svc(&p, svc);
+		mix(&p, dr ? dr->hash : (struct cox_hash){ 0, 0 });
+	}
+	return p.h;
+}
+
+static struct cox_hash workload_inputs(struct cox_push *push, const struct cox_workload *w)
+{
+	const struct cox_snapshot *s = push->snapshot;
+	if (w->view.type == COX_PROXY_ROUTER)
+		return push->snapshot_inputs;
+	const struct cox_snap_svc **svcs;
+	size_t n = cox_snapshot_svcs_at(s, w->ips.p, w->ips.n, &push->arena, &svcs);
+	const struct cox_object *sidecar = cox_scope_sidecar_find(s, w->view.ns, w->labels.p, w->labels.n);
+	struct print p = { s->mesh_hash };
+	mix(&p, sidecar ? sidecar->hash : (struct cox_hash){ 0, 0 });
+	for (size_t i = 0; i < n; i++) {
+		/* A service's own rule limits its inbound connections too. */
+		const struct cox_dr *dr = cox_scope_dr_find(s, w->view.ns, w->labels.p, w->labels.n, svcs[i]->svc);
+		mix_svc(&p, svcs[i]);
+		mix(&p, dr ? dr->hash : (struct cox_hash){ 0, 0 });
+	}
+	return p.h;
+}
+
+/* --- units ----------------------------------------------------------------------------------- */
+
+static void unit_free(struct unit *u)
+{
+	COX_ASSERT(!u->clients.n && !u->is_dirty);
+	cox_vec_fini(&u->clients);
+	cox_view_free(u->view);
+	cox_workload_free(u->workload);
+	cox_proxy_unref(u->proxy);
+	cox_wanted_unref(u->wanted);
+	cox_free(u);
+}
+
+struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_push_client *c)
+{
+	struct unit made = { .part = part };
+	if (part == COX_PUSH_SCOPE) {
+		made.view = cox_view_build(c->spec.proxy, p->snapshot);
+		if (!c->spec.is_delta && made.view->has_vhds) {
+			/* State-of-the-world streams get whole routes: a view of its own. */
+			made.view->has_vhds = false;
+			made.view->key = cox_arena_concat(&made.view->arena, made.view->key, COX_STR("|sotw"));
+		}
+		made.key = made.view->key;
+	} else {
+		made.workload = cox_workload_build(c->spec.proxy, p->snapshot);
+		made.key = made.workload->key;
+	}
+	struct unit *u = cox_map_find(&p->units[part], made.key);
+	if (u) {
+		cox_view_free(made.view);
+		cox_workload_free(made.workload);
+		return u;
+	}
+	u = COX_NEW(struct unit);
+	*u = made;
+	u->proxy = cox_proxy_ref(c->spec.proxy);
+	u->is_first = true;
+	cox_map_set(&p->units[part], u->key, u);
+	push_unit_mark(p, u);
+	cox_metric_set(COX_M_VIEWS, NULL, (double)(p->units[0].n + p->units[1].n));
+	return u;
+}
+
+static void unmark(struct cox_push *p, struct unit *u)
+{
+	for (size_t i = 0; i < p->dirty.n; i++)
+		if (p->dirty.p[i] == u) {
+			cox_vec_remove(&p->dirty, i);
+			break;
+		}
+	for (size_t i = 0; i < p->firsts.n; i++)
+		if (p->firsts.p[i] == u) {
+			cox_vec_remove(&p->firsts, i);
+			break;
+		}
+	u->is_dirty = false;
+}
+
+void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client *c)
+{
+	for (size_t i = 0; i < u->clients.n; i++)
+		if (u->clients.p[i] == c) {
+			u->clients.p[i] = u->clients.p[--u->clients.n];
+			break;
+		}
+	if (u->clients.n)
+		return;
+	if (u->is_dirty)
+		unmark(p, u);
+	cox_map_remove(&p->units[u->part], u->key);
+	unit_free(u);
+	cox_metric_set(COX_M_VIEWS, NULL, (double)(p->units[0].n + p->units[1].n));
+}
+
+void push_unit_mark(struct cox_push *p, struct unit *u)
+{
+	if (u->is_dirty)
+		return;
+	u->is_dirty = true;
+	if (u->is_first)
+		cox_vec_push(&p->firsts, u);
+	else
+		cox_vec_push(&p->dirty, u);
+}
+
+/* --- translation ----------------------------------------------------------------------------- */
+
+static struct cox_str rejection_key(char *buf, size_t cap, enum cox_proxy_class klass, const struct cox_resource *r)
+{
+	char hex[33];
+	cox_hash_to_hex(r->hash, hex);
+	int n = snprintf(buf, cap, "%d/%d/%s", (int)klass, (int)r->type, hex);
+	return cox_str_make(buf, (size_t)n);
+}
+
+bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r)
+{
+	char buf[64];
+	return p->rejected.n && cox_map_find(&p->rejected, rejection_key(buf, sizeof(buf), u->view ? u->view->klass : u->workload->view.klass, r));
+}
+
+/* Takes the resources. What some proxy rejected stays out: its last good version is kept. NULL: an empty list and no set before. */
+static const struct cox_set *make_set(struct cox_push *p, const struct unit *u, enum cox_type type, cox_resources *list)
+{
+	const struct cox_set *before = u->wanted ? u->wanted->sets[type] : NULL;
+	size_t n = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct cox_resource *r = cox_intern_resource_take(&p->intern, list->p[i]);
+		if (push_is_rejected(p, u, r)) {
+			const struct cox_resource *good = before ? cox_set_find(before, r->name) : NULL;
+			bool usable = good && !push_is_rejected(p, u, good);
+			cox_resource_unref(r);
+			if (!usable)
+				continue;
+			r = cox_resource_ref(good);
+		}
+		list->p[n++] = r;
+	}
+	const struct cox_set *s = cox_intern_set_take(&p->intern, cox_set_build_take(type, list->p, n));
+	cox_vec_fini(list);
+	return s;
+}
+
+static void translate_scope(struct cox_push *p, struct unit *u, const struct cox_scope *scope, struct cox_wanted *w)
+{
+	struct cox_tr t = { .s = p->snapshot, .view = u->view, .scope = scope, .memo = p->memo, .arena = &p->arena };
+	cox_resources clusters = { 0 }, endpoints = { 0 }, listeners = { 0 }, routes = { 0 }, vhosts = { 0 };
+	cox_translate_clusters(&t, &clusters);
+	cox_translate_endpoints(&t, &endpoints);
+	cox_translate_outbound(&t, &listeners, &routes, &vhosts);
+	w->sets[COX_TYPE_CDS] = make_set(p, u, COX_TYPE_CDS, &clusters);
+	w->sets[COX_TYPE_EDS] = make_set(p, u, COX_TYPE_EDS, &endpoints);
+	w->sets[COX_TYPE_LDS] = make_set(p, u, COX_TYPE_LDS, &listeners);
+	w->sets[COX_TYPE_RDS] = make_set(p, u, COX_TYPE_RDS, &routes);
+	if (u->view->has_vhds)
+		w->sets[COX_TYPE_VHDS] = make_set(p, u, COX_TYPE_VHDS, &vhosts);
+	cox_metric_add(COX_M_TRANSLATED, "outbound", (double)t.built);
+}
+
+static void translate_workload(struct cox_push *p, struct unit *u, struct cox_wanted *w)
+{
+	const struct cox_workload *wl = u->workload;
+	struct cox_tr t = { .s = p->snapshot, .view = &wl->view, .memo = p->memo, .arena = &p->arena };
+	cox_resources clusters = { 0 }, endpoints = { 0 }, listeners = { 0 }, routes = { 0 };
+	if (wl->view.type == COX_PROXY_ROUTER) {
+		cox_translate_gateway(&t, wl, &clusters, &endpoints, &listeners, &routes);
+		w->sets[COX_TYPE_EDS] = make_set(p, u, COX_TYPE_EDS, &endpoints);
+		w->sets[COX_TYPE_RDS] = make_set(p, u, COX_TYPE_RDS, &routes);
+	} else {
+		t.scope = cox_scope_build(p->snapshot, wl->view.ns, wl->labels.p, wl->labels.n, &p->arena);
+		cox_translate_inbound(&t, wl, &clusters, &listeners);
+	}
+	w->sets[COX_TYPE_CDS] = make_set(p, u, COX_TYPE_CDS, &clusters);
+	w->sets[COX_TYPE_LDS] = make_set(p, u, COX_TYPE_LDS, &listeners);
+	cox_metric_add(COX_M_TRANSLATED, "workload", (double)t.built);
+}
+
+static bool same_sets(const struct cox_wanted *a, const struct cox_wanted *b)
+{
+	return a && b && memcmp(a->sets, b->sets, sizeof(a->sets)) == 0;
+}
+
+bool push_unit_work(struct cox_push *p, struct unit *u)
+{
+	cox_arena_reset(&p->arena);
+	const struct cox_scope *scope = NULL;
+	bool is_router = (u->view ? u->view->type : u->workload->view.type) == COX_PROXY_ROUTER;
+	struct cox_hash inputs;
+	if (u->part == COX_PUSH_SCOPE && is_router)
+		inputs = (struct cox_hash){ 1, 1 }; /* all of a router's configuration is in its workload view */
+	else if (u->part == COX_PUSH_SCOPE)
+		inputs = scope_inputs(p, u->view, scope = cox_scope_build(p->snapshot, u->view->ns, u->view->labels.p, u->view->labels.n, &p->arena));
+	else
+		inputs = workload_inputs(p, u->workload);
+	if (u->wanted && cox_hash_eq(inputs, u->inputs))
+		return false;
+	u->inputs = inputs;
+	struct cox_wanted *w = COX_NEW(struct cox_wanted);
+	cox_ref_init(&w->ref);
+	w->generation = p->snapshot->generation;
+	w->event_ns = p->event_ns;
+	if (u->part == COX_PUSH_WORKLOAD)
+		translate_workload(p, u, w);
+	else if (!is_router)
+		translate_scope(p, u, scope, w);
+	const struct cox_wanted *before = u->wanted;
+	bool changed = !same_sets(before, w);
+	u->wanted = w;
+	cox_wanted_unref(before);
+	push_endpoints_catch_up(p, u);
+	return changed;
+}
+
+/* --- rejections: any thread ------------------------------------------------------------------- */
+
+struct rejection {
+	struct cox_str key;
+	const struct cox_resource *resource;
+	uint64_t generation;
+};
+struct reject_message {
+	struct cox_loop_task task;
+	struct cox_push *push;
+	enum cox_proxy_class klass;
+	const struct cox_resource *resource;
+	char *text;
+};
+
+/* Every view that has it is made anew: without it. */
+static void mark_holders(struct cox_push *p, const struct cox_resource *r)
+{
+	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
+		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
+			struct unit *u = m->value;
+			const struct cox_set *s = u->wanted ? u->wanted->sets[r->type] : NULL;
+			const struct cox_resource *has = s ? cox_set_find(s, r->name) : NULL;
+			if (has && cox_hash_eq(has->hash, r->hash)) {
+				u->inputs = (struct cox_hash){ 0, 0 };
+				push_unit_mark(p, u);
+			}
+		}
+}
+
+static void on_reject(struct cox_loop_task *task)
+{
+	struct reject_message *m = (struct reject_message *)(void *)task;
+	struct cox_push *p = m->push;
+	char buf[64];
+	struct cox_str key = rejection_key(buf, sizeof(buf), m->klass, m->resource);
+	if (!cox_map_find(&p->rejected, key)) {
+		struct rejection *r = COX_NEW(struct rejection);
+		r->key = cox_str_of(cox_str_dup_cstr(key));
+		r->resource = cox_resource_ref(m->resource);
+		cox_map_set(&p->rejected, r->key, r);
+		cox_metric_set(COX_M_XDS_QUARANTINED, NULL, (double)p->rejected.n);
+		mark_holders(p, m->resource);
+		push_wake(p);
+	}
+	if (p->opts.on_reject)
+		p->opts.on_reject(p->opts.arg, m->resource->type, m->resource->name, m->resource->origins, cox_str_of(m->text));
+	cox_resource_unref(m->resource);
+	cox_free(m->text);
+	cox_free(m);
+}
+
+void cox_push_reject(struct cox_push *p, const struct cox_push_client *client, const struct cox_resource *r, struct cox_str message)
+{
+	struct reject_message *m = COX_NEW(struct reject_message);
+	m->task.fn = on_reject;
+	m->push = p;
+	m->klass = client->spec.proxy->klass;
+	m->resource = cox_resource_ref(r);
+	m->text = cox_str_dup_cstr(message);
+	cox_loop_post(p->opts.loop, &m->task);
+}
+
+/* Content that nobody makes any more (only the rejection and the intern table hold it) is forgiven. */
+void push_rejections_sweep(struct cox_push *p, bool all)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&p->rejected, e));) {
+		struct rejection *r = e->value;
+		if (!all && atomic_load_explicit(&((struct cox_ref *)&r->resource->ref)->n, memory_order_acquire) > 2)
+			continue;
+		cox_map_remove(&p->rejected, e->key);
+		cox_resource_unref(r->resource);
+		cox_free((void *)r->key.p);
+		cox_free(r);
+	}
+	cox_metric_set(COX_M_XDS_QUARANTINED, NULL, (double)p->rejected.n);
+}

@@ -1,0 +1,80 @@
+/* core_priv - what core.c, ack.c, subscribe.c and next.c share of a stream's state. */
+#ifndef COX_XDS_CORE_PRIV_H
+#define COX_XDS_CORE_PRIV_H
+
+#include "xds/core.h"
+
+/* A response on its way: what a NACK of it makes unknown. */
+struct sent_response {
+	uint64_t nonce;
+	const struct cox_step *steps[COX_XDS_PARTS];
+	COX_VEC(const struct cox_resource *) extra; /* references */
+};
+struct asked_name {
+	uint64_t hash;
+	char *text;
+	size_t n;
+};
+/* What a reconnecting proxy says it holds. */
+struct known_resource {
+	uint64_t hash;
+	struct cox_hash version;
+	bool has_version;
+	char *name;
+};
+
+struct type_state {
+	bool is_watched, is_wildcard;
+	bool is_asked;                   /* an answer is owed */
+	bool answers_known;              /* the answer owed is the first one: compare with `known` */
+	const struct cox_names *names;
+	const struct cox_set *wanted[COX_XDS_PARTS], *sent[COX_XDS_PARTS];
+	COX_VEC(struct asked_name) asked;
+	COX_VEC(const struct cox_resource *) force; /* EDS: clusters (CDS resources) whose endpoints go out even if unchanged: they warm */
+	COX_VEC(struct known_resource) known;
+	uint64_t last_nonce, acked_nonce;
+	COX_VEC(struct sent_response) on_way;
+	int64_t sent_ms, last_ack_ms, gate_since_ms;
+	COX_VEC(const struct cox_resource *) withheld; /* rejected for good: until their content changes */
+	COX_VEC(const struct cox_resource *) suspects; /* of a NACK that names nobody; the first probe_n of them may be sent */
+	size_t probe_n;
+	uint64_t nacks;
+	char *last_error;
+};
+struct pending_cluster { uint64_t hash, nonce; };
+
+struct cox_xds_core {
+	struct cox_xds_core_options opts;
+	struct type_state types[COX_TYPE_COUNT];
+	bool has_part[COX_XDS_PARTS];
+	bool cds_was_asked;
+	uint64_t cds_first_nonce;                         /* the first CDS response of the stream: until its ACK every cluster is pending */
+	COX_VEC(struct pending_cluster) unacked_clusters; /* sent in later CDS responses, not acknowledged */
+	int64_t remove_at_ms, remove_first_ms;            /* INT64_MAX: no removal of clusters is pending */
+	COX_VEC(char *) late_removed;                     /* clusters that a reconnecting proxy holds in vain */
+	COX_VEC(uint64_t) resent_routes;                  /* route configurations sent since their virtual hosts went out */
+	COX_VEC(char *) tombstones;                       /* virtual hosts buried so far */
+	uint64_t stale_nonces;
+	/* The last response, borrowed by the caller. */
+	COX_VEC(const struct cox_resource *) out_resources;
+	COX_VEC(struct cox_str) out_removed, out_missing, out_tombstones;
+	COX_VEC(char *) out_texts;
+	const struct cox_step *out_steps[COX_XDS_PARTS];
+};
+
+bool core_type_is_named(enum cox_type t);                 /* EDS, RDS, SDS, ECDS: by name, never removed by us */
+static inline bool core_is_outstanding(const struct type_state *t) { return t->last_nonce != t->acked_nonce; }
+void core_asked_clear(struct type_state *t);
+void core_known_clear(struct type_state *t);
+void core_resources_clear(void *vec_of_resource_refs);
+/* Rejected, or suspected and not being tried. */
+bool core_is_withheld(const struct type_state *t, const struct cox_resource *r);
+void core_response_fini(struct sent_response *r);
+/* ack.c: an acknowledgement or a rejection of the response `nonce`. */
+void core_ack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, int64_t now_ms);
+void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struct cox_str message);
+/* next.c: the set that the proxy should have now; gives a reference or NULL. */
+const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, unsigned part, bool with_removals);
+bool core_is_clean(struct cox_xds_core *c, enum cox_type type);
+
+#endif

@@ -1,0 +1,531 @@
+/* next - what to send now: targets, differences, gates, and the response. */
+#include "xds/core_priv.h"
+
+#include <stdlib.h>
+
+enum { REMOVE_PATIENCE_MS = 60000 }; /* constant churn must not keep removed clusters for ever */
+
+/* --- what a proxy should have ---------------------------------------------------------------- */
+
+const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, unsigned part, bool with_removals)
+{
+	struct type_state *t = &c->types[type];
+	const struct cox_set *wanted = t->wanted[part], *target;
+	bool is_named = core_type_is_named(type);
+	if (is_named)
+		target = cox_steps_filter(c->opts.steps, wanted, t->names);
+	else
+		target = wanted ? cox_set_ref(wanted) : NULL;
+	/* Named resources are dropped by the proxy itself when nothing refers to them; clusters leave late. */
+	if (!is_named && with_removals)
+		return target;
+	const struct cox_set *kept = cox_steps_keep(c->opts.steps, t->sent[part], target);
+	cox_set_unref(target);
+	return kept;
+}
+
+static size_t sendable_changes(const struct type_state *t, const struct cox_step *s)
+{
+	if (!t->withheld.n && !t->suspects.n)
+		return s->changed_n;
+	size_t n = 0;
+	for (size_t i = 0; i < s->changed_n; i++)
+		n += !core_is_withheld(t, s->changed[i]);
+	return n;
+}
+
+bool core_is_clean(struct cox_xds_core *c, enum cox_type type)
+{
+	struct type_state *t = &c->types[type];
+	bool clean = true;
+	for (unsigned p = 0; p < COX_XDS_PARTS && clean; p++) {
+		const struct cox_set *target = core_target(c, type, p, true);
+		if (target != t->sent[p]) {
+			const struct cox_step *s = cox_step_between(c->opts.steps, t->sent[p], target);
+			clean = !s->removed_n && !sendable_changes(t, s);
+			cox_step_unref(s);
+		}
+		cox_set_unref(target);
+	}
+	return clean;
+}
+
+static bool is_settled(struct cox_xds_core *c, enum cox_type type)
+{
+	struct type_state *t = &c->types[type];
+	return !t->is_watched || (!core_is_outstanding(t) && !t->is_asked && core_is_clean(c, type));
+}
+
+/* Clusters may go once nothing that the proxy serves can name them, plus a grace: an acknowledgement is not yet "live". */
+static bool may_remove_clusters(struct cox_xds_core *c, int64_t now_ms, int64_t *wake_ms)
+{
+	if (c->remove_first_ms == INT64_MAX)
+		c->remove_first_ms = now_ms;
+	if (c->remove_at_ms == INT64_MAX && is_settled(c, COX_TYPE_LDS) && is_settled(c, COX_TYPE_RDS) && is_settled(c, COX_TYPE_VHDS))
+		c->remove_at_ms = now_ms + COX_XDS_REMOVE_GRACE_MS;
+	int64_t at = c->remove_first_ms + REMOVE_PATIENCE_MS;
+	if (c->remove_at_ms < at)
+		at = c->remove_at_ms;
+	if (now_ms >= at)
+		return true;
+	if (at < *wake_ms)
+		*wake_ms = at;
+	return false;
+}
+
+static bool has_cluster_removals(struct cox_xds_core *c)
+{
+	bool has = c->late_removed.n > 0;
+	struct type_state *t = &c->types[COX_TYPE_CDS];
+	for (unsigned p = 0; p < COX_XDS_PARTS && !has; p++) {
+		if (t->sent[p] == t->wanted[p])
+			continue;
+		const struct cox_step *s = cox_step_between(c->opts.steps, t->sent[p], t->wanted[p]);
+		has = s->removed_n > 0;
+		cox_step_unref(s);
+	}
+	return has;
+}
+
+/* --- gates ----------------------------------------------------------------------------------- */
+
+static bool is_cluster_pending(struct cox_xds_core *c, uint64_t name, const struct cox_step *const *unsent)
+{
+	if (c->types[COX_TYPE_CDS].acked_nonce < c->cds_first_nonce)
+		return true;
+	for (size_t i = 0; i < c->unacked_clusters.n; i++)
+		if (c->unacked_clusters.p[i].hash == name)
+			return true;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		for (size_t i = 0; unsent[p] && i < unsent[p]->changed_n; i++)
+			if (cox_name_hash(unsent[p]->changed[i]->name) == name)
+				return true;
+	return false;
+}
+
+static bool names_pending_cluster(struct cox_xds_core *c, const struct cox_step *const *steps)
+{
+	const struct cox_step *unsent[COX_XDS_PARTS] = { NULL, NULL };
+	struct type_state *cds = &c->types[COX_TYPE_CDS];
+	bool pending = false;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		if (cds->sent[p] != cds->wanted[p])
+			unsent[p] = cox_step_between(c->opts.steps, cds->sent[p], cds->wanted[p]);
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		for (size_t i = 0; steps[p] && i < steps[p]->new_needs_n && !pending; i++)
+			pending = is_cluster_pending(c, steps[p]->new_needs[i], unsent);
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		cox_step_unref(unsent[p]);
+	return pending;
+}
+
+static bool gate_is_closed(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps, int64_t now_ms, int64_t *wake_ms)
+{
+	struct type_state *t = &c->types[type];
+	if ((type != COX_TYPE_LDS && type != COX_TYPE_RDS && type != COX_TYPE_VHDS) || !c->types[COX_TYPE_CDS].is_watched ||
+	    !names_pending_cluster(c, steps)) {
+		t->gate_since_ms = 0;
+		return false;
+	}
+	if (!t->gate_since_ms)
+		t->gate_since_ms = now_ms;
+	if (now_ms - t->gate_since_ms >= COX_XDS_GATE_MS) {
+		t->gate_since_ms = 0;
+		if (c->opts.gate_expired)
+			c->opts.gate_expired(c->opts.arg, type);
+		return false;
+	}
+	if (t->gate_since_ms + COX_XDS_GATE_MS < *wake_ms)
+		*wake_ms = t->gate_since_ms + COX_XDS_GATE_MS;
+	return true;
+}
+
+/* --- the response ---------------------------------------------------------------------------- */
+
+struct draft {
+	enum cox_type type;
+	struct type_state *t;
+	const struct cox_set *target[COX_XDS_PARTS];
+	const struct cox_step *steps[COX_XDS_PARTS];
+	bool removes;                /* clusters may go now */
+	struct sent_response record;
+};
+
+static int cmp_known(const void *a, const void *b)
+{
+	uint64_t x = ((const struct known_resource *)a)->hash, y = ((const struct known_resource *)b)->hash;
+	return x < y ? -1 : x > y;
+}
+
+static bool proxy_has(const struct type_state *t, const struct cox_resource *r)
+{
+	if (!t->known.n)
+		return false;
+	struct known_resource probe = { .hash = cox_name_hash(r->name) };
+	const struct known_resource *k = bsearch(&probe, t->known.p, t->known.n, sizeof(probe), cmp_known);
+	return k && k->has_version && cox_hash_eq(k->version, r->hash);
+}
+
+static const struct cox_resource *target_find(const struct draft *d, struct cox_str name, unsigned *part)
+{
+	for (*part = 0; *part < COX_XDS_PARTS; (*part)++) {
+		const struct cox_resource *r = d->target[*part] ? cox_set_find(d->target[*part], name) : NULL;
+		if (r)
+			return r;
+	}
+	return NULL;
+}
+
+static bool is_in_steps(const struct draft *d, unsigned part, const struct cox_resource *r)
+{
+	const struct cox_set *sent = d->t->sent[part];
+	const struct cox_resource *had = sent ? cox_set_find(sent, r->name) : NULL;
+	return !had || !cox_hash_eq(had->hash, r->hash);
+}
+
+static void add_extra(struct cox_xds_core *c, struct draft *d, const struct cox_resource *r)
+{
+	for (size_t i = 0; i < d->record.extra.n; i++)
+		if (d->record.extra.p[i] == r)
+			return;
+	cox_vec_push(&c->out_resources, r);
+	cox_vec_push(&d->record.extra, cox_resource_ref(r));
+}
+
+static void add_missing(struct cox_xds_core *c, struct draft *d, struct asked_name *a)
+{
+	if (d->type != COX_TYPE_RDS && d->type != COX_TYPE_EDS)
+		return;
+	struct cox_str name = { a->text, a->n };
+	cox_vec_push(&c->out_texts, a->text);
+	a->text = NULL;
+	if (d->type == COX_TYPE_RDS)
+		cox_vec_push(&c->out_missing, name);
+	else if (c->opts.is_delta)
+		cox_vec_push(&c->out_removed, name);
+}
+
+/* Names asked for are answered even if the proxy had them before on this stream. */
+static void answer_asked(struct cox_xds_core *c, struct draft *d)
+{
+	struct type_state *t = d->t;
+	size_t in_target = (d->target[0] ? d->target[0]->n : 0) + (d->target[1] ? d->target[1]->n : 0);
+	bool is_fresh = !t->sent[0] && !t->sent[1];
+	bool all_found = is_fresh && t->names && in_target == t->names->n;
+	for (size_t i = 0; i < t->asked.n && !all_found; i++) {
+		struct asked_name *a = &t->asked.p[i];
+		unsigned part;
+		const struct cox_resource *r = target_find(d, (struct cox_str){ a->text, a->n }, &part);
+		if (!r)
+			add_missing(c, d, a);
+		else if (!is_in_steps(d, part, r) && !core_is_withheld(t, r))
+			add_extra(c, d, r);
+	}
+	core_asked_clear(t);
+}
+
+static void answer_forced(struct cox_xds_core *c, struct draft *d)
+{
+	unsigned part;
+	for (size_t i = 0; i < d->t->force.n; i++) {
+		const struct cox_resource *r = target_find(d, d->t->force.p[i]->name, &part);
+		if (r && !is_in_steps(d, part, r) && !core_is_withheld(d->t, r))
+			add_extra(c, d, r);
+	}
+	core_resources_clear(&d->t->force);
+}
+
+static struct cox_str route_of(struct cox_str vhost_name)
+{
+	ptrdiff_t slash = cox_str_find(vhost_name, '/');
+	return cox_str_sub(vhost_name, 0, slash < 0 ? vhost_name.n : (size_t)slash);
+}
+
+/* Virtual hosts of route configurations that were sent again. */
+static void answer_resent_routes(struct cox_xds_core *c, struct draft *d)
+{
+	for (unsigned p = 0; p < COX_XDS_PARTS && c->resent_routes.n; p++)
+		for (size_t i = 0; d->target[p] && i < d->target[p]->n; i++) {
+			const struct cox_resource *r = d->target[p]->items[i];
+			uint64_t route = cox_name_hash(route_of(r->name));
+			bool again = false;
+			for (size_t k = 0; k < c->resent_routes.n && !again; k++)
+				again = c->resent_routes.p[k] == route;
+			if (again && !is_in_steps(d, p, r) && !core_is_withheld(d->t, r))
+				add_extra(c, d, r);
+		}
+	cox_vec_clear(&c->resent_routes);
+}
+
+static void bury(struct cox_xds_core *c, struct cox_str name)
+{
+	cox_vec_push(&c->out_tombstones, name);
+	for (size_t i = 0; i < c->tombstones.n; i++)
+		if (cox_str_eq_cstr(name, c->tombstones.p[i]))
+			return;
+	cox_vec_push(&c->tombstones, cox_str_dup_cstr(name));
+}
+
+static void remove_name(struct cox_xds_core *c, struct draft *d, struct cox_str name)
+{
+	const struct cox_set *const *routes = c->types[COX_TYPE_RDS].sent;
+	size_t route_n = (routes[0] ? routes[0]->n : 0) + (routes[1] ? routes[1]->n : 0);
+	/* With two or more route configurations Envoy acknowledges the removal of a virtual host but keeps it (facts, section 20). */
+	if (d->type == COX_TYPE_VHDS && route_n > 1)
+		bury(c, name);
+	else
+		cox_vec_push(&c->out_removed, name);
+}
+
+/* Everything one by one: after a NACK, on a reconnect, or state-of-the-world. Returns what the proxy will have. */
+static const struct cox_set *emit_slowly(struct cox_xds_core *c, struct draft *d, unsigned p)
+{
+	struct type_state *t = d->t;
+	const struct cox_step *s = d->steps[p];
+	bool is_full = !c->opts.is_delta && !core_type_is_named(d->type), holds_back = false;
+	for (size_t i = 0; i < s->changed_n; i++) {
+		const struct cox_resource *r = s->changed[i];
+		if (core_is_withheld(t, r)) {
+			holds_back = true;
+			continue;
+		}
+		if (!proxy_has(t, r)) {
+			cox_vec_push(&d->record.extra, cox_resource_ref(r));
+			if (!is_full)
+				cox_vec_push(&c->out_resources, r);
+		}
+	}
+	if (c->opts.is_delta)
+		for (size_t i = 0; i < s->removed_n; i++)
+			remove_name(c, d, s->removed[i]);
+	const struct cox_set *have;
+	if (!holds_back) {
+		have = d->target[p] ? cox_set_ref(d->target[p]) : NULL;
+	} else {
+		COX_VEC(const struct cox_resource *) items = { 0 };
+		for (size_t i = 0; i < d->target[p]->n; i++) {
+			const struct cox_resource *r = d->target[p]->items[i];
+			if (core_is_withheld(t, r))
+				r = t->sent[p] ? cox_set_find(t->sent[p], r->name) : NULL;
+			if (r)
+				cox_vec_push(&items, cox_resource_ref(r));
+		}
+		have = cox_set_build_take(d->type, items.p, items.n);
+		cox_vec_fini(&items);
+	}
+	for (size_t i = 0; is_full && have && i < have->n; i++)
+		cox_vec_push(&c->out_resources, have->items[i]);
+	return have;
+}
+
+static void set_sent(struct type_state *t, unsigned p, const struct cox_set *take)
+{
+	cox_set_unref(t->sent[p]);
+	t->sent[p] = take;
+}
+
+/* A reconnecting proxy holds names that do not exist any more. */
+static void remove_known(struct cox_xds_core *c, struct draft *d)
+{
+	unsigned part;
+	for (size_t i = 0; i < d->t->known.n; i++) {
+		struct known_resource *k = &d->t->known.p[i];
+		if (core_type_is_named(d->type) || target_find(d, cox_str_of(k->name), &part))
+			continue;
+		if (d->type == COX_TYPE_CDS) {
+			cox_vec_push(&c->late_removed, k->name);
+		} else {
+			remove_name(c, d, cox_str_of(k->name));
+			cox_vec_push(&c->out_texts, k->name);
+		}
+		k->name = NULL;
+	}
+}
+
+static void note_clusters(struct cox_xds_core *c, const struct cox_resource *const *items, size_t n, uint64_t nonce)
+{
+	struct type_state *eds = &c->types[COX_TYPE_EDS];
+	for (size_t i = 0; i < n; i++) {
+		uint64_t hash = cox_name_hash(items[i]->name);
+		if (nonce != c->cds_first_nonce)
+			cox_vec_push(&c->unacked_clusters, ((struct pending_cluster){ hash, nonce }));
+		if (eds->is_watched && cox_names_has(eds->names, hash))
+			cox_vec_push(&eds->force, cox_resource_ref(items[i]));
+	}
+}
+
+static void note_routes(struct cox_xds_core *c, const struct cox_resource *const *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		cox_vec_push(&c->resent_routes, cox_name_hash(items[i]->name));
+}
+
+/* What the response means for other types. */
+static void note_effects(struct cox_xds_core *c, const struct draft *d)
+{
+	const struct sent_response *r = &d->record;
+	if (d->type == COX_TYPE_CDS && !c->cds_first_nonce)
+		c->cds_first_nonce = r->nonce;
+	for (unsigned p = 0; p <= COX_XDS_PARTS; p++) {
+		const struct cox_resource *const *items = p < COX_XDS_PARTS ? (r->steps[p] ? r->steps[p]->changed : NULL) : r->extra.p;
+		size_t n = p < COX_XDS_PARTS ? (r->steps[p] ? r->steps[p]->changed_n : 0) : r->extra.n;
+		if (d->type == COX_TYPE_CDS)
+			note_clusters(c, items, n, r->nonce);
+		else if (d->type == COX_TYPE_RDS && c->opts.has_vhds)
+			note_routes(c, items, n);
+	}
+}
+
+static void finish_draft(struct draft *d)
+{
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		cox_set_unref(d->target[p]);
+		cox_step_unref(d->steps[p]);
+	}
+}
+
+static bool is_fast(const struct cox_xds_core *c, const struct draft *d)
+{
+	const struct type_state *t = d->t;
+	bool buries = d->type == COX_TYPE_VHDS && ((d->steps[0] && d->steps[0]->removed_n) || (d->steps[1] && d->steps[1]->removed_n));
+	return c->opts.is_delta && !t->withheld.n && !t->suspects.n && !t->known.n && !buries;
+}
+
+static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct cox_xds_response *out)
+{
+	struct type_state *t = d->t;
+	bool fast = is_fast(c, d), was_asked = t->is_asked;
+	d->record.nonce = ++t->last_nonce;
+	answer_asked(c, d);
+	answer_forced(c, d);
+	if (d->type == COX_TYPE_VHDS)
+		answer_resent_routes(c, d);
+	if (t->known.n) {
+		qsort(t->known.p, t->known.n, sizeof(*t->known.p), cmp_known);
+		remove_known(c, d);
+	}
+	*out = (struct cox_xds_response){ .type = d->type, .nonce = d->record.nonce, .is_asked = was_asked };
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		if (fast) {
+			c->out_steps[p] = out->steps[p] = d->steps[p]->changed_n || d->steps[p]->removed_n ? cox_step_ref(d->steps[p]) : NULL;
+			d->record.steps[p] = out->steps[p] ? cox_step_ref(d->steps[p]) : NULL;
+			set_sent(t, p, d->target[p] ? cox_set_ref(d->target[p]) : NULL);
+		} else {
+			set_sent(t, p, emit_slowly(c, d, p));
+		}
+		if (t->sent[p])
+			out->version = cox_hash_combine(out->version, t->sent[p]->hash);
+	}
+	core_known_clear(t);
+	if (d->removes) {
+		for (size_t i = 0; i < c->late_removed.n; i++) {
+			cox_vec_push(&c->out_removed, cox_str_of(c->late_removed.p[i]));
+			cox_vec_push(&c->out_texts, c->late_removed.p[i]);
+		}
+		cox_vec_clear(&c->late_removed);
+		c->remove_at_ms = c->remove_first_ms = INT64_MAX;
+	}
+	note_effects(c, d);
+	t->is_asked = false;
+	t->answers_known = false;
+	t->sent_ms = now_ms;
+	cox_vec_push(&t->on_way, d->record);
+	out->resources = c->out_resources.p;
+	out->resource_n = c->out_resources.n;
+	out->removed = c->out_removed.p;
+	out->removed_n = c->out_removed.n;
+	out->missing = c->out_missing.p;
+	out->missing_n = c->out_missing.n;
+	out->tombstones = c->out_tombstones.p;
+	out->tombstone_n = c->out_tombstones.n;
+}
+
+/* Nothing to send: remember the identity, so that the next look is two comparisons. */
+static void settle(struct draft *d)
+{
+	if (d->t->withheld.n || d->t->suspects.n)
+		return;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		if (d->steps[p] && !d->steps[p]->changed_n && !d->steps[p]->removed_n)
+			set_sent(d->t, p, d->target[p] ? cox_set_ref(d->target[p]) : NULL);
+}
+
+static bool must_wait(struct cox_xds_core *c, enum cox_type type, int64_t now_ms, int64_t *wake_ms)
+{
+	struct type_state *t = &c->types[type];
+	/* A virtual host sent before its route configuration is acknowledged is dropped by Envoy. */
+	if (type == COX_TYPE_VHDS && !is_settled(c, COX_TYPE_RDS))
+		return true;
+	if (t->is_asked || !core_is_outstanding(t))
+		return false;
+	if (type != COX_TYPE_CDS)
+		return true;
+	if (now_ms - t->sent_ms >= COX_XDS_CDS_PATIENCE_MS)
+		return false; /* Envoy withholds the acknowledgement while any cluster warms */
+	if (t->sent_ms + COX_XDS_CDS_PATIENCE_MS < *wake_ms)
+		*wake_ms = t->sent_ms + COX_XDS_CDS_PATIENCE_MS;
+	return true;
+}
+
+static bool is_unchanged(const struct cox_xds_core *c, const struct type_state *t, enum cox_type type)
+{
+	if (t->is_asked || t->force.n || (type == COX_TYPE_CDS && c->late_removed.n) || (type == COX_TYPE_VHDS && c->resent_routes.n))
+		return false;
+	if (core_type_is_named(type) && t->names == NULL)
+		return true;
+	return t->sent[0] == t->wanted[0] && t->sent[1] == t->wanted[1];
+}
+
+static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms)
+{
+	struct type_state *t = &c->types[type];
+	if (!t->is_watched || is_unchanged(c, t, type) || (type == COX_TYPE_VHDS && !c->opts.has_vhds) || must_wait(c, type, now_ms, wake_ms))
+		return false;
+	if ((type == COX_TYPE_SDS || type == COX_TYPE_ECDS) && !t->wanted[0] && !t->wanted[1])
+		return false; /* nobody serves these here */
+	struct draft d = { .type = type, .t = t };
+	d.removes = type == COX_TYPE_CDS && has_cluster_removals(c) && may_remove_clusters(c, now_ms, wake_ms);
+	size_t changes = 0;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		d.target[p] = core_target(c, type, p, type != COX_TYPE_CDS || d.removes);
+		d.steps[p] = cox_step_between(c->opts.steps, t->sent[p], d.target[p]);
+		changes += sendable_changes(t, d.steps[p]) + d.steps[p]->removed_n;
+	}
+	bool resends = type == COX_TYPE_VHDS && c->resent_routes.n;
+	bool sends = t->is_asked || t->force.n || changes || resends || (d.removes && c->late_removed.n);
+	if (!sends)
+		settle(&d);
+	else if (!t->is_asked && gate_is_closed(c, type, d.steps, now_ms, wake_ms))
+		sends = false;
+	else
+		emit(c, &d, now_ms, out);
+	finish_draft(&d);
+	return sends;
+}
+
+static void clear_last(struct cox_xds_core *c)
+{
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		cox_step_unref(c->out_steps[p]);
+		c->out_steps[p] = NULL;
+	}
+	for (size_t i = 0; i < c->out_texts.n; i++)
+		cox_free(c->out_texts.p[i]);
+	cox_vec_clear(&c->out_texts);
+	cox_vec_clear(&c->out_resources);
+	cox_vec_clear(&c->out_removed);
+	cox_vec_clear(&c->out_missing);
+	cox_vec_clear(&c->out_tombstones);
+}
+
+bool cox_xds_core_next(struct cox_xds_core *c, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms)
+{
+	*wake_ms = INT64_MAX;
+	clear_last(c);
+	if (!cox_xds_core_is_ready(c))
+		return false;
+	for (size_t type = 0; type < COX_TYPE_COUNT; type++)
+		if (try_type(c, (enum cox_type)type, now_ms, out, wake_ms))
+			return true;
+	return false;
+}

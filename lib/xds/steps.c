@@ -1,0 +1,317 @@
+#include "xds/steps.h"
+
+#include "base/map.h"
+
+#include <stdlib.h>
+
+enum { ROUNDS_KEPT = 2 };
+
+enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_KEEP };
+struct entry {                 /* one cached result; the identity of its inputs is its key */
+	struct { enum entry_kind kind; const void *a, *b; } id;
+	unsigned used;         /* round of the last use */
+	const struct cox_step *step;
+	const struct cox_set *set;
+	const struct cox_set *in_a, *in_b;   /* references that keep the addresses of the inputs from being used again */
+	const struct cox_names *in_names;
+};
+struct cox_steps {
+	struct cox_map entries;
+	struct cox_map names;  /* by content hash; each holds a reference */
+	unsigned round;
+};
+
+uint64_t cox_name_hash(struct cox_str name) { return cox_hash64(name.p, name.n); }
+
+/* --- names ---------------------------------------------------------------------------------- */
+
+const struct cox_names *cox_names_ref(const struct cox_names *n)
+{
+	if (n)
+		cox_ref_get((struct cox_ref *)&n->ref);
+	return n;
+}
+
+void cox_names_unref(const struct cox_names *n)
+{
+	if (n && cox_ref_put((struct cox_ref *)&n->ref))
+		cox_free((void *)n);
+}
+
+static int cmp_u64(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static bool u64_has(const uint64_t *items, size_t n, uint64_t want)
+{
+	return n && bsearch(&want, items, n, sizeof(want), cmp_u64) != NULL;
+}
+
+bool cox_names_has(const struct cox_names *n, uint64_t name) { return n && u64_has(n->items, n->n, name); }
+
+static struct cox_str hash_key(const struct cox_hash *h) { return cox_str_make(h, sizeof(*h)); }
+
+const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n, const uint64_t *del, size_t del_n)
+{
+	size_t all = (base ? base->n : 0) + add_n;
+	if (!all)
+		return NULL;
+	struct cox_names *made = cox_alloc(sizeof(*made) + all * sizeof(uint64_t));
+	if (base)
+		memcpy(made->items, base->items, base->n * sizeof(uint64_t));
+	if (add_n)
+		memcpy(made->items + all - add_n, add, add_n * sizeof(uint64_t));
+	qsort(made->items, all, sizeof(uint64_t), cmp_u64);
+	size_t n = 0;
+	for (size_t i = 0; i < all; i++) {
+		bool gone = false;
+		for (size_t j = 0; j < del_n && !gone; j++)
+			gone = del[j] == made->items[i];
+		if (!gone && (n == 0 || made->items[n - 1] != made->items[i]))
+			made->items[n++] = made->items[i];
+	}
+	if (!n) {
+		cox_free(made);
+		return NULL;
+	}
+	struct cox_hash hash = cox_hash128(made->items, n * sizeof(uint64_t));
+	struct cox_names *have = cox_map_find(&c->names, hash_key(&hash));
+	if (have) {
+		cox_free(made);
+		return cox_names_ref(have);
+	}
+	made = cox_realloc(made, sizeof(*made) + n * sizeof(uint64_t));
+	cox_ref_init(&made->ref);
+	made->hash = hash;
+	made->n = n;
+	cox_map_set(&c->names, hash_key(&made->hash), made);
+	return cox_names_ref(made);
+}
+
+/* --- steps ---------------------------------------------------------------------------------- */
+
+const struct cox_step *cox_step_ref(const struct cox_step *s)
+{
+	cox_ref_get((struct cox_ref *)&s->ref);
+	return s;
+}
+
+void cox_step_unref(const struct cox_step *shared)
+{
+	struct cox_step *s = (struct cox_step *)shared;
+	if (!s || !cox_ref_put(&s->ref))
+		return;
+	if (s->encoded)
+		s->free_encoded(s->encoded);
+	cox_set_unref(s->from);
+	cox_set_unref(s->to);
+	cox_free(s->changed);
+	cox_free(s->removed);
+	cox_free(s->new_needs);
+	cox_free(s);
+}
+
+typedef COX_VEC(uint64_t) hashes;
+
+static void add_needs(hashes *out, const struct cox_resource *r)
+{
+	struct cox_str rest = r->needs, name;
+	if (!rest.n)
+		return;
+	while (cox_str_next(&rest, '\n', &name))
+		cox_vec_push(out, cox_name_hash(name));
+}
+
+static void sort_unique(hashes *v)
+{
+	size_t n = 0;
+	if (v->n)
+		qsort(v->p, v->n, sizeof(*v->p), cmp_u64);
+	for (size_t i = 0; i < v->n; i++)
+		if (n == 0 || v->p[n - 1] != v->p[i])
+			v->p[n++] = v->p[i];
+	v->n = n;
+}
+
+static void find_new_needs(struct cox_step *s, hashes *old_needs, hashes *new_needs)
+{
+	sort_unique(old_needs);
+	sort_unique(new_needs);
+	size_t n = 0;
+	for (size_t i = 0; i < new_needs->n; i++)
+		if (!u64_has(old_needs->p, old_needs->n, new_needs->p[i]))
+			new_needs->p[n++] = new_needs->p[i];
+	new_needs->n = n;
+	s->new_needs_n = n;
+	s->new_needs = n ? new_needs->p : NULL;
+	if (!n)
+		cox_vec_fini(new_needs);
+	cox_vec_fini(old_needs);
+}
+
+static struct cox_step *compare(const struct cox_set *from, const struct cox_set *to)
+{
+	COX_VEC(const struct cox_resource *) changed = { 0 };
+	COX_VEC(struct cox_str) removed = { 0 };
+	hashes old_needs = { 0 }, new_needs = { 0 };
+	size_t i = 0, j = 0, from_n = from ? from->n : 0, to_n = to ? to->n : 0;
+	while (i < from_n || j < to_n) {
+		const struct cox_resource *a = i < from_n ? from->items[i] : NULL, *b = j < to_n ? to->items[j] : NULL;
+		int order = !a ? 1 : !b ? -1 : a == b ? 0 : cox_str_cmp(a->name, b->name);
+		if (order < 0) {
+			cox_vec_push(&removed, a->name);
+			i++;
+		} else if (order > 0) {
+			cox_vec_push(&changed, b);
+			add_needs(&new_needs, b);
+			j++;
+		} else {
+			if (a != b && !cox_hash_eq(a->hash, b->hash)) {
+				cox_vec_push(&changed, b);
+				add_needs(&old_needs, a);
+				add_needs(&new_needs, b);
+			}
+			i++, j++;
+		}
+	}
+	struct cox_step *s = COX_NEW(struct cox_step);
+	cox_ref_init(&s->ref);
+	s->from = from ? cox_set_ref(from) : NULL;
+	s->to = to ? cox_set_ref(to) : NULL;
+	s->changed = changed.p;
+	s->changed_n = changed.n;
+	s->removed = removed.p;
+	s->removed_n = removed.n;
+	find_new_needs(s, &old_needs, &new_needs);
+	return s;
+}
+
+/* --- cache ---------------------------------------------------------------------------------- */
+
+struct cox_steps *cox_steps_new(void) { return COX_NEW(struct cox_steps); }
+
+static void entry_free(struct entry *e)
+{
+	cox_step_unref(e->step);
+	cox_set_unref(e->set);
+	cox_set_unref(e->in_a);
+	cox_set_unref(e->in_b);
+	cox_names_unref(e->in_names);
+	cox_free(e);
+}
+
+void cox_steps_free(struct cox_steps *c)
+{
+	if (!c)
+		return;
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&c->entries, e));)
+		entry_free(e->value);
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&c->names, e));)
+		cox_names_unref(e->value);
+	cox_map_fini(&c->entries);
+	cox_map_fini(&c->names);
+	cox_free(c);
+}
+
+void cox_steps_age(struct cox_steps *c)
+{
+	c->round++;
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&c->entries, e));) {
+		struct entry *one = e->value;
+		if (c->round - one->used >= ROUNDS_KEPT) {
+			cox_map_remove(&c->entries, e->key);
+			entry_free(one);
+		}
+	}
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&c->names, e));) {
+		struct cox_names *n = e->value;
+		if (atomic_load_explicit(&n->ref.n, memory_order_relaxed) == 1) {
+			cox_map_remove(&c->names, e->key);
+			cox_names_unref(n);
+		}
+	}
+}
+
+/* The entry for these inputs, new (nothing in it yet) or found. */
+static struct entry *entry_of(struct cox_steps *c, enum entry_kind kind, const void *a, const void *b)
+{
+	struct entry probe;
+	memset(&probe, 0, sizeof(probe)); /* padding too: the identity is compared as bytes */
+	probe.id.kind = kind;
+	probe.id.a = a;
+	probe.id.b = b;
+	struct entry *e = cox_map_find(&c->entries, cox_str_make(&probe.id, sizeof(probe.id)));
+	if (!e) {
+		e = cox_alloc(sizeof(*e));
+		memcpy(e, &probe, sizeof(*e));
+		cox_map_set(&c->entries, cox_str_make(&e->id, sizeof(e->id)), e);
+	}
+	e->used = c->round;
+	return e;
+}
+
+const struct cox_step *cox_step_between(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to)
+{
+	struct entry *e = entry_of(c, ENTRY_STEP, from, to);
+	if (!e->step)
+		e->step = compare(from, to); /* holds both sets, so their addresses stay theirs */
+	return cox_step_ref(e->step);
+}
+
+static struct cox_set *filtered(const struct cox_set *set, const struct cox_names *names)
+{
+	COX_VEC(const struct cox_resource *) kept = { 0 };
+	for (size_t i = 0; i < set->n; i++)
+		if (cox_names_has(names, cox_name_hash(set->items[i]->name)))
+			cox_vec_push(&kept, cox_resource_ref(set->items[i]));
+	struct cox_set *made = NULL;
+	if (kept.n == set->n)
+		for (size_t i = 0; i < kept.n; i++)
+			cox_resource_unref(kept.p[i]);
+	else
+		made = cox_set_build_take(set->type, kept.p, kept.n);
+	cox_vec_fini(&kept);
+	return made;
+}
+
+const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set *set, const struct cox_names *names)
+{
+	if (!set)
+		return NULL;
+	struct entry *e = entry_of(c, ENTRY_FILTER, set, names);
+	if (!e->set) {
+		e->in_a = cox_set_ref(set);
+		e->in_names = cox_names_ref(names);
+		e->set = filtered(set, names);
+		if (!e->set)
+			e->set = cox_set_ref(set);
+	}
+	return cox_set_ref(e->set);
+}
+
+const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to)
+{
+	if (!from || from == to)
+		return to ? cox_set_ref(to) : NULL;
+	struct entry *e = entry_of(c, ENTRY_KEEP, from, to);
+	if (!e->set) {
+		const struct cox_step *step = cox_step_between(c, from, to);
+		e->in_a = cox_set_ref(from);
+		e->in_b = to ? cox_set_ref(to) : NULL;
+		if (!step->removed_n && to) {
+			e->set = cox_set_ref(to);
+		} else {
+			COX_VEC(const struct cox_resource *) all = { 0 };
+			for (size_t i = 0; to && i < to->n; i++)
+				cox_vec_push(&all, cox_resource_ref(to->items[i]));
+			for (size_t i = 0; i < step->removed_n; i++)
+				cox_vec_push(&all, cox_resource_ref(cox_set_find(from, step->removed[i])));
+			e->set = cox_set_build_take(from->type, all.p, all.n);
+			cox_vec_fini(&all);
+		}
+		cox_step_unref(step);
+	}
+	return cox_set_ref(e->set);
+}
