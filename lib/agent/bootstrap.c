@@ -44,7 +44,7 @@ static void write_xds_cluster(struct cox_buf *out, const char *host, unsigned po
 	unsigned char bytes[16];
 	bool is_address = inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 	cox_buf_printf(out,
-		       "{\"name\":\"xds-grpc\",\"type\":\"%s\",\"respect_dns_ttl\":true,\"dns_lookup_family\":\"ALL\",\"connect_timeout\":\"1s\","
+		       "{\"name\":\"xds-grpc\",\"type\":\"%s\",\"dns_lookup_family\":\"ALL\",\"connect_timeout\":\"1s\","
 		       "\"lb_policy\":\"ROUND_ROBIN\",\"circuit_breakers\":{\"thresholds\":["
 		       "{\"priority\":\"DEFAULT\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000},"
 		       "{\"priority\":\"HIGH\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000}]},"
