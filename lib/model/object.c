@@ -302,6 +302,14 @@ struct cox_json *cox_object_to_json(const struct cox_object *o, struct cox_arena
 	set_map(arena, meta, "labels", o->meta.labels.p, o->meta.labels.n);
 	set_str(arena, meta, "name", o->meta.name);
 	set_str(arena, meta, "namespace", o->meta.ns);
+	if (o->meta.owner_name.n) {
+		struct cox_json *owners = cox_json_new_array(arena), *owner = cox_json_new_object(arena);
+		cox_json_set(arena, owner, COX_STR("controller"), cox_json_new_bool(arena, true));
+		set_str(arena, owner, "kind", o->meta.owner_kind);
+		set_str(arena, owner, "name", o->meta.owner_name);
+		cox_json_push(arena, owners, owner);
+		cox_json_set(arena, meta, COX_STR("ownerReferences"), owners);
+	}
 	set_str(arena, meta, "resourceVersion", o->meta.resource_version);
 	set_str(arena, meta, "uid", o->meta.uid);
 	cox_json_set(arena, out, COX_STR("metadata"), meta);

@@ -1,0 +1,46 @@
+/* coxctl - the command line of the mesh. Verbs are rows of one table; what they do stands in lib/tool. */
+#include "verbs.h"
+
+#include "base/base.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int version(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	puts(COX_VERSION);
+	return 0;
+}
+
+static const struct verb {
+	const char *name, *help;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "crd", "write the CustomResourceDefinitions: crd generate --out DIR", coxctl_crd },
+	{ "version", "print the version", version },
+};
+
+static int usage(FILE *to)
+{
+	fputs("usage: coxctl VERB [ARGUMENTS]\n\n", to);
+	for (size_t i = 0; i < COX_LEN(verbs); i++)
+		fprintf(to, "  %-16s %s\n", verbs[i].name, verbs[i].help);
+	return to == stdout ? 0 : 2;
+}
+
+int main(int argc, char **argv)
+{
+	/* "coxctl x VERB" as in istioctl: experimental verbs are verbs. */
+	if (argc > 1 && (strcmp(argv[1], "x") == 0 || strcmp(argv[1], "experimental") == 0))
+		argc--, argv++;
+	if (argc < 2)
+		return usage(stderr);
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return usage(stdout);
+	for (size_t i = 0; i < COX_LEN(verbs); i++)
+		if (strcmp(argv[1], verbs[i].name) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "coxctl: there is no verb \"%s\"\n", argv[1]);
+	return usage(stderr);
+}

@@ -1,0 +1,10 @@
+/*
+ * verbs - what coxctl can do: one function a verb, one file a verb or group of verbs.
+ * A verb gets its own arguments (argv[0] is the verb) and returns the exit status: 0 done, 1 failed or found faults, 2 wrong usage.
+ */
+#ifndef COX_COXCTL_VERBS_H
+#define COX_COXCTL_VERBS_H
+
+int coxctl_crd(int argc, char **argv);
+
+#endif
