@@ -147,7 +147,7 @@ char *cox_str_to_cstr(struct cox_str s, char *buf, size_t cap)
 
 bool cox_str_is_utf8(struct cox_str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+	const unsigned char *p = (const unsigned char *)s.p, *end = s.n ? p + s.n : p;
 	while (p < end) {
 		unsigned char c = *p++;
 		int more;
