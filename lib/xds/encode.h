@@ -1,0 +1,17 @@
+/*
+ * encode - a core's response as pieces for the wire: small headers of its own, and the shared bytes of resources.
+ * What belongs to a step (names, versions, lengths of all its resources) is encoded once and shared by every proxy that makes it.
+ * Thread: one stream loop.
+ */
+#ifndef COX_XDS_ENCODE_H
+#define COX_XDS_ENCODE_H
+
+#include "net/grpc_server.h"
+#include "xds/core.h"
+
+typedef COX_VEC(struct cox_grpc_piece) cox_pieces;
+
+/* Appends the message's pieces to `out` (give them to cox_grpc_send(), which takes each). Returns its size in bytes. */
+size_t cox_xds_encode(const struct cox_xds_response *r, bool is_delta, struct cox_str control_plane, cox_pieces *out);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * server - the ADS server: gRPC streams (state-of-the-world and delta) on stream loops, each driving a core, fed by push.
+ * Also answers grpc.health.v1 (the server as a whole: SERVING once sources are complete).
+ * Thread: open, drain and close on the config loop; streams live on their loops; the dump from any thread but a stream loop.
+ * Owns: its stream loops. A stream holds at most one message on its way; what changes meanwhile is a mark, not a queue.
+ */
+#ifndef COX_XDS_SERVER_H
+#define COX_XDS_SERVER_H
+
+#include "net/grpc_server.h"
+#include "push/push.h"
+
+struct cox_xds_server;
+struct cox_xds_server_options {
+	struct cox_loop *config_loop;
+	struct cox_push *push;              /* borrowed; must outlive the server */
+	size_t loop_count;                  /* stream loops; 0: 1 */
+	struct cox_grpc_limits limits;
+	struct cox_str version;             /* of coxswain, told as control_plane.identifier; copied */
+	unsigned first_configs;             /* streams that may get their first configuration at once, per loop; 0: 16 */
+};
+COX_MUST_USE enum cox_rc cox_xds_server_open(const struct cox_xds_server_options *opts, struct cox_xds_server **out, struct cox_err *err);
+/* One more address in clear text. *port gets the port (may be NULL). */
+COX_MUST_USE enum cox_rc cox_xds_server_listen(struct cox_xds_server *s, const struct cox_addr *addr, uint16_t *port, struct cox_err *err);
+/* GOAWAY to all, then the end after grace_ms. */
+void cox_xds_server_drain(struct cox_xds_server *s, int64_t grace_ms);
+/* Ends everything; closed(ctx) on the config loop when all streams are detached from push. */
+void cox_xds_server_close(struct cox_xds_server **s, void (*closed)(void *ctx), void *ctx);
+
+/* The streams now open, as JSON for /debug/syncz, /debug/adsz. Waits for each stream loop. */
+struct cox_json *cox_xds_server_dump_sync(struct cox_xds_server *s, struct cox_arena *arena);
+struct cox_json *cox_xds_server_dump_ads(struct cox_xds_server *s, struct cox_arena *arena);
+/* What was sent to a proxy ("pod.ns" or a node id), every type; NULL: not connected. Resources stay valid: each holds a reference, end with cox_xds_sent_fini(). */
+struct cox_xds_sent {
+	const struct cox_set *sets[COX_TYPE_COUNT][COX_PUSH_PARTS];
+};
+COX_MUST_USE enum cox_rc cox_xds_server_sent(struct cox_xds_server *s, struct cox_str proxy, struct cox_xds_sent *out);
+void cox_xds_sent_fini(struct cox_xds_sent *sent);
+size_t cox_xds_server_streams(const struct cox_xds_server *s);
+
+#endif

@@ -1,0 +1,57 @@
+/* server_priv - shared by server.c (life), stream.c (one stream), dump.c (what is asked from outside), health.c. */
+#ifndef COX_XDS_SERVER_PRIV_H
+#define COX_XDS_SERVER_PRIV_H
+
+#include "loop/timer.h"
+#include "xds/server.h"
+#include "xds/steps.h"
+
+struct stream_loop;
+struct ads_stream {
+	struct stream_loop *home;
+	struct cox_grpc_stream *grpc;
+	struct cox_xds_core *core;
+	const struct cox_proxy *proxy;         /* NULL before the first request */
+	struct cox_push_client *client;
+	const struct cox_wanted *wanted[COX_PUSH_PARTS];
+	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */;
+	int64_t connected_ms, wake_ms, event_ns;
+	uint64_t sent_bytes;
+	size_t index;                          /* in home->streams */
+};
+struct stream_loop {
+	struct cox_xds_server *server;
+	struct cox_loop *loop;
+	struct cox_steps *steps;
+	struct cox_timer *turn, *age, *wake;
+	int64_t wake_at_ms;
+	COX_VEC(struct ads_stream *) streams;
+	COX_VEC(struct ads_stream *) ready, firsts; /* may have something to send; new ones wait in `firsts` */
+	struct cox_arena arena;
+};
+struct cox_xds_server {
+	struct cox_xds_server_options opts;
+	char *identifier;                      /* JSON: component, id, version */
+	struct cox_grpc_server *grpc;
+	struct stream_loop *loops;
+	struct cox_loop **loop_list;
+	size_t loop_count;
+	_Atomic size_t stream_count;
+	struct cox_grpc_method methods[4];
+	struct cox_loop_task end_task;
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+/* stream.c */
+void stream_on_open(void *ctx, struct cox_grpc_stream *s);
+void stream_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str message);
+void stream_on_drained(void *ctx, struct cox_grpc_stream *s);
+void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why);
+void stream_loop_init(struct stream_loop *l, struct cox_xds_server *server, struct cox_loop *loop);
+void stream_loop_fini(struct stream_loop *l);
+/* health.c */
+extern const char health_check_path[], health_watch_path[];
+void health_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str message);
+
+#endif
