@@ -49,6 +49,7 @@ struct cox_upstream_tls {
 	size_t service_san_n;
 	const struct cox_str *alpn;
 	size_t alpn_n;
+	struct cox_arena *arena;           /* of the job */
 	bool has_sds;                      /* else files are read by Envoy itself, not through the agent */
 };
 /* ISTIO_MUTUAL with has_sds false asserts. */

@@ -1,7 +1,6 @@
 /*
  * filters - network filters, metadata and names that clusters and listeners of every side share.
  * Pure; each function appends to an open message. What a class of proxy does not have is left out here, so callers need not ask.
- * Access logs are in hcm.h.
  */
 #ifndef COX_TRANSLATE_FILTERS_H
 #define COX_TRANSLATE_FILTERS_H
@@ -17,10 +16,12 @@ enum cox_dir { COX_DIR_OUTBOUND, COX_DIR_INBOUND, COX_DIR_GATEWAY };
 
 /* The TCP metadata exchange filter (class ISTIO only; inbound chains carry it first, outbound ones not). */
 void cox_filter_mx(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t);
+/* The same on an upstream cluster. */
+void cox_filter_cluster_mx(struct pb_cluster_v3_Cluster c, const struct cox_tr *t);
 /* istio.stats for TCP (class ISTIO only, where the mesh's metrics provider is prometheus). */
 void cox_filter_tcp_stats(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, enum cox_dir dir);
 /* The same for HTTP filter chains: whether this proxy gets it, and its configuration. */
-bool cox_filter_has_stats(enum cox_proxy_class klass, const struct cox_mesh_config *mesh);
+bool cox_filter_has_stats(const struct cox_tr *t);
 void cox_filter_stats_config(struct pb_google_protobuf_Any any, enum cox_dir dir);
 
 /* A destination of a TCP proxy. */
@@ -40,6 +41,12 @@ struct cox_tcp_proxy {
 void cox_filter_tcp_proxy(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_tcp_proxy *p);
 /* A whole TCP chain body: mx (inbound), stats, tcp proxy. */
 void cox_filters_tcp(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, enum cox_dir dir, const struct cox_tcp_proxy *p);
+
+/* Access logs of the mesh configuration (accessLogFile, or defaultProviders.accessLogging of kind envoyFileAccessLog): false: none. */
+bool cox_access_log_is_on(const struct cox_tr *t);
+/* `open(arg)` begins one more AccessLog in the caller's message; called once per log. is_listener: only connections that no filter
+ * chain took (response flag NR). */
+void cox_access_logs(const struct cox_tr *t, bool is_listener, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg);
 
 /* --- metadata.filter_metadata.istio of clusters and routes ---------------------------------------- */
 struct cox_istio_service { struct cox_str host, name, ns; };
