@@ -1,0 +1,263 @@
+#include "source/dir_source.h"
+
+#include "base/map.h"
+#include "loop/fswatch.h"
+#include "loop/timer.h"
+#include "source/dir_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { DIR_DEPTH_MAX = 8 };
+
+struct cox_dir_source {
+	char *dir;
+	struct cox_source_sink sink;
+	struct cox_map files;       /* by path: struct cox_dir_file */
+	struct cox_map delivered;   /* by object id: const struct cox_object, a reference */
+	struct cox_fswatch *watch;
+	struct cox_timer *settle;   /* 0 ms: one merge for all events of a turn */
+	struct cox_arena scratch;
+};
+
+static bool is_wanted_file(struct cox_str path)
+{
+	struct cox_str base = cox_str_sub(path, (size_t)(cox_str_rfind(path, '/') + 1), path.n);
+	return base.n && base.p[0] != '.' &&
+	       (cox_str_has_suffix(base, COX_STR(".yaml")) || cox_str_has_suffix(base, COX_STR(".yml")) || cox_str_has_suffix(base, COX_STR(".json")));
+}
+
+static struct cox_dir_file *file_get(struct cox_dir_source *s, struct cox_str path)
+{
+	struct cox_dir_file *f = cox_map_find(&s->files, path);
+	if (!f) {
+		f = COX_NEW(struct cox_dir_file);
+		f->path = (struct cox_str){ cox_str_dup_cstr(path), path.n };
+		cox_map_set(&s->files, f->path, f);
+	}
+	return f;
+}
+
+static void read_file(struct cox_dir_source *s, struct cox_str path)
+{
+	struct cox_dir_file *f = file_get(s, path);
+	cox_dir_file_read(f, &s->sink, &s->scratch);
+	if (!f->docs.n) {
+		cox_map_remove(&s->files, f->path);
+		cox_dir_file_free(f);
+	}
+}
+
+/* Reads every file below `dir`. */
+static enum cox_rc scan(struct cox_dir_source *s, const char *dir, int depth, struct cox_err *err)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	if (!d)
+		return cox_err_set(err, errno == ENOENT ? COX_ENOTFOUND : COX_EIO, NULL, "directory %s cannot be read (errno %d)", dir, errno);
+	while ((e = readdir(d))) {
+		struct cox_buf path = { 0 };
+		struct stat st;
+		if (e->d_name[0] == '.')
+			continue;
+		cox_buf_printf(&path, "%s/%s", dir, e->d_name);
+		if (stat(cox_buf_cstr(&path), &st) == 0 && S_ISDIR(st.st_mode)) {
+			if (depth < DIR_DEPTH_MAX)
+				(void)!scan(s, cox_buf_cstr(&path), depth + 1, NULL);
+		} else if (is_wanted_file(cox_buf_str(&path))) {
+			read_file(s, cox_buf_str(&path));
+		}
+		cox_buf_fini(&path);
+	}
+	closedir(d);
+	return COX_OK;
+}
+
+/* --- merging -------------------------------------------------------------------------------------- */
+
+static int cmp_files(const void *a, const void *b)
+{
+	return cox_str_cmp((*(struct cox_dir_file *const *)a)->path, (*(struct cox_dir_file *const *)b)->path);
+}
+
+static void report_duplicate(struct cox_dir_source *s, const struct cox_object *loser, const struct cox_object *winner)
+{
+	struct cox_diags diags = { .arena = &s->scratch };
+	if (!s->sink.report || cox_str_eq(loser->origin, winner->origin))
+		return;
+	cox_diag_add(&diags, COX_SEV_ERROR, 0, "metadata.name", "the same object stands in %.*s, which is in force", COX_FMT(winner->origin));
+	s->sink.report(s->sink.arg, &(struct cox_source_report){
+	    .kind = loser->kind, .ns = loser->meta.ns, .name = loser->meta.name, .origin = loser->origin, .diags = &diags, .has_last_good = true });
+}
+
+/* What all files say together: of one object in several files the first by path. */
+static void merge(struct cox_dir_source *s, struct cox_map *out)
+{
+	struct cox_dir_file **files = cox_calloc(s->files.n, sizeof(struct cox_dir_file *));
+	size_t n = 0;
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&s->files, e));)
+		files[n++] = e->value;
+	qsort(files, n, sizeof(struct cox_dir_file *), cmp_files);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < files[i]->docs.n; k++) {
+			const struct cox_object *o = files[i]->docs.p[k].object, *winner;
+			if (!o)
+				continue;
+			winner = cox_map_find(out, o->id);
+			if (winner)
+				report_duplicate(s, o, winner);
+			else
+				cox_map_set(out, o->id, (void *)o);
+		}
+	cox_free(files);
+}
+
+static void remove_gone(struct cox_dir_source *s, const struct cox_map *now)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&s->delivered, e));) {
+		const struct cox_object *o = e->value;
+		if (cox_map_find(now, o->id))
+			continue;
+		cox_map_remove(&s->delivered, e->key);
+		s->sink.remove(s->sink.arg, o->kind, o->meta.ns, o->meta.name);
+		cox_object_unref(o);
+	}
+}
+
+static void deliver(struct cox_dir_source *s)
+{
+	struct cox_map now = { 0 };
+	merge(s, &now);
+	remove_gone(s, &now);
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&now, e));) {
+		const struct cox_object *o = e->value, *had = cox_map_find(&s->delivered, o->id);
+		if (had == o)
+			continue;
+		bool equal = had && cox_object_eq(had, o);
+		cox_map_set(&s->delivered, o->id, (void *)cox_object_ref(o));
+		if (!equal)
+			s->sink.put(s->sink.arg, o);
+		cox_object_unref(had);
+	}
+	cox_map_fini(&now);
+	if (s->sink.flush)
+		s->sink.flush(s->sink.arg);
+	cox_arena_reset(&s->scratch);
+}
+
+/* --- life ------------------------------------------------------------------------------------------- */
+
+static void on_settle(void *arg) { deliver(arg); }
+
+static bool is_below(struct cox_str path, const char *dir)
+{
+	struct cox_str d = cox_str_of(dir);
+	return cox_str_has_prefix(path, d) && (path.n == d.n || path.p[d.n] == '/');
+}
+
+static void forget_below(struct cox_dir_source *s, const char *dir)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&s->files, e));) {
+		struct cox_dir_file *f = e->value;
+		struct stat st;
+		if (!is_below(f->path, dir) || stat(f->path.p, &st) == 0)
+			continue;
+		cox_map_remove(&s->files, e->key);
+		cox_dir_file_free(f);
+	}
+}
+
+static void on_fs(void *arg, enum cox_fs_event event, const char *path)
+{
+	struct cox_dir_source *s = arg;
+	struct cox_str p = cox_str_of(path), base = cox_str_sub(p, (size_t)(cox_str_rfind(p, '/') + 1), p.n);
+	if (event == COX_FS_RESCAN || cox_str_eq(base, COX_STR("..data"))) {
+		const char *dir = event == COX_FS_RESCAN ? path : s->dir;
+		forget_below(s, dir);
+		(void)!scan(s, dir, 0, NULL);
+	} else if (is_wanted_file(p)) {
+		read_file(s, p);
+	} else {
+		return;
+	}
+	cox_timer_start(s->settle, 0, 0);
+}
+
+static void source_free(struct cox_dir_source *s)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&s->files, e));)
+		cox_dir_file_free(e->value);
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&s->delivered, e));)
+		cox_object_unref(e->value);
+	cox_map_fini(&s->files);
+	cox_map_fini(&s->delivered);
+	cox_arena_fini(&s->scratch);
+	cox_free(s->dir);
+	cox_free(s);
+}
+
+static struct cox_dir_source *source_new(const char *dir, const struct cox_source_sink *sink)
+{
+	struct cox_dir_source *s = COX_NEW(struct cox_dir_source);
+	struct cox_str d = cox_str_of(dir);
+	while (d.n > 1 && d.p[d.n - 1] == '/')
+		d.n--;
+	s->dir = cox_str_dup_cstr(d);
+	s->sink = *sink;
+	return s;
+}
+
+static void first_delivery(struct cox_dir_source *s)
+{
+	deliver(s);
+	if (s->sink.synced)
+		s->sink.synced(s->sink.arg);
+	if (s->sink.flush)
+		s->sink.flush(s->sink.arg);
+}
+
+enum cox_rc cox_dir_source_open(struct cox_loop *loop, const char *dir, const struct cox_source_sink *sink, struct cox_dir_source **out, struct cox_err *err)
+{
+	struct cox_dir_source *s = source_new(dir, sink);
+	/* The watch comes first: what changes while the files are read is read again. */
+	enum cox_rc rc = cox_fswatch_open(loop, s->dir, on_fs, s, &s->watch, err);
+	if (rc == COX_OK && (rc = scan(s, s->dir, 0, err)) != COX_OK)
+		cox_fswatch_close(&s->watch);
+	if (rc != COX_OK) {
+		source_free(s);
+		return rc;
+	}
+	s->settle = cox_timer_new(loop, on_settle, s);
+	first_delivery(s);
+	*out = s;
+	return COX_OK;
+}
+
+void cox_dir_source_close(struct cox_dir_source **source)
+{
+	struct cox_dir_source *s = *source;
+	*source = NULL;
+	if (!s)
+		return;
+	cox_fswatch_close(&s->watch);
+	cox_timer_free(&s->settle);
+	source_free(s);
+}
+
+enum cox_rc cox_dir_load(const char *path, const struct cox_source_sink *sink, struct cox_err *err)
+{
+	struct cox_dir_source *s = source_new(path, sink);
+	struct stat st;
+	enum cox_rc rc = COX_OK;
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		read_file(s, cox_str_of(path));
+	else
+		rc = scan(s, s->dir, 0, err);
+	if (rc == COX_OK)
+		first_delivery(s);
+	source_free(s);
+	return rc;
+}
