@@ -13,7 +13,8 @@ static void path_add(struct path *p, const char *text, size_t n)
 {
 	size_t room = sizeof(p->text) - 1 - p->n;
 	n = cox_min_size(n, room);
-	memcpy(p->text + p->n, text, n);
+	if (n != 0)
+		memcpy(p->text + p->n, text, n);
 	p->n += n;
 	p->text[p->n] = '\0';
 }

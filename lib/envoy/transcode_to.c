@@ -394,7 +394,7 @@ static enum cox_rc mask_to(struct to *t, struct cox_str wire, struct cox_json *o
 		struct cox_str path = cox_pb_as_str(&r, &f);
 		if (text.n != 0)
 			cox_buf_append_char(&text, ',');
-		char *room = cox_buf_reserve(&text, path.n);
+		char *room = cox_buf_reserve(&text, path.n + 1);
 		text.n += cox_envoy_camel(path, room, path.n).n;
 	}
 	if (r.rc != COX_OK)
