@@ -321,7 +321,7 @@ static enum cox_rc mask_from(struct from *t, const struct cox_json *v, struct co
 	struct cox_str rest = v->text, part;
 	while (v->text.n != 0 && cox_str_next(&rest, ',', &part)) {
 		cox_buf_clear(&path);
-		if (!snake_from_camel(part, &path))
+		if (part.n == 0 || !snake_from_camel(part, &path))
 			return fail(t, COX_EINVAL, v, "field paths in lowerCamelCase are wanted");
 		cox_pb_put_bytes(at, 1, cox_buf_str(&path));
 	}

@@ -383,6 +383,18 @@ static enum cox_rc time_to(struct to *t, struct cox_str wire, bool is_duration, 
 	return COX_OK;
 }
 
+/* A path that its JSON form would not give back is refused, as protobuf does. */
+static bool path_to(struct cox_str path, struct cox_buf *text)
+{
+	struct cox_buf back COX_AUTO(cox_buf_fini) = { 0 };
+	char *room = cox_buf_reserve(text, path.n + 1);
+	struct cox_str camel = cox_envoy_camel(path, room, path.n);
+	if (path.n == 0 || cox_str_find(path, ',') >= 0 || !snake_from_camel(camel, &back) || !cox_str_eq(cox_buf_str(&back), path))
+		return false;
+	text->n += camel.n;
+	return true;
+}
+
 static enum cox_rc mask_to(struct to *t, struct cox_str wire, struct cox_json *out)
 {
 	struct cox_buf text COX_AUTO(cox_buf_fini) = { 0 };
@@ -394,8 +406,8 @@ static enum cox_rc mask_to(struct to *t, struct cox_str wire, struct cox_json *o
 		struct cox_str path = cox_pb_as_str(&r, &f);
 		if (text.n != 0)
 			cox_buf_append_char(&text, ',');
-		char *room = cox_buf_reserve(&text, path.n + 1);
-		text.n += cox_envoy_camel(path, room, path.n).n;
+		if (r.rc == COX_OK && !path_to(path, &text))
+			return fail(t, COX_EPROTO, "a field path has no JSON form");
 	}
 	if (r.rc != COX_OK)
 		return fail(t, r.rc, r.what);
