@@ -182,4 +182,13 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-ubsan $(BUILD)-tsan
 
+# --- kube-driver: prints what a kube source says, for test/kube ------------------------------
+
+$(BUILD)/obj/kube-driver/%.o: test/kube/driver/%.c
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/kube-driver: $(BUILD)/obj/kube-driver/kube_driver.o $(call archives_upto,source)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
