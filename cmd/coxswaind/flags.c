@@ -1,0 +1,135 @@
+#include "flags.h"
+
+#include "base/log.h"
+#include "codec/fields.h"
+
+#include <stdio.h>
+
+enum kind { TEXT, ADDR, DURATION, INTEGER, NUMBER, SWITCH, IGNORED };
+struct flag {
+	const char *name, *shorthand;
+	enum kind kind;
+	size_t offset, has_offset; /* has_offset: of an address' "is set" */
+	const char *help;
+};
+#define AT(member) offsetof(struct flags, member)
+static const struct flag table[] = {
+	{ "kubeconfig", NULL, TEXT, AT(kubeconfig), 0, "kubeconfig file; without it and without --configDir: the pod's service account" },
+	{ "configDir", NULL, TEXT, AT(config_dir), 0, "directory of YAML in place of a kube-apiserver" },
+	{ "grpcAddr", NULL, ADDR, AT(grpc), AT(has_grpc), "xDS in clear text (:15010; empty: off)" },
+	{ "httpAddr", NULL, ADDR, AT(http), AT(has_http), "/ready and /debug (:8080; empty: off)" },
+	{ "monitoringAddr", NULL, ADDR, AT(monitoring), AT(has_monitoring), "/metrics, /version and /debug (:15014; empty: off)" },
+	{ "meshConfig", NULL, TEXT, AT(mesh_config), 0, "file with the mesh configuration, in force until ConfigMap istio is there" },
+	{ "domain", NULL, TEXT, AT(domain), 0, "DNS domain of the cluster (cluster.local)" },
+	{ "clusterID", NULL, TEXT, AT(cluster_id), 0, "name of this cluster (Kubernetes)" },
+	{ "namespace", "n", TEXT, AT(ns), 0, "namespace of the control plane (istio-system)" },
+	{ "revision", NULL, TEXT, AT(revision), 0, "revision of this control plane (default)" },
+	{ "keepaliveMaxServerConnectionAge", NULL, DURATION, AT(max_age_ms), 0, "connections are asked to come anew after this time, with jitter (never)" },
+	{ "shutdownDuration", NULL, DURATION, AT(shutdown_ms), 0, "how long streams may drain at the end (10s)" },
+	{ "streamLoops", NULL, INTEGER, AT(stream_loops), 0, "threads that serve proxies (1)" },
+	{ "kubernetesApiQPS", NULL, NUMBER, AT(kube_qps), 0, "requests a second to the kube-apiserver (80)" },
+	{ "kubernetesApiBurst", NULL, INTEGER, AT(kube_burst), 0, "and at once (160)" },
+	{ "kubernetesListLimit", NULL, INTEGER, AT(list_limit), 0, "objects a page in lists (500)" },
+	{ "log_output_level", NULL, TEXT, AT(log_levels), 0, "default:info, or module:level,..." },
+	{ "log_as_json", NULL, SWITCH, AT(log_json), 0, "log lines as JSON" },
+	{ "secureGRPCAddr", NULL, IGNORED, 0, 0, "xDS over TLS: not served yet" },
+	{ "httpsAddr", NULL, IGNORED, 0, 0, "webhooks: not served yet" },
+	{ "registries", NULL, IGNORED, 0, 0, "always Kubernetes" },
+	{ "profile", NULL, IGNORED, 0, 0, "Go profiling" },
+	{ "ctrlz_port", NULL, IGNORED, 0, 0, "see /debug/list" },
+};
+
+static void *place(struct flags *f, size_t offset) { return (char *)f + offset; }
+
+static const struct flag *find(struct cox_str name)
+{
+	for (size_t i = 0; i < COX_LEN(table); i++)
+		if (cox_str_eq_cstr(name, table[i].name) || (table[i].shorthand && cox_str_eq_cstr(name, table[i].shorthand)))
+			return &table[i];
+	return NULL;
+}
+
+static enum cox_rc bad(struct cox_err *err, const struct flag *f, struct cox_str value, const char *want)
+{
+	return cox_err_set(err, COX_EINVAL, NULL, "--%s: \"%.*s\" is not %s", f->name, COX_FMT(value), want);
+}
+
+static enum cox_rc set_addr(const struct flag *f, struct cox_str value, struct flags *out, struct cox_err *err)
+{
+	bool *has = place(out, f->has_offset);
+	*has = value.n > 0;
+	return value.n ? cox_addr_parse(value, place(out, f->offset), err) : COX_OK;
+}
+
+static enum cox_rc set_value(const struct flag *f, const char *text, struct flags *out, struct cox_err *err)
+{
+	struct cox_str value = cox_str_of(text);
+	int64_t ns;
+	switch (f->kind) {
+	case TEXT:
+		*(const char **)place(out, f->offset) = text;
+		return COX_OK;
+	case ADDR:
+		return set_addr(f, value, out, err);
+	case DURATION:
+		if (cox_duration_parse(value, &ns) != COX_OK || ns < 0)
+			return bad(err, f, value, "a duration such as 30m");
+		*(int64_t *)place(out, f->offset) = ns / 1000000;
+		return COX_OK;
+	case INTEGER:
+		return cox_str_to_i64(value, place(out, f->offset)) == COX_OK ? COX_OK : bad(err, f, value, "an integer");
+	case NUMBER:
+		return cox_str_to_f64(value, place(out, f->offset)) == COX_OK ? COX_OK : bad(err, f, value, "a number");
+	case SWITCH:
+		*(bool *)place(out, f->offset) = !cox_str_eq(value, COX_STR("false"));
+		return COX_OK;
+	case IGNORED:
+		cox_log(COX_LOG_WARN, "flags", "flag without effect flag=--%s why=\"%s\"", f->name, f->help);
+		return COX_OK;
+	}
+	return COX_OK;
+}
+
+static enum cox_rc check(const struct flags *f, struct cox_err *err)
+{
+	if (f->kubeconfig && f->config_dir)
+		return cox_err_set(err, COX_EINVAL, NULL, "--kubeconfig and --configDir exclude each other");
+	if (f->stream_loops < 1 || f->stream_loops > 64)
+		return cox_err_set(err, COX_EINVAL, NULL, "--streamLoops must be 1 to 64");
+	if (f->list_limit < 1 || f->list_limit > 100000)
+		return cox_err_set(err, COX_EINVAL, NULL, "--kubernetesListLimit must be 1 to 100000");
+	if (f->kube_qps <= 0 || f->kube_burst < 1)
+		return cox_err_set(err, COX_EINVAL, NULL, "--kubernetesApiQPS and --kubernetesApiBurst must be positive");
+	return COX_OK;
+}
+
+enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err *err)
+{
+	*out = (struct flags){ .domain = "cluster.local", .cluster_id = "Kubernetes", .ns = "istio-system", .revision = "", .shutdown_ms = 10000,
+		               .stream_loops = 1, .kube_qps = 80, .kube_burst = 160, .list_limit = 500, .has_grpc = true, .has_http = true, .has_monitoring = true };
+	COX_TRY(cox_addr_parse(COX_STR(":15010"), &out->grpc, err));
+	COX_TRY(cox_addr_parse(COX_STR(":8080"), &out->http, err));
+	COX_TRY(cox_addr_parse(COX_STR(":15014"), &out->monitoring, err));
+	for (int i = 1; i < argc; i++) {
+		struct cox_str arg = cox_str_of(argv[i]);
+		if (!cox_str_has_prefix(arg, COX_STR("-")))
+			return cox_err_set(err, COX_EINVAL, NULL, "\"%s\" is no flag", argv[i]);
+		ptrdiff_t eq = cox_str_find(arg, '=');
+		size_t dashes = cox_str_has_prefix(arg, COX_STR("--")) ? 2 : 1;
+		const struct flag *f = find(cox_str_sub(arg, dashes, (eq < 0 ? arg.n : (size_t)eq) - dashes));
+		if (!f)
+			return cox_err_set(err, COX_EINVAL, NULL, "there is no flag %s; see coxswaind discovery --help", argv[i]);
+		const char *value = eq >= 0 ? argv[i] + eq + 1 : f->kind == SWITCH ? "true" : i + 1 < argc ? argv[++i] : NULL;
+		if (!value)
+			return cox_err_set(err, COX_EINVAL, NULL, "--%s needs a value", f->name);
+		COX_TRY(set_value(f, value, out, err));
+	}
+	return check(out, err);
+}
+
+void flags_print(void)
+{
+	puts("usage: coxswaind discovery [FLAGS]\n");
+	for (size_t i = 0; i < COX_LEN(table); i++)
+		printf("  --%-32s %s\n", table[i].name, table[i].help);
+}

@@ -1,0 +1,24 @@
+/* flags - the command line of `coxswaind discovery`: istiod's names where they mean the same (protocol facts, section 1). */
+#ifndef COXSWAIND_FLAGS_H
+#define COXSWAIND_FLAGS_H
+
+#include "base/err.h"
+#include "net/addr.h"
+
+struct flags {
+	const char *kubeconfig, *config_dir, *mesh_config, *domain, *cluster_id, *ns, *revision;
+	struct cox_addr grpc, http, monitoring;
+	bool has_grpc, has_http, has_monitoring;
+	int64_t max_age_ms, shutdown_ms;
+	int64_t stream_loops;
+	double kube_qps;
+	int64_t kube_burst, list_limit;
+	const char *log_levels;
+	bool log_json;
+};
+/* Fills *out with defaults and what argv says. COX_EINVAL: *err names the flag. `warnings` is called for flags of istiod that have no effect here. */
+COX_MUST_USE enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err *err);
+/* All flags with their meaning. */
+void flags_print(void);
+
+#endif

@@ -1,0 +1,333 @@
+#include "stages.h"
+
+#include "admin/admin.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "kube/client.h"
+#include "kube/kubeconfig.h"
+#include "loop/signal.h"
+#include "loop/timer.h"
+#include "loop/work.h"
+#include "push/push.h"
+#include "source/dir_source.h"
+#include "source/kube_source.h"
+#include "validate/report.h"
+#include "xds/server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DRAIN_POLL_MS = 50, MESH_FILE_BYTES_MAX = 1 << 20 };
+
+struct daemon {
+	struct flags flags;
+	struct cox_loop *loop;               /* the config loop: the main thread's */
+	struct cox_registry *registry;
+	struct cox_push *push;
+	struct cox_xds_server *xds;
+	struct cox_admin *admin;
+	struct cox_kube_client *kube;
+	struct cox_kube_source *kube_source;
+	struct cox_dir_source *dir_source;
+	struct cox_work_pool *enders;        /* closes what would wait for this loop */
+	struct cox_signal *on_term, *on_int;
+	struct cox_timer *drain_timer;
+	int64_t drain_until_ms;
+	bool is_ending;
+	struct cox_hash discovery;           /* of the mesh whose discoverySelectors are in force */
+	struct cox_buf mesh_yaml;
+	char source_name[32];
+};
+
+/* --- events of the source ------------------------------------------------------------------------- */
+
+static const char *kind_label(enum cox_kind kind) { return kind < COX_KIND_COUNT ? cox_kind_info(kind)->name.p : "unknown"; }
+
+static void on_put(void *arg, const struct cox_object *o)
+{
+	struct daemon *d = arg;
+	cox_metric_add(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(o->kind), 1);
+	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
+	cox_registry_put(d->registry, o);
+}
+
+static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	struct daemon *d = arg;
+	cox_metric_add(cox_kind_info(kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(kind), 1);
+	cox_log(COX_LOG_DEBUG, "source", "remove kind=%s ns=%.*s name=%.*s", kind_label(kind), COX_FMT(ns), COX_FMT(name));
+	cox_registry_remove(d->registry, kind, ns, name);
+}
+
+static void on_report(void *arg, const struct cox_source_report *r)
+{
+	struct cox_report_about about = { r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name : COX_STR(""), r->ns, r->name, r->origin };
+	(void)arg;
+	for (size_t i = 0; i < r->diags->n; i++) {
+		struct cox_buf line = { 0 };
+		bool is_error = r->diags->items[i].severity == COX_SEV_ERROR;
+		cox_report_write_one(&r->diags->items[i], &about, &line);
+		cox_log(is_error ? COX_LOG_ERROR : COX_LOG_WARN, "source", "%s%s", cox_buf_cstr(&line),
+		        is_error && r->has_last_good ? " (its last good version stays in force)" : "");
+		cox_buf_fini(&line);
+	}
+	if (r->diags->errors)
+		cox_metric_add(COX_M_INVALID_OBJECTS, kind_label(r->kind), 1);
+}
+
+static void on_synced(void *arg)
+{
+	struct daemon *d = arg;
+	cox_log(COX_LOG_INFO, "source", "complete source=%s", d->source_name);
+	cox_push_set_synced(d->push);
+}
+
+static void on_stale(void *arg, bool stale)
+{
+	struct daemon *d = arg;
+	cox_metric_set(COX_M_SOURCE_STALE, d->source_name, stale);
+	cox_log(stale ? COX_LOG_WARN : COX_LOG_INFO, "source", "%s source=%s", stale ? "not reachable: what is known stays in force" : "reachable again", d->source_name);
+}
+
+static void on_flush(void *arg)
+{
+	struct daemon *d = arg;
+	struct cox_hash mesh = cox_registry_mesh_hash(d->registry);
+	if (d->kube_source && !cox_hash_eq(mesh, d->discovery)) {
+		const struct cox_mesh_config *m = cox_registry_mesh(d->registry);
+		d->discovery = mesh;
+		cox_kube_source_set_discovery(d->kube_source, m->discovery_selectors.p, m->discovery_selectors.n);
+	}
+	cox_push_poke(d->push);
+}
+
+static struct cox_source_sink make_sink(struct daemon *d)
+{
+	return (struct cox_source_sink){ .put = on_put, .remove = on_remove, .report = on_report, .synced = on_synced, .stale = on_stale, .flush = on_flush, .arg = d };
+}
+
+/* --- stages: start in this order, end in the reverse one ------------------------------------------------ */
+
+static enum cox_rc read_mesh_file(struct daemon *d, struct cox_err *err)
+{
+	int fd = d->flags.mesh_config ? open(d->flags.mesh_config, O_RDONLY | O_CLOEXEC) : -1;
+	if (!d->flags.mesh_config)
+		return COX_OK;
+	if (fd < 0)
+		return cox_err_set(err, COX_ENOTFOUND, NULL, "--meshConfig: %s cannot be opened", d->flags.mesh_config);
+	ssize_t n;
+	while ((n = read(fd, cox_buf_reserve(&d->mesh_yaml, 4096), 4096)) > 0 && d->mesh_yaml.n < MESH_FILE_BYTES_MAX)
+		d->mesh_yaml.n += (size_t)n;
+	close(fd);
+	return n < 0 ? cox_err_set(err, COX_EIO, NULL, "--meshConfig: %s cannot be read", d->flags.mesh_config) : COX_OK;
+}
+
+static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
+{
+	COX_TRY(read_mesh_file(d, err));
+	d->registry = cox_registry_new(&(struct cox_registry_options){
+	    .domain = cox_str_of(d->flags.domain), .cluster_id = cox_str_of(d->flags.cluster_id), .root_namespace = cox_str_of(d->flags.ns),
+	    .mesh_yaml = cox_buf_str(&d->mesh_yaml), .revision = cox_str_of(d->flags.revision) });
+	return COX_OK;
+}
+static void stop_registry(struct daemon *d) { cox_registry_free(d->registry); }
+
+static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message)
+{
+	(void)arg;
+	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"", COX_FMT(cox_type_short(type)), COX_FMT(name),
+	        COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
+}
+
+static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
+{
+	(void)err;
+	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop, .registry = d->registry, .on_reject = on_reject, .arg = d });
+	return COX_OK;
+}
+static void stop_push(struct daemon *d) { cox_push_free(d->push); }
+
+static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
+{
+	struct cox_xds_server_options opts = { .config_loop = d->loop, .push = d->push, .loop_count = (size_t)d->flags.stream_loops,
+		                               .limits = { .max_age_ms = d->flags.max_age_ms }, .version = COX_STR(COX_VERSION) };
+	char text[320];
+	uint16_t port;
+	COX_TRY(cox_xds_server_open(&opts, &d->xds, err));
+	if (!d->flags.has_grpc)
+		return COX_OK;
+	COX_TRY(cox_xds_server_listen(d->xds, &d->flags.grpc, &port, err));
+	d->flags.grpc.port = port;
+	cox_log(COX_LOG_INFO, "ads", "listening addr=%s", cox_addr_format(&d->flags.grpc, text, sizeof(text)));
+	return COX_OK;
+}
+
+static void note_closed(void *arg) { *(bool *)arg = true; }
+static bool is_set(void *arg) { return *(bool *)arg; }
+
+static void stop_xds(struct daemon *d)
+{
+	bool closed = false;
+	if (!d->xds)
+		return;
+	cox_xds_server_close(&d->xds, note_closed, &closed);
+	/* The loop of the daemon has ended; it belongs to us again, and what is left on it runs here. */
+	if (!cox_loop_run_until(d->loop, is_set, &closed, 10000))
+		cox_log(COX_LOG_WARN, "ads", "streams did not end in time");
+}
+
+static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
+{
+	struct cox_kube_config config = { 0 };
+	enum cox_rc rc;
+	if (d->flags.kubeconfig)
+		rc = cox_kube_config_load(&config, d->flags.kubeconfig, COX_STR(""), err);
+	else
+		rc = cox_kube_config_in_cluster(&config, cox_str_of(getenv("KUBERNETES_SERVICE_HOST")), cox_str_of(getenv("KUBERNETES_SERVICE_PORT")), NULL, err);
+	if (rc != COX_OK) {
+		cox_kube_config_fini(&config);
+		if (!d->flags.kubeconfig)
+			cox_err_wrap(err, "no --kubeconfig, no --configDir, and not in a pod");
+		return rc;
+	}
+	for (size_t i = 0; i < config.warnings.n; i++)
+		cox_log(COX_LOG_WARN, "kube", "%.*s", COX_FMT(config.warnings.p[i]));
+	cox_log(COX_LOG_INFO, "kube", "kube-apiserver server=%.*s", COX_FMT(config.server));
+	d->kube = cox_kube_client_new_take(d->loop, &config, &(struct cox_kube_client_spec){ .qps = d->flags.kube_qps, .burst = (unsigned)d->flags.kube_burst });
+	struct cox_source_sink sink = make_sink(d);
+	cox_kube_source_open(d->kube, &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id), .root_ns = cox_str_of(d->flags.ns),
+	                         .list_limit = (unsigned)d->flags.list_limit }, &sink, &d->kube_source);
+	return COX_OK;
+}
+
+static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
+{
+	struct cox_source_sink sink = make_sink(d);
+	snprintf(d->source_name, sizeof(d->source_name), "%s", d->flags.config_dir ? "directory" : d->flags.cluster_id);
+	if (!d->flags.config_dir)
+		return start_kube(d, err);
+	return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
+}
+
+static void stop_source(struct daemon *d)
+{
+	cox_kube_source_close(&d->kube_source);
+	cox_kube_client_free(&d->kube);
+	cox_dir_source_close(&d->dir_source);
+}
+
+static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)
+{
+	struct cox_addr addrs[2];
+	size_t n = 0;
+	if (d->flags.has_http)
+		addrs[n++] = d->flags.http;
+	if (d->flags.has_monitoring)
+		addrs[n++] = d->flags.monitoring;
+	return cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds,
+	                          .version = COX_STR(COX_VERSION), .addrs = addrs, .addr_count = n }, &d->admin, NULL, err);
+}
+static void stop_admin(struct daemon *d) { cox_admin_close(&d->admin); }
+
+static const struct stage {
+	const char *name;
+	enum cox_rc (*start)(struct daemon *d, struct cox_err *err);
+	void (*stop)(struct daemon *d);
+} stages[] = {
+	{ "registry", start_registry, stop_registry },
+	{ "push", start_push, stop_push },
+	{ "xds", start_xds, stop_xds },
+	{ "source", start_source, stop_source },
+	{ "admin", start_admin, stop_admin },
+};
+
+static void stop_stages(struct daemon *d, size_t started)
+{
+	while (started)
+		stages[--started].stop(d);
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------- */
+
+/* Admin handlers ask this loop: they end while it still runs. */
+static void end_admin(void *arg) { cox_admin_close(&((struct daemon *)arg)->admin); }
+static void admin_ended(void *arg, enum cox_rc rc)
+{
+	struct daemon *d = arg;
+	(void)rc;
+	cox_loop_stop(d->loop);
+}
+
+static void on_drain(void *arg)
+{
+	struct daemon *d = arg;
+	if (cox_xds_server_streams(d->xds) && cox_clock_mono_ms() < d->drain_until_ms)
+		return;
+	cox_timer_stop(d->drain_timer);
+	if (cox_work_submit(d->enders, d->loop, end_admin, admin_ended, d) != COX_OK)
+		cox_loop_stop(d->loop);
+}
+
+static void on_signal(void *arg, int number)
+{
+	struct daemon *d = arg;
+	if (d->is_ending) {
+		d->drain_until_ms = 0; /* asked twice: no more patience */
+		return;
+	}
+	d->is_ending = true;
+	cox_log(COX_LOG_INFO, "main", "ending signal=%d streams=%zu", number, cox_xds_server_streams(d->xds));
+	cox_xds_server_drain(d->xds, d->flags.shutdown_ms);
+	d->drain_until_ms = cox_clock_mono_ms() + d->flags.shutdown_ms;
+	cox_timer_start(d->drain_timer, 0, DRAIN_POLL_MS);
+}
+
+static void free_rest(struct daemon *d)
+{
+	cox_signal_close(&d->on_term);
+	cox_signal_close(&d->on_int);
+	cox_timer_free(&d->drain_timer);
+	cox_work_pool_free(&d->enders);
+	cox_loop_free(&d->loop);
+	cox_buf_fini(&d->mesh_yaml);
+	cox_free(d);
+}
+
+enum cox_rc daemon_start(const struct flags *flags, struct daemon **out, struct cox_err *err)
+{
+	struct daemon *d = COX_NEW(struct daemon);
+	d->flags = *flags;
+	d->loop = cox_loop_new("config");
+	d->drain_timer = cox_timer_new(d->loop, on_drain, d);
+	d->enders = cox_work_pool_new("end", 1, 4);
+	enum cox_rc rc = cox_signal_open(d->loop, SIGTERM, on_signal, d, &d->on_term);
+	if (rc == COX_OK)
+		rc = cox_signal_open(d->loop, SIGINT, on_signal, d, &d->on_int);
+	size_t started = 0;
+	while (rc == COX_OK && started < COX_LEN(stages)) {
+		rc = stages[started].start(d, err);
+		if (rc != COX_OK)
+			cox_err_wrap(err, "%s", stages[started].name);
+		started++;
+	}
+	if (rc != COX_OK) {
+		stop_stages(d, started);
+		free_rest(d);
+		return rc;
+	}
+	cox_log(COX_LOG_INFO, "main", "started version=%s", COX_VERSION);
+	*out = d;
+	return COX_OK;
+}
+
+void daemon_run(struct daemon *d) { cox_loop_run(d->loop); }
+
+void daemon_free(struct daemon *d)
+{
+	stop_stages(d, COX_LEN(stages));
+	free_rest(d);
+}
