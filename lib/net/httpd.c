@@ -5,6 +5,7 @@
 #include "base/vec.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -26,11 +27,13 @@ enum {
 struct daemon {
 	struct MHD_Daemon *mhd;
 	char *cert, *key;
+	int given_fd;      /* what quiescing gave back to us */
+	bool has_given_fd;
 };
 
 struct cox_httpd {
 	struct cox_httpd_spec spec;
-	int fd;
+	int fd; /* the listening socket; daemons have copies */
 	pthread_mutex_t lock; /* of the two below */
 	struct daemon now;
 	struct daemon old; /* serves the connections it had when the certificate changed */
@@ -206,6 +209,8 @@ static void daemon_stop(struct daemon *m)
 {
 	if (m->mhd)
 		MHD_stop_daemon(m->mhd);
+	if (m->has_given_fd)
+		close(m->given_fd);
 	if (m->key)
 		explicit_bzero(m->key, strlen(m->key));
 	cox_free(m->cert);
@@ -217,6 +222,7 @@ static bool daemon_start(struct cox_httpd *d, struct daemon *m)
 {
 	const struct cox_httpd_spec *s = &d->spec;
 	struct MHD_OptionItem options[12];
+	int fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 0); /* each daemon closes its own, also when it cannot start */
 	size_t n = 0;
 	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, d };
 	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)s->connections, NULL };
@@ -224,9 +230,11 @@ static bool daemon_start(struct cox_httpd *d, struct daemon *m)
 	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)s->timeout_s, NULL };
 	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, NULL };
 	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_STACK_SIZE, STACK_BYTES, NULL };
-	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, d->fd, NULL };
+	options[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET, fd, NULL };
 	if (s->threads > 1)
 		options[n++] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->threads, NULL };
+	if (fd < 0)
+		return false;
 	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ITC; /* ITC: needed to hand the socket over */
 	if (m->cert) {
 		flags |= MHD_USE_TLS;
@@ -282,7 +290,8 @@ void cox_httpd_close(struct cox_httpd **dp)
 	if (!d)
 		return;
 	daemon_stop(&d->old);
-	daemon_stop(&d->now); /* closes the socket */
+	daemon_stop(&d->now);
+	close(d->fd);
 	pthread_mutex_destroy(&d->lock);
 	cox_free(d);
 }
@@ -290,7 +299,7 @@ void cox_httpd_close(struct cox_httpd **dp)
 /* A second daemon takes over the listening socket; the first keeps the connections it has until the next change. */
 enum cox_rc cox_httpd_set_cert(struct cox_httpd *d, struct cox_str cert_pem, struct cox_str key_pem, struct cox_err *err)
 {
-	struct daemon next = { NULL, cox_str_dup_cstr(cert_pem), cox_str_dup_cstr(key_pem) };
+	struct daemon next = { .cert = cox_str_dup_cstr(cert_pem), .key = cox_str_dup_cstr(key_pem) };
 	enum cox_rc rc = COX_OK;
 	pthread_mutex_lock(&d->lock);
 	if (!d->now.cert)
@@ -299,8 +308,9 @@ enum cox_rc cox_httpd_set_cert(struct cox_httpd *d, struct cox_str cert_pem, str
 		rc = cox_err_set(err, COX_EINVAL, NULL, "the certificate or key is not accepted");
 	if (rc == COX_OK) {
 		daemon_stop(&d->old);
-		MHD_quiesce_daemon(d->now.mhd);
 		d->old = d->now;
+		d->old.given_fd = MHD_quiesce_daemon(d->old.mhd);
+		d->old.has_given_fd = d->old.given_fd >= 0;
 		d->now = next;
 	}
 	pthread_mutex_unlock(&d->lock);
