@@ -1,0 +1,208 @@
+#include "translate/endpoint_priv.h"
+
+#include "translate/cluster_priv.h"
+#include "translate/filters.h"
+
+static uint32_t endpoint_weight(const struct cox_endpoint *e) { return e->weight > 0 ? e->weight : 1; }
+
+static bool health_is_sent(const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+{
+	const struct cox_svc *svc = spec->snap->svc;
+	switch (e->health) {
+	case COX_HEALTHY:
+		return true;
+	case COX_UNHEALTHY:
+		/* Envoy's panic mode would send to what is not ready; so only whoever asks for panic mode gets it. */
+		return svc->publish_not_ready || (spec->policy.outlier != NULL && spec->policy.outlier->min_health_percent.v > 0);
+	case COX_DRAINING:
+		/* Sessions that stick to it go on; nothing new goes there. */
+		return svc->persistent_session.n > 0 || svc->persistent_session_header.n > 0;
+	}
+	return false;
+}
+
+static bool endpoint_belongs(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+{
+	const struct cox_subset *subset = spec->subset;
+
+	if (!cox_str_eq(e->port_name, spec->port->name) || (e->svc_port != 0 && e->svc_port != spec->port->port) || e->address.n == 0)
+		return false;
+	if (subset != NULL && !cox_kv_is_subset(subset->labels.p, subset->labels.n, e->labels.p, e->labels.n))
+		return false;
+	if (spec->snap->svc->is_node_local && t->view->node_name.n > 0 && !cox_str_eq(e->node_name, t->view->node_name))
+		return false;
+	/* An endpoint on another network is reached through that network's gateway, which is not known here. */
+	if (t->view->network.n > 0 && e->network.n > 0 && !cox_str_eq(t->view->network, e->network))
+		return false;
+	return health_is_sent(spec, e);
+}
+
+static struct cox_lb_group *group_of(cox_lb_groups *groups, struct cox_str locality)
+{
+	/* The set is sorted by locality within a port, so the last group is nearly always the one. */
+	for (size_t i = groups->n; i-- > 0;)
+		if (cox_str_eq(groups->p[i].locality, locality))
+			return &groups->p[i];
+	struct cox_lb_group *g = cox_vec_add(groups);
+	g->locality = locality;
+	return g;
+}
+
+static void groups_collect(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints, cox_lb_groups *groups)
+{
+	for (COX_EACH(struct cox_endpoint, e, endpoints->items)) {
+		if (!endpoint_belongs(t, spec, e))
+			continue;
+		struct cox_lb_group *g = group_of(groups, e->locality);
+		g->weight += endpoint_weight(e);
+		cox_vec_push(&g->items, e);
+	}
+}
+
+static void groups_fini(cox_lb_groups *groups)
+{
+	for (size_t i = 0; i < groups->n; i++)
+		cox_vec_fini(&groups->p[i].items);
+	cox_vec_fini(groups);
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+static void struct_str(struct pb_google_protobuf_Struct s, struct cox_str key, struct cox_str value)
+{
+	PB_WITH (v, pb_google_protobuf_Struct_fields(s, key))
+		pb_google_protobuf_Value_string_value(v, value);
+}
+
+/* "workload;namespace;canonical service;canonical revision;cluster": what telemetry of the other side shows. */
+static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct cox_tr *t, const struct cox_endpoint *e)
+{
+	static const struct cox_str revision_label = COX_STR_INIT("service.istio.io/canonical-revision");
+	struct cox_str revision = e->canonical_revision;
+
+	/* "latest" stands for "nobody said". */
+	if (cox_str_eq_cstr(revision, "latest") && !cox_kv_has(e->labels.p, e->labels.n, revision_label))
+		revision.n = 0;
+	if (cox_str_eq_cstr(e->tls_mode, "istio"))
+		PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("envoy.transport_socket_match")))
+			struct_str(s, COX_STR("tlsMode"), COX_STR("istio"));
+	PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("istio")))
+		struct_str(s, COX_STR("workload"), cox_arena_printf(t->arena, "%.*s;%.*s;%.*s;%.*s;%.*s", COX_FMT(e->workload), COX_FMT(e->ns),
+								   COX_FMT(e->canonical_name), COX_FMT(revision), COX_FMT(e->cluster_id)));
+}
+
+static enum pb_core_v3_HealthStatus health_of(const struct cox_endpoint *e)
+{
+	if (e->health == COX_UNHEALTHY)
+		return PB_core_v3_UNHEALTHY;
+	if (e->health == COX_DRAINING)
+		return PB_core_v3_DRAINING;
+	/* Kubernetes says of its endpoints that they are ready; of an entry's nobody says anything. */
+	return e->pod_name.n > 0 || e->workload.n == 0 ? PB_core_v3_HEALTHY : PB_core_v3_UNKNOWN;
+}
+
+static void lb_endpoint_write(struct pb_endpoint_v3_LbEndpoint lb, const struct cox_tr *t, const struct cox_endpoint *e, bool has_health)
+{
+	PB_WITH (ep, pb_endpoint_v3_LbEndpoint_endpoint(lb))
+		PB_WITH (address, pb_endpoint_v3_Endpoint_address(ep))
+			cox_address_write(address, e->address, e->port);
+	if (has_health)
+		pb_endpoint_v3_LbEndpoint_health_status(lb, health_of(e));
+	PB_WITH (m, pb_endpoint_v3_LbEndpoint_metadata(lb))
+		endpoint_metadata_write(m, t, e);
+	pb_endpoint_v3_LbEndpoint_load_balancing_weight(lb, endpoint_weight(e));
+}
+
+static void locality_write(struct pb_endpoint_v3_LocalityLbEndpoints l, struct cox_str locality)
+{
+	struct cox_str rest = locality, part;
+	if (locality.n == 0)
+		return;
+	PB_WITH (loc, pb_endpoint_v3_LocalityLbEndpoints_locality(l)) {
+		if (cox_str_next(&rest, '/', &part))
+			pb_core_v3_Locality_region(loc, part);
+		if (cox_str_next(&rest, '/', &part))
+			pb_core_v3_Locality_zone(loc, part);
+		if (cox_str_next(&rest, '/', &part))
+			pb_core_v3_Locality_sub_zone(loc, part);
+	}
+}
+
+/* AUTO_PASSTHROUGH hands the client's mTLS on, so an endpoint without it cannot answer. */
+static bool takes_part(const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+{
+	return !spec->is_sni_dnat || cox_str_eq_cstr(e->tls_mode, "istio");
+}
+
+static void group_write(struct pb_endpoint_v3_LocalityLbEndpoints l, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+			const struct cox_lb_group *g, bool has_health)
+{
+	uint32_t weight = 0;
+
+	locality_write(l, g->locality);
+	for (size_t i = 0; i < g->items.n && !g->is_empty; i++) {
+		if (!takes_part(spec, g->items.p[i]))
+			continue;
+		weight = g->weight;
+		PB_WITH (lb, pb_endpoint_v3_LocalityLbEndpoints_lb_endpoints(l))
+			lb_endpoint_write(lb, t, g->items.p[i], has_health);
+	}
+	if (weight > 0)
+		pb_endpoint_v3_LocalityLbEndpoints_load_balancing_weight(l, weight);
+	pb_endpoint_v3_LocalityLbEndpoints_priority(l, g->priority);
+}
+
+static void assignment_write(struct pb_endpoint_v3_ClusterLoadAssignment m, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+			     const struct cox_endpoint_set *endpoints, struct cox_str name, bool has_health)
+{
+	cox_lb_groups groups = { 0 };
+
+	groups_collect(t, spec, endpoints, &groups);
+	cox_locality_apply(t, spec, &groups);
+	pb_endpoint_v3_ClusterLoadAssignment_cluster_name(m, name);
+	for (size_t i = 0; i < groups.n; i++)
+		PB_WITH (l, pb_endpoint_v3_ClusterLoadAssignment_endpoints(m))
+			group_write(l, t, spec, &groups.p[i], has_health);
+	groups_fini(&groups);
+}
+
+void cox_load_assignment_write(struct pb_endpoint_v3_ClusterLoadAssignment m, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+			       const struct cox_endpoint_set *endpoints, struct cox_str name)
+{
+	assignment_write(m, t, spec, endpoints, name, false);
+}
+
+/* Labels of the view count only where failoverPriority compares them. */
+static struct cox_hash labels_hash(const struct cox_tr *t, const struct cox_cluster_spec *spec)
+{
+	struct cox_hash h = { 0 };
+	bool forced;
+	const struct cox_locality_lb *l = cox_locality_setting(t, spec, &forced);
+
+	if (l != NULL && l->failover_priority.n > 0)
+		for (COX_EACH(struct cox_kv, kv, t->view->labels)) {
+			h = cox_hash_combine(h, cox_hash128(kv->key.p, kv->key.n));
+			h = cox_hash_combine(h, cox_hash128(kv->value.p, kv->value.n));
+		}
+	return h;
+}
+
+const struct cox_resource *cox_endpoints_build(struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints)
+{
+	const struct cox_view *v = t->view;
+	struct cox_str node = spec->snap->svc->is_node_local || spec->snap->svc->distribution != COX_DIST_NONE ? v->node_name : (struct cox_str){ 0 };
+	struct cox_str place = cox_arena_printf(t->arena, "%.*s\n%.*s\n%.*s\n%.*s", COX_FMT(v->locality), COX_FMT(node), COX_FMT(v->network), COX_FMT(v->cluster_id));
+	struct cox_hash identity = cox_hash_combine(cox_cluster_identity(t, spec, "eds"), endpoints->hash);
+	identity = cox_hash_combine(cox_hash_combine(identity, cox_hash128(place.p, place.n)), labels_hash(t, spec));
+	const struct cox_resource *known = cox_cluster_known(t, identity);
+	if (known != NULL)
+		return known;
+
+	struct cox_buf wire = { 0 };
+	struct cox_pb pb;
+	struct cox_str name = cox_cluster_spec_name(t, spec);
+	cox_pb_init(&pb, &wire);
+	PB_ROOT (m, pb_endpoint_v3_ClusterLoadAssignment, &pb)
+		assignment_write(m, t, spec, endpoints, name, true);
+	return cox_cluster_finish(t, identity, COX_TYPE_EDS, name, &wire, spec->snap->svc->object_id);
+}
