@@ -1,0 +1,522 @@
+/*
+ * The state of one ADS stream, driven by hand: what is sent, when, and what is not.
+ * covers: b1 b2 b16 b17 b18 b24 b25
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "xds/core.h"
+
+#include <stdio.h>
+
+struct fixture {
+	struct cox_steps *steps;
+	struct cox_xds_core *core;
+	struct cox_xds_response r;
+	int64_t now, wake;
+	unsigned rejected, gates;
+	char rejected_name[64];
+};
+
+static void on_rejected(void *arg, const struct cox_xds_rejection *r)
+{
+	struct fixture *f = arg;
+	f->rejected++;
+	cox_str_to_cstr(r->resource->name, f->rejected_name, sizeof(f->rejected_name));
+}
+static void on_gate(void *arg, enum cox_type type)
+{
+	(void)type;
+	((struct fixture *)arg)->gates++;
+}
+
+static void open_core(struct fixture *f, bool is_delta, bool has_vhds)
+{
+	*f = (struct fixture){ .steps = cox_steps_new(), .now = 1000 };
+	f->core = cox_xds_core_new(&(struct cox_xds_core_options){
+	    .is_delta = is_delta, .has_vhds = has_vhds, .steps = f->steps, .rejected = on_rejected, .gate_expired = on_gate, .arg = f });
+}
+static void close_core(struct fixture *f)
+{
+	cox_xds_core_free(f->core);
+	cox_steps_free(f->steps);
+}
+
+/* "a=1 b=2" -> a set of resources with these names and contents; "r=1>x,y" also names what it needs. */
+static const struct cox_set *set_of(enum cox_type type, const char *text)
+{
+	const struct cox_resource *items[32];
+	struct cox_str rest = cox_str_of(text), word;
+	size_t n = 0;
+	while (rest.n && cox_str_next(&rest, ' ', &word)) {
+		char needs[128] = "";
+		ptrdiff_t eq = cox_str_find(word, '='), gt = cox_str_find(word, '>');
+		struct cox_str body = cox_str_sub(word, (size_t)eq + 1, (gt < 0 ? word.n : (size_t)gt) - (size_t)eq - 1);
+		if (gt >= 0)
+			cox_str_to_cstr(cox_str_sub(word, (size_t)gt + 1, word.n), needs, sizeof(needs));
+		for (char *p = needs; *p; p++)
+			if (*p == ',')
+				*p = '\n';
+		items[n++] = cox_resource_new(type, cox_str_sub(word, 0, (size_t)eq), body, COX_STR("Kind/ns/name"), cox_str_of(needs));
+	}
+	return cox_set_build_take(type, items, n);
+}
+
+struct want { const char *cds, *eds, *lds, *rds, *vhds; };
+static void want(struct fixture *f, struct want w)
+{
+	const struct cox_set *sets[COX_TYPE_COUNT] = { NULL }, *none[COX_TYPE_COUNT] = { NULL };
+	sets[COX_TYPE_CDS] = set_of(COX_TYPE_CDS, w.cds ? w.cds : "");
+	sets[COX_TYPE_EDS] = set_of(COX_TYPE_EDS, w.eds ? w.eds : "");
+	sets[COX_TYPE_LDS] = set_of(COX_TYPE_LDS, w.lds ? w.lds : "");
+	sets[COX_TYPE_RDS] = set_of(COX_TYPE_RDS, w.rds ? w.rds : "");
+	sets[COX_TYPE_VHDS] = set_of(COX_TYPE_VHDS, w.vhds ? w.vhds : "");
+	cox_xds_core_want(f->core, 0, sets, f->now);
+	cox_xds_core_want(f->core, 1, none, f->now);
+	for (size_t t = 0; t < COX_TYPE_COUNT; t++)
+		cox_set_unref(sets[t]);
+}
+
+static void request(struct fixture *f, struct cox_xds_request r)
+{
+	struct cox_err err = { 0 };
+	assert_int_equal(cox_xds_core_request(f->core, &r, f->now, &err), COX_OK);
+}
+static void subscribe(struct fixture *f, enum cox_type type, const char *names)
+{
+	struct cox_str list[16], rest = cox_str_of(names), word;
+	size_t n = 0;
+	while (rest.n && cox_str_next(&rest, ' ', &word))
+		list[n++] = word;
+	request(f, (struct cox_xds_request){ .type = type, .subscribe = list, .subscribe_n = n });
+}
+static void answer(struct fixture *f, enum cox_type type, uint64_t nonce, const char *error)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)nonce);
+	request(f, (struct cox_xds_request){ .type = type, .nonce = cox_str_of(text), .has_error = error != NULL, .error = cox_str_of(error ? error : "") });
+}
+
+static bool next(struct fixture *f) { return cox_xds_core_next(f->core, f->now, &f->r, &f->wake); }
+
+/* The response as "TYPE +name=body +name=body -removed ~tombstone ?missing", sorted as sent. */
+static const char *shown(struct fixture *f)
+{
+	static char text[512];
+	struct cox_buf b = { 0 };
+	if (!next(f))
+		return "nothing";
+	cox_buf_append_str(&b, cox_type_short(f->r.type));
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		const struct cox_step *s = f->r.steps[p];
+		for (size_t i = 0; s && i < s->changed_n; i++) {
+			cox_buf_printf(&b, " +%.*s=", COX_FMT(s->changed[i]->name));
+			cox_resource_flatten(s->changed[i], &b);
+		}
+		for (size_t i = 0; s && i < s->removed_n; i++)
+			cox_buf_printf(&b, " -%.*s", COX_FMT(s->removed[i]));
+	}
+	for (size_t i = 0; i < f->r.resource_n; i++) {
+		cox_buf_printf(&b, " +%.*s=", COX_FMT(f->r.resources[i]->name));
+		cox_resource_flatten(f->r.resources[i], &b);
+	}
+	for (size_t i = 0; i < f->r.removed_n; i++)
+		cox_buf_printf(&b, " -%.*s", COX_FMT(f->r.removed[i]));
+	for (size_t i = 0; i < f->r.tombstone_n; i++)
+		cox_buf_printf(&b, " ~%.*s", COX_FMT(f->r.tombstones[i]));
+	for (size_t i = 0; i < f->r.missing_n; i++)
+		cox_buf_printf(&b, " ?%.*s", COX_FMT(f->r.missing[i]));
+	cox_str_to_cstr(cox_buf_str(&b), text, sizeof(text));
+	cox_buf_fini(&b);
+	return text;
+}
+static void ack(struct fixture *f) { answer(f, f->r.type, f->r.nonce, NULL); }
+
+static void connect_all(struct fixture *f, struct want w)
+{
+	want(f, w);
+	subscribe(f, COX_TYPE_CDS, "");
+	assert_true(next(f));
+	ack(f);
+	subscribe(f, COX_TYPE_EDS, "a b c");
+	assert_true(next(f));
+	ack(f);
+	subscribe(f, COX_TYPE_LDS, "");
+	assert_true(next(f));
+	ack(f);
+	subscribe(f, COX_TYPE_RDS, "r");
+	assert_true(next(f));
+	ack(f);
+	assert_string_equal(shown(f), "nothing");
+}
+
+static void test_waits_until_wanted(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_string_equal(shown(&f), "nothing");
+	want(&f, (struct want){ .cds = "a=1 b=1" });
+	assert_string_equal(shown(&f), "CDS +a=1 +b=1");
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
+static void test_only_differences_are_sent(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1" });
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=y b=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "EDS +a=y");
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
+/* facts, section 20: a changed cluster warms until its endpoints come again, unasked. */
+static void test_changed_cluster_gets_endpoints_again(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1" });
+	want(&f, (struct want){ .cds = "a=2 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "CDS +a=2");
+	assert_string_equal(shown(&f), "EDS +a=x"); /* not waiting for the CDS acknowledgement, which Envoy withholds */
+	close_core(&f);
+}
+
+static void test_next_cds_after_patience(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	want(&f, (struct want){ .cds = "a=2", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "CDS +a=2");
+	assert_string_equal(shown(&f), "EDS +a=x");
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=3", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, f.now + COX_XDS_CDS_PATIENCE_MS);
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "CDS +a=3");
+	close_core(&f);
+}
+
+static void test_route_waits_for_its_cluster(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a" });
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=2>a,b" });
+	assert_string_equal(shown(&f), "CDS +b=1");
+	uint64_t cds = f.r.nonce;
+	assert_string_equal(shown(&f), "EDS +b=x");
+	assert_string_equal(shown(&f), "nothing"); /* the gate is closed */
+	answer(&f, COX_TYPE_CDS, cds, NULL);
+	assert_string_equal(shown(&f), "RDS +r=2");
+	assert_int_equal(f.gates, 0);
+	close_core(&f);
+}
+
+static void test_route_goes_on_when_endpoints_are_acknowledged(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a" });
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=2>a,b" });
+	assert_string_equal(shown(&f), "CDS +b=1");
+	assert_string_equal(shown(&f), "EDS +b=x");
+	ack(&f); /* EDS of b is taken although CDS is not acknowledged: another cluster of that response warms */
+	assert_string_equal(shown(&f), "RDS +r=2");
+	close_core(&f);
+}
+
+static void test_gate_expires(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a" });
+	want(&f, (struct want){ .cds = "a=1 d=1", .eds = "a=x", .lds = "l=1", .rds = "r=2>a,d" });
+	assert_string_equal(shown(&f), "CDS +d=1");
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, f.now + COX_XDS_GATE_MS);
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "RDS +r=2");
+	assert_int_equal(f.gates, 1);
+	close_core(&f);
+}
+
+static void test_cluster_leaves_after_routes_and_grace(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1>a,b" });
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=2>a" });
+	assert_string_equal(shown(&f), "RDS +r=2"); /* no removal of b, nor of its endpoints */
+	f.now += 60;
+	assert_string_equal(shown(&f), "nothing");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, f.now + COX_XDS_REMOVE_GRACE_MS);
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "CDS -b");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
+static void test_reconnect_sends_the_difference(void **state)
+{
+	struct fixture f;
+	char v1[33], v2[33];
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1 b=2 c=3" });
+	cox_hash_to_hex(cox_hash128("1", 1), v1);
+	cox_hash_to_hex(cox_hash128("old", 3), v2);
+	struct cox_name_version have[] = { { COX_STR("a"), cox_str_of(v1) }, { COX_STR("b"), cox_str_of(v2) }, { COX_STR("gone"), cox_str_of(v1) }, { COX_STR("c"), COX_STR("") } };
+	request(&f, (struct cox_xds_request){ .type = COX_TYPE_CDS, .initial = have, .initial_n = COX_LEN(have) });
+	assert_string_equal(shown(&f), "CDS +b=2 +c=3");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	f.now = f.wake; /* what it holds in vain goes after the grace */
+	assert_string_equal(shown(&f), "CDS -gone");
+	close_core(&f);
+}
+
+/* facts, section 20: a stream that was lost while clusters warmed comes back with EDS first. */
+static void test_eds_before_cds_is_answered_in_full(void **state)
+{
+	struct fixture f;
+	char v[33];
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x" });
+	cox_hash_to_hex(cox_hash128("x", 1), v);
+	struct cox_str names[] = { COX_STR("a") };
+	struct cox_name_version have[] = { { COX_STR("a"), cox_str_of(v) } };
+	request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = 1, .initial = have, .initial_n = 1 });
+	assert_string_equal(shown(&f), "EDS +a=x");
+	close_core(&f);
+}
+
+static void test_nack_names_the_offender(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1 bad=1 c=1" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_string_equal(shown(&f), "CDS +a=1 +bad=1 +c=1");
+	answer(&f, COX_TYPE_CDS, f.r.nonce, "Error adding/updating cluster(s) bad: no such thing");
+	assert_int_equal(f.rejected, 1);
+	assert_string_equal(f.rejected_name, "bad");
+	assert_string_equal(shown(&f), "CDS +a=1 +c=1"); /* all were unknown: the good ones go again */
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	want(&f, (struct want){ .cds = "a=1 bad=2 c=1" }); /* mended */
+	assert_string_equal(shown(&f), "CDS +bad=2");
+	close_core(&f);
+}
+
+static void test_nack_without_a_name_is_halved(void **state)
+{
+	struct fixture f;
+	unsigned steps = 0;
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1 b=1 c=1 d=1 e=1 f=1 x=bad h=1" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	while (next(&f) && steps < 20) {
+		bool has_bad = false;
+		for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+			for (size_t i = 0; f.r.steps[p] && i < f.r.steps[p]->changed_n; i++)
+				has_bad |= cox_str_eq(f.r.steps[p]->changed[i]->name, COX_STR("x"));
+		for (size_t i = 0; i < f.r.resource_n; i++)
+			has_bad |= cox_str_eq(f.r.resources[i]->name, COX_STR("x"));
+		answer(&f, COX_TYPE_CDS, f.r.nonce, has_bad ? "?" : NULL);
+		steps++;
+	}
+	assert_int_equal(f.rejected, 1);
+	assert_string_equal(f.rejected_name, "x");
+	assert_in_range(steps, 3, 8);
+	assert_int_equal(cox_xds_core_sent(f.core, COX_TYPE_CDS, 0)->n, 7);
+	close_core(&f);
+}
+
+static void test_stale_nonce_is_counted(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	answer(&f, COX_TYPE_CDS, 999, NULL);
+	answer(&f, COX_TYPE_CDS, 1, "late NACK");
+	assert_int_equal(cox_xds_core_stale_nonces(f.core), 2);
+	assert_int_equal(f.rejected, 0);
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
+static void test_unknown_names_are_answered(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	subscribe(&f, COX_TYPE_RDS, "nowhere");
+	assert_string_equal(shown(&f), "RDS ?nowhere");
+	subscribe(&f, COX_TYPE_EDS, "none");
+	assert_string_equal(shown(&f), "EDS -none");
+	close_core(&f);
+}
+
+static void test_unsubscribe_and_again(void **state)
+{
+	struct fixture f;
+	struct cox_str names[] = { COX_STR("a") };
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .unsubscribe = names, .unsubscribe_n = 1 });
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=y", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "nothing");
+	subscribe(&f, COX_TYPE_EDS, "a");
+	assert_string_equal(shown(&f), "EDS +a=y");
+	close_core(&f);
+}
+
+static void test_newest_wins(void **state)
+{
+	struct fixture f;
+	char body[16], all[32];
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	for (int i = 0; i < 100; i++) {
+		snprintf(body, sizeof(body), "a=%d", i);
+		want(&f, (struct want){ .cds = "a=1", .eds = body, .lds = "l=1", .rds = "r=1" });
+		if (!i)
+			assert_string_equal(shown(&f), "EDS +a=0");
+		else
+			assert_string_equal(shown(&f), "nothing"); /* one response is on its way: a mark, no queue */
+	}
+	ack(&f);
+	snprintf(all, sizeof(all), "EDS +%s", body);
+	assert_string_equal(shown(&f), all);
+	close_core(&f);
+}
+
+static void test_sotw_sends_everything_and_versions(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, false, false);
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_string_equal(shown(&f), "CDS +a=1 +b=1");
+	struct cox_hash v = f.r.version;
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	want(&f, (struct want){ .cds = "a=2 b=1", .eds = "a=x b=x" });
+	assert_string_equal(shown(&f), "CDS +a=2 +b=1");
+	assert_false(cox_hash_eq(v, f.r.version));
+	subscribe(&f, COX_TYPE_EDS, "a");
+	assert_string_equal(shown(&f), "EDS +a=x");
+	close_core(&f);
+}
+
+/* facts, section 20: virtual hosts go out after their route configuration is acknowledged, and again when it is sent again. */
+static void test_vhds_follows_its_route(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, true);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1", .vhds = "r/h=1 r/i=1" });
+	subscribe(&f, COX_TYPE_VHDS, "");
+	assert_string_equal(shown(&f), "VHDS +r/h=1 +r/i=1");
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1", .vhds = "r/h=2 r/i=1" });
+	assert_string_equal(shown(&f), "VHDS +r/h=2"); /* the changed one alone */
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=2", .vhds = "r/h=2 r/i=1" });
+	assert_string_equal(shown(&f), "RDS +r=2");
+	assert_string_equal(shown(&f), "nothing");
+	ack(&f);
+	assert_string_equal(shown(&f), "VHDS +r/h=2 +r/i=1");
+	close_core(&f);
+}
+
+static void test_vhds_buries_with_several_routes(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, true);
+	want(&f, (struct want){ .cds = "a=1", .lds = "l=1", .rds = "r=1 q=1", .vhds = "r/h=1 q/i=1" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_true(next(&f));
+	ack(&f);
+	subscribe(&f, COX_TYPE_RDS, "r q");
+	assert_true(next(&f));
+	ack(&f);
+	subscribe(&f, COX_TYPE_VHDS, "");
+	assert_true(next(&f));
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1", .lds = "l=1", .rds = "r=1 q=1", .vhds = "q/i=1" });
+	assert_string_equal(shown(&f), "VHDS ~r/h");
+	close_core(&f);
+}
+
+static void test_too_many_names_are_refused(void **state)
+{
+	struct fixture f;
+	struct cox_err err = { 0 };
+	(void)state;
+	open_core(&f, true, false);
+	struct cox_str *names = cox_calloc(COX_XDS_NAMES_MAX + 1, sizeof(*names));
+	for (size_t i = 0; i <= COX_XDS_NAMES_MAX; i++)
+		names[i] = COX_STR("name");
+	struct cox_xds_request r = { .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = COX_XDS_NAMES_MAX + 1 };
+	assert_int_equal(cox_xds_core_request(f.core, &r, 0, &err), COX_ELIMIT);
+	assert_non_null(strstr(err.text, "100000"));
+	cox_free(names);
+	close_core(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_waits_until_wanted),
+		cmocka_unit_test(test_only_differences_are_sent),
+		cmocka_unit_test(test_changed_cluster_gets_endpoints_again),
+		cmocka_unit_test(test_next_cds_after_patience),
+		cmocka_unit_test(test_route_waits_for_its_cluster),
+		cmocka_unit_test(test_route_goes_on_when_endpoints_are_acknowledged),
+		cmocka_unit_test(test_gate_expires),
+		cmocka_unit_test(test_cluster_leaves_after_routes_and_grace),
+		cmocka_unit_test(test_reconnect_sends_the_difference),
+		cmocka_unit_test(test_eds_before_cds_is_answered_in_full),
+		cmocka_unit_test(test_nack_names_the_offender),
+		cmocka_unit_test(test_nack_without_a_name_is_halved),
+		cmocka_unit_test(test_stale_nonce_is_counted),
+		cmocka_unit_test(test_unknown_names_are_answered),
+		cmocka_unit_test(test_unsubscribe_and_again),
+		cmocka_unit_test(test_newest_wins),
+		cmocka_unit_test(test_sotw_sends_everything_and_versions),
+		cmocka_unit_test(test_vhds_follows_its_route),
+		cmocka_unit_test(test_vhds_buries_with_several_routes),
+		cmocka_unit_test(test_too_many_names_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
