@@ -12,8 +12,9 @@ enum {
 	 * times a second while data flows. */
 	TOKENS_MAX = 200,
 	TOKENS_PER_SECOND = 20,
-	RESET_BURST = 200, /* streams opened and reset ("rapid reset"), then 33 a second */
-	RESET_RATE = 33,
+	/* Streams opened and reset ("rapid reset"): the numbers of nghttp2's own limit, which acts only after all that was read is processed. */
+	RESETS_MAX = 1000,
+	RESETS_PER_SECOND = 33,
 	CONTINUATIONS_MAX = 8,
 	SETTINGS_MAX = 32,
 	OUTBOUND_ACK_MAX = 200,
@@ -68,21 +69,24 @@ static void *h2_realloc(void *p, size_t size, void *user)
 
 static struct cox_grpc_stream *stream_of(nghttp2_session *session, int32_t id) { return nghttp2_session_get_stream_user_data(session, id); }
 
-static bool spend_token(struct cox_h2_conn *c, const char *reason)
+static bool bucket_take(struct cox_h2_bucket *b, int64_t now, int64_t per_second, int64_t max)
 {
-	int64_t now = cox_loop_now_ms(c->io.loop);
-	int64_t earned = (now - c->tokens_at_ms) * TOKENS_PER_SECOND / 1000;
+	int64_t earned = (now - b->at_ms) * per_second / 1000;
 	if (earned > 0) {
-		c->tokens = (uint32_t)(c->tokens + earned > TOKENS_MAX ? TOKENS_MAX : c->tokens + earned);
-		c->tokens_at_ms = now;
+		b->tokens = b->tokens + earned > max ? max : b->tokens + earned;
+		b->at_ms = now;
 	}
-	if (c->tokens > 0) {
-		c->tokens--;
-		return true;
-	}
+	b->tokens -= b->tokens > 0;
+	return b->tokens > 0;
+}
+
+static void spend_token(struct cox_h2_conn *c, const char *reason)
+{
+	if (bucket_take(&c->cheap, cox_loop_now_ms(c->io.loop), TOKENS_PER_SECOND, TOKENS_MAX) || c->is_flooded)
+		return;
+	c->is_flooded = true;
 	cox_h2_refused(reason);
 	nghttp2_session_terminate_session(c->session, NGHTTP2_ENHANCE_YOUR_CALM);
-	return false;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -150,6 +154,12 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 			c->ping_sent_ms = 0;
 		else
 			spend_token(c, "ping");
+		break;
+	case NGHTTP2_RST_STREAM:
+		if (!bucket_take(&c->resets, cox_loop_now_ms(c->io.loop), RESETS_PER_SECOND, RESETS_MAX)) {
+			cox_h2_refused("resets");
+			return NGHTTP2_ERR_CALLBACK_FAILURE; /* breaks the connection at once */
+		}
 		break;
 	case NGHTTP2_PRIORITY: spend_token(c, "priority"); break;
 	default: break;
@@ -272,7 +282,9 @@ static void on_bytes(struct cox_h2_io *io, const uint8_t *p, size_t n)
 	ssize_t taken = nghttp2_session_mem_recv(c->session, p, n);
 	if (taken < 0) {
 		/* Not HTTP/2 at all, or a flood that filled the queue of answers. */
-		cox_h2_refused(taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "preface" : taken == NGHTTP2_ERR_FLOODED ? "flood" : "protocol");
+		cox_h2_refused(taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "preface"
+		               : taken == NGHTTP2_ERR_FLOODED        ? "flood"
+		                                                     : "protocol");
 		cox_h2_conn_close(c, COX_EPROTO);
 		return;
 	}
@@ -324,8 +336,9 @@ void cox_h2_conn_open(struct cox_h2_loop *home, int fd, struct cox_tls *tls, int
 	c->id = atomic_fetch_add(&next_conn_id, 1);
 	c->tag = tag;
 	c->is_loopback = is_loopback;
-	c->opened_ms = c->heard_ms = c->tokens_at_ms = now;
-	c->tokens = TOKENS_MAX;
+	c->opened_ms = c->heard_ms = now;
+	c->cheap = (struct cox_h2_bucket){ TOKENS_MAX, now };
+	c->resets = (struct cox_h2_bucket){ RESETS_MAX, now };
 	c->why = COX_ECANCELED;
 	c->age_at_ms = age > 0 ? now + cox_jitter_ms(age, 10) : 0;
 	cox_str_to_cstr(cox_str_of(address), c->address, sizeof(c->address));
@@ -387,7 +400,7 @@ void cox_h2_server_callbacks_init(struct cox_grpc_server *s)
 	nghttp2_session_callbacks_set_on_stream_close_callback(s->callbacks, on_stream_close);
 	nghttp2_session_callbacks_set_on_frame_send_callback(s->callbacks, on_frame_send);
 	nghttp2_session_callbacks_set_send_data_callback(s->callbacks, on_send_data);
-	nghttp2_option_set_stream_reset_rate_limit(s->option, RESET_BURST, RESET_RATE);
+	nghttp2_option_set_stream_reset_rate_limit(s->option, RESETS_MAX, RESETS_PER_SECOND);
 	nghttp2_option_set_max_continuations(s->option, CONTINUATIONS_MAX);
 	nghttp2_option_set_max_settings(s->option, SETTINGS_MAX);
 	nghttp2_option_set_max_outbound_ack(s->option, OUTBOUND_ACK_MAX);

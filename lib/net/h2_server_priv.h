@@ -50,6 +50,11 @@ struct cox_grpc_server {
 	void *closed_ctx;
 };
 
+/* A rate limit: tokens are earned over time and spent by the peer's frames. */
+struct cox_h2_bucket {
+	int64_t tokens, at_ms;
+};
+
 struct cox_h2_conn {
 	struct cox_h2_io io; /* first: cast from it */
 	struct cox_h2_loop *home;
@@ -62,11 +67,11 @@ struct cox_h2_conn {
 	int64_t age_at_ms;                         /* 0: no limit */
 	int64_t goaway_at_ms, drain_end_ms;        /* 0: not draining */
 	int64_t end_at_ms;                         /* when our side was ended; 0: it was not */
-	int64_t tokens_at_ms;
+	struct cox_h2_bucket cheap;  /* frames that cost us an answer, or bring nothing: PING, SETTINGS, empty DATA */
+	struct cox_h2_bucket resets; /* streams that the peer reset */
 	size_t inbound_bytes;
-	uint32_t tokens;                           /* frames that cost us an answer, or nothing: PING, SETTINGS, empty DATA */
 	int tag;
-	bool has_settings, is_loopback, has_goaway;
+	bool has_settings, is_loopback, has_goaway, is_flooded;
 	enum cox_rc why;
 	char address[56];
 };
