@@ -105,7 +105,7 @@ def overflow(mesh, host):
 
 
 def test_connection_pool_overflow(mesh):
-    """One connection and one waiting request: one client passes, three do not, with 503 and the flag UO. covers: a76 a82 a84"""
+    """One connection and one waiting request: one client passes, three do not, with 503 and the flag UO. covers: a77 a82 a84"""
     mesh.apply(SLOW)
     mesh.apply(NO_RETRY.replace("HOST", "slow"))
     mesh.lab.wait_pods(1, namespace="default", app="slow")

