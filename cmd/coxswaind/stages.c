@@ -228,8 +228,15 @@ static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)
 		addrs[n++] = d->flags.http;
 	if (d->flags.has_monitoring)
 		addrs[n++] = d->flags.monitoring;
-	return cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds,
-	                          .version = COX_STR(COX_VERSION), .addrs = addrs, .addr_count = n }, &d->admin, NULL, err);
+	uint16_t ports[2];
+	char text[320];
+	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds,
+	                           .version = COX_STR(COX_VERSION), .addrs = addrs, .addr_count = n }, &d->admin, ports, err));
+	for (size_t i = 0; i < n; i++) {
+		addrs[i].port = ports[i];
+		cox_log(COX_LOG_INFO, "admin", "listening addr=%s", cox_addr_format(&addrs[i], text, sizeof(text)));
+	}
+	return COX_OK;
 }
 static void stop_admin(struct daemon *d) { cox_admin_close(&d->admin); }
 
