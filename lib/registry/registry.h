@@ -56,9 +56,31 @@ size_t cox_registry_objects(const struct cox_registry *r, enum cox_kind kind, co
 const struct cox_object *cox_registry_object_find(const struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 /* The endpoint set now in force for a service, by hostname and namespace; NULL when not known. */
 const struct cox_endpoint_set *cox_registry_endpoints_find(const struct cox_registry *r, struct cox_str hostname, struct cox_str ns);
-/* The mesh configuration in force (shared: cox_mesh_ref), with its generation hash. */
+/* The mesh configuration in force, with its generation hash. Borrowed until the next put; share it with cox_registry_mesh_share(). */
 const struct cox_mesh_config *cox_registry_mesh(const struct cox_registry *r);
 struct cox_hash cox_registry_mesh_hash(const struct cox_registry *r);
+struct cox_mesh_shared {
+	struct cox_ref ref;
+	struct cox_hash hash;
+	struct cox_mesh_config *config;
+};
+const struct cox_mesh_shared *cox_registry_mesh_share(const struct cox_registry *r); /* adds a reference */
+void cox_mesh_shared_unref(const struct cox_mesh_shared *m);
+/* The options in force: the cluster's DNS domain, its id, and the root namespace (mesh configuration first). Borrowed like the tables. */
+struct cox_str cox_registry_domain(const struct cox_registry *r);
+struct cox_str cox_registry_cluster_id(const struct cox_registry *r);
+struct cox_str cox_registry_root_namespace(const struct cox_registry *r);
+
+/* "region/zone/subzone" by a Node's labels, without slashes at its end; empty where it has none. In `arena`. */
+struct cox_str cox_registry_node_locality(const struct cox_object *node, struct cox_arena *arena);
+
+/* What is odd about objects in force: two of them claim one hostname in one namespace, a mesh configuration that could not be read. */
+struct cox_registry_finding {
+	struct cox_str object_id, path, text;
+	enum cox_severity severity;
+};
+/* Sorted by object id; everything in `arena`. After cox_registry_take_changes(). */
+size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *arena, const struct cox_registry_finding **out);
 /* Registry dump for /debug/registryz and /debug/endpointz. */
 struct cox_json *cox_registry_dump_services(const struct cox_registry *r, struct cox_arena *arena);
 struct cox_json *cox_registry_dump_endpoints(const struct cox_registry *r, struct cox_arena *arena);

@@ -27,6 +27,10 @@ struct cox_export {            /* who sees it */
 	COX_LIST(struct cox_str) namespaces; /* sorted; with !is_public and none: nobody */
 };
 bool cox_export_is_visible(const struct cox_export *e, struct cox_str ns);
+/* From an exportTo list ("*", ".", "~", names) written in namespace `own`; an empty list means `defaults`, an empty default everybody.
+ * Names are borrowed, the array is in `arena`. */
+struct cox_export cox_export_build(struct cox_arena *arena, const struct cox_str *list, size_t n, struct cox_str own, const struct cox_str *defaults,
+				   size_t default_n);
 
 struct cox_svc_port {
 	struct cox_str name;

@@ -1,0 +1,107 @@
+/*
+ * Addresses of our own for ServiceEntry hosts without any: 240.240.x.y, found by the hash of the hostname, so that every replica and
+ * every restart gives the same ones. Older hosts choose first: a new one never moves an address that is in use.
+ */
+#include "registry/registry_priv.h"
+
+#include <stdlib.h>
+
+enum { LAST_OCTETS = 254, ADDRESSES = 256 * LAST_OCTETS }; /* .0 and .255 are left out: some stacks take them for broadcast */
+
+struct want {
+	struct cox_str host;
+	int64_t creation_ms;
+};
+
+static int by_host(const void *a, const void *b)
+{
+	const struct want *x = a, *y = b;
+	int c = cox_str_cmp(x->host, y->host);
+	return c != 0 ? c : (x->creation_ms > y->creation_ms) - (x->creation_ms < y->creation_ms);
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct want *x = a, *y = b;
+	if (x->creation_ms != y->creation_ms)
+		return x->creation_ms < y->creation_ms ? -1 : 1;
+	return cox_str_cmp(x->host, y->host);
+}
+
+static size_t collect(const struct cox_registry *r, struct cox_arena *arena, struct want **out)
+{
+	const struct reg_store *store = &r->stores[COX_KIND_SERVICE_ENTRY];
+	size_t max = 0, n = 0, distinct = 0;
+	for (size_t i = 0; i < store->n; i++) {
+		const struct cox_service_entry *se = COX_SPEC(cox_service_entry_object, store->p[i])->spec;
+		max += se ? se->hosts.n : 0;
+	}
+	struct want *all = COX_ARENA_ARRAY(arena, struct want, max + 1);
+	for (size_t i = 0; i < store->n; i++) {
+		const struct cox_service_entry *se = COX_SPEC(cox_service_entry_object, store->p[i])->spec;
+		for (size_t h = 0; se && h < se->hosts.n; h++)
+			if (reg_entry_wants_address(store->p[i], se->hosts.p[h]))
+				all[n++] = (struct want){ se->hosts.p[h], store->p[i]->meta.creation_ms };
+	}
+	qsort(all, n, sizeof(*all), by_host);
+	for (size_t i = 0; i < n; i++) /* one hostname in several namespaces has one address, and the age of the oldest */
+		if (distinct == 0 || !cox_str_eq(all[i].host, all[distinct - 1].host))
+			all[distinct++] = all[i];
+	qsort(all, distinct, sizeof(*all), by_age);
+	*out = all;
+	return distinct;
+}
+
+static void assign(struct cox_map *into, struct cox_arena *text, const struct want *all, size_t n)
+{
+	uint8_t *used = cox_calloc(ADDRESSES / 8 + 1, 1);
+	for (size_t i = 0; i < n && i < ADDRESSES; i++) {
+		size_t at = (size_t)(cox_hash64(all[i].host.p, all[i].host.n) % ADDRESSES);
+		while (used[at / 8] & (1u << (at % 8)))
+			at = (at + 1) % ADDRESSES;
+		used[at / 8] |= (uint8_t)(1u << (at % 8));
+		cox_map_set(into, cox_arena_str(text, all[i].host), (void *)(uintptr_t)(at + 1));
+	}
+	cox_free(used);
+}
+
+static void mark_host(struct cox_registry *r, struct cox_str host)
+{
+	for (struct reg_slot *s = reg_slot_first(r, host); s; s = s->next)
+		if (s->claims.n > 0)
+			reg_unit_mark(r, s->claims.p[0]);
+}
+
+void reg_auto_update(struct cox_registry *r)
+{
+	struct cox_arena arena = { 0 };
+	struct want *all;
+	size_t n = collect(r, &arena, &all);
+	struct cox_hash hash = { 0 };
+	for (size_t i = 0; i < n; i++)
+		hash = cox_hash_combine(hash, cox_hash128(all[i].host.p, all[i].host.n));
+	r->is_auto_dirty = false;
+	if (!cox_hash_eq(hash, r->auto_hash)) { /* which hosts, and in which order they choose */
+		struct cox_map now = { 0 };
+		struct cox_arena text = { 0 };
+		assign(&now, &text, all, n);
+		for (size_t i = 0; i < n; i++)
+			if (cox_map_find(&now, all[i].host) != cox_map_find(&r->auto_addresses, all[i].host))
+				mark_host(r, all[i].host);
+		cox_map_fini(&r->auto_addresses);
+		cox_arena_fini(&r->auto_text);
+		r->auto_addresses = now;
+		r->auto_text = text;
+		r->auto_hash = hash;
+	}
+	cox_arena_fini(&arena);
+}
+
+struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hostname, struct cox_arena *arena)
+{
+	uintptr_t at = (uintptr_t)cox_map_find(&r->auto_addresses, hostname);
+	if (at == 0)
+		return (struct cox_str){ 0 };
+	at--;
+	return cox_arena_printf(arena, "240.240.%zu.%zu", (size_t)at / LAST_OCTETS, (size_t)at % LAST_OCTETS + 1);
+}

@@ -1,0 +1,190 @@
+/* The mesh configuration in force, and which objects it lets count. */
+#include "registry/registry_priv.h"
+
+static const struct cox_mesh_shared *mesh_shared_new(struct cox_mesh_config *config)
+{
+	struct cox_mesh_shared *m = COX_NEW(struct cox_mesh_shared);
+	cox_ref_init(&m->ref);
+	m->config = config;
+	m->hash = cox_message_hash(&cox_model_mesh_config, config);
+	return m;
+}
+
+void cox_mesh_shared_unref(const struct cox_mesh_shared *m)
+{
+	struct cox_mesh_shared *mine = (struct cox_mesh_shared *)m;
+	if (!mine || !cox_ref_put(&mine->ref))
+		return;
+	cox_free(mine->config);
+	cox_free(mine);
+}
+
+const struct cox_mesh_shared *cox_registry_mesh_share(const struct cox_registry *r)
+{
+	cox_ref_get(&((struct cox_mesh_shared *)r->mesh)->ref);
+	return r->mesh;
+}
+
+const struct cox_mesh_config *cox_registry_mesh(const struct cox_registry *r) { return r->mesh->config; }
+struct cox_hash cox_registry_mesh_hash(const struct cox_registry *r) { return r->mesh->hash; }
+struct cox_str cox_registry_domain(const struct cox_registry *r) { return r->opts.domain; }
+struct cox_str cox_registry_cluster_id(const struct cox_registry *r) { return r->opts.cluster_id; }
+
+/* The mesh configuration has a default here, so only another name than that is a wish. */
+struct cox_str cox_registry_root_namespace(const struct cox_registry *r)
+{
+	struct cox_str mesh = r->mesh->config->root_namespace;
+	return mesh.n > 0 && !cox_str_eq(mesh, COX_STR("istio-system")) ? mesh : r->opts.root_namespace;
+}
+
+/* NULL, and the reason in r->mesh_error, where it cannot be read. */
+static struct cox_mesh_config *read_yaml(struct cox_registry *r, struct cox_str yaml)
+{
+	struct cox_arena arena = { 0 };
+	struct cox_diags diags = { .arena = &arena };
+	struct cox_mesh_config *config = NULL;
+	cox_buf_clear(&r->mesh_error);
+	if (cox_mesh_config_build(yaml, &arena, &diags, &config) != COX_OK) {
+		cox_buf_append_cstr(&r->mesh_error, "the last good mesh configuration stays in force:");
+		for (size_t i = 0; i < diags.n; i++)
+			if (diags.items[i].severity == COX_SEV_ERROR)
+				cox_buf_printf(&r->mesh_error, " %.*s: %.*s;", COX_FMT(diags.items[i].path), COX_FMT(diags.items[i].text));
+		config = NULL;
+	}
+	cox_arena_fini(&arena);
+	return config;
+}
+
+void reg_mesh_init(struct cox_registry *r)
+{
+	struct cox_mesh_config *config = read_yaml(r, r->opts.mesh_yaml);
+	if (!config) {
+		struct cox_arena arena = { 0 };
+		struct cox_diags diags = { .arena = &arena };
+		enum cox_rc rc = cox_mesh_config_build(COX_STR("{}"), &arena, &diags, &config);
+		COX_ASSERT(rc == COX_OK);
+		cox_arena_fini(&arena);
+	}
+	r->mesh = mesh_shared_new(config);
+}
+
+/* ConfigMap "istio", or "istio-<revision>" of a revision of its own. */
+bool reg_mesh_is_source(const struct cox_registry *r, const struct cox_object *o)
+{
+	if (o->kind != COX_KIND_CONFIG_MAP || !cox_str_eq(o->meta.ns, r->opts.root_namespace) || !cox_str_has_prefix(o->meta.name, COX_STR("istio")))
+		return false;
+	struct cox_str tail = cox_str_sub(o->meta.name, 5, SIZE_MAX);
+	if (cox_str_eq(r->opts.revision, COX_STR("default")))
+		return tail.n == 0;
+	return tail.n > 1 && tail.p[0] == '-' && cox_str_eq(cox_str_sub(tail, 1, SIZE_MAX), r->opts.revision);
+}
+
+static struct cox_str source_yaml(const struct cox_registry *r)
+{
+	const struct reg_store *maps = &r->stores[COX_KIND_CONFIG_MAP];
+	for (size_t i = 0; i < maps->n; i++) {
+		if (!reg_mesh_is_source(r, maps->p[i]))
+			continue;
+		const struct cox_config_map *map = COX_SPEC(cox_config_map, maps->p[i]);
+		if (cox_kv_has(map->data.p, map->data.n, COX_STR("mesh")))
+			return cox_kv_get(map->data.p, map->data.n, COX_STR("mesh"));
+	}
+	return r->opts.mesh_yaml;
+}
+
+void reg_mesh_reload(struct cox_registry *r)
+{
+	struct cox_mesh_config *config = read_yaml(r, source_yaml(r));
+	if (!config)
+		return;
+	const struct cox_mesh_shared *old = r->mesh;
+	r->mesh = mesh_shared_new(config);
+	if (cox_hash_eq(old->hash, r->mesh->hash)) {
+		cox_mesh_shared_unref(r->mesh);
+		r->mesh = old;
+		return;
+	}
+	bool selects = old->config->discovery_selectors.n > 0 || r->mesh->config->discovery_selectors.n > 0;
+	cox_mesh_shared_unref(old);
+	reg_change_add(r, COX_KIND_CONFIG_MAP, COX_STR("mesh"), r->opts.root_namespace, false);
+	if (selects)
+		reg_recheck(r, (struct cox_str){ 0 });
+	reg_units_mark_all(r); /* trust domain, default visibility */
+}
+
+/* --- what counts ------------------------------------------------------------------------------------- */
+
+static bool requirement_holds(const struct cox_label_selector_requirement *q, const struct cox_kv *labels, size_t n)
+{
+	bool has = cox_kv_has(labels, n, q->key), is_among = false;
+	struct cox_str value = cox_kv_get(labels, n, q->key);
+	for (COX_EACH(struct cox_str, v, q->values))
+		is_among |= has && cox_str_eq(*v, value);
+	if (cox_str_eq(q->op, COX_STR("Exists")))
+		return has;
+	if (cox_str_eq(q->op, COX_STR("DoesNotExist")))
+		return !has;
+	return cox_str_eq(q->op, COX_STR("NotIn")) ? !is_among : is_among;
+}
+
+static bool selector_holds(const struct cox_label_selector *s, const struct cox_kv *labels, size_t n)
+{
+	if (!cox_kv_is_subset(s->match_labels.p, s->match_labels.n, labels, n))
+		return false;
+	for (COX_EACH(struct cox_label_selector_requirement, q, s->match_expressions))
+		if (!requirement_holds(q, labels, n))
+			return false;
+	return true;
+}
+
+static bool namespace_is_selected(const struct cox_registry *r, struct cox_str ns)
+{
+	const struct cox_mesh_config *mesh = r->mesh->config;
+	if (mesh->discovery_selectors.n == 0 || ns.n == 0 || cox_str_eq(ns, r->opts.root_namespace) || cox_str_eq(ns, cox_registry_root_namespace(r)))
+		return true;
+	const struct cox_object *o = reg_object(r, COX_KIND_NAMESPACE, (struct cox_str){ 0 }, ns);
+	for (COX_EACH(struct cox_label_selector, s, mesh->discovery_selectors))
+		if (o && selector_holds(s, o->meta.labels.p, o->meta.labels.n))
+			return true;
+	return false;
+}
+
+/* Kubernetes' own kinds carry istio.io/rev for the injector; only for our kinds it says who owns them. */
+bool reg_is_in_force(const struct cox_registry *r, const struct cox_object *o)
+{
+	struct cox_str rev = cox_kv_get(o->meta.labels.p, o->meta.labels.n, COX_STR("istio.io/rev"));
+	if (cox_kind_info(o->kind)->ours && rev.n > 0 && !cox_str_eq(rev, r->opts.revision))
+		return false;
+	return namespace_is_selected(r, o->meta.ns);
+}
+
+static bool is_concerned(const struct cox_object *o, struct cox_str ns) { return ns.n == 0 || cox_str_eq(o->meta.ns, ns); }
+
+static void recheck_kind(struct cox_registry *r, enum cox_kind kind, struct cox_str ns)
+{
+	struct reg_store *in = &r->stores[kind], *out = &r->parked[kind];
+	COX_VEC(const struct cox_object *) moving = { 0 };
+	for (size_t i = 0; i < in->n; i++)
+		if (is_concerned(in->p[i], ns) && !reg_is_in_force(r, in->p[i]))
+			cox_vec_push(&moving, in->p[i]);
+	size_t leaving = moving.n;
+	for (size_t i = 0; i < out->n; i++)
+		if (is_concerned(out->p[i], ns) && reg_is_in_force(r, out->p[i]))
+			cox_vec_push(&moving, out->p[i]);
+	for (size_t i = 0; i < moving.n; i++) {
+		struct reg_store *from = i < leaving ? in : out, *to = i < leaving ? out : in;
+		const struct cox_object *o = moving.p[i];
+		cox_object_unref(reg_store_put(to, o));
+		const struct cox_object *ours = reg_store_remove(from, o->id);
+		reg_apply(r, i < leaving ? o : NULL, i < leaving ? NULL : o);
+		cox_object_unref(ours);
+	}
+	cox_vec_fini(&moving);
+}
+
+void reg_recheck(struct cox_registry *r, struct cox_str ns)
+{
+	for (enum cox_kind k = 0; k < COX_KIND_COUNT; k++)
+		if (cox_kind_info(k)->namespaced)
+			recheck_kind(r, k, ns);
+}
