@@ -187,7 +187,7 @@ clean:
 $(BUILD)/obj/kube-driver/%.o: test/kube/driver/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
-$(BUILD)/kube-driver: $(BUILD)/obj/kube-driver/kube_driver.o $(call archives_upto,source)
+$(BUILD)/kube-driver: $(BUILD)/obj/kube-driver/kube_driver.o $(call archives_upto,source) $(call archive,status)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 

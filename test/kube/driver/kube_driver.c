@@ -3,13 +3,15 @@
  *   want NS NAME | unwant NS NAME      a Secret
  *   select KEY=VALUE ... | select       discovery selectors, one label each; none: all
  *   stats                               one line per kind, then "stats end"
- * usage: kube-driver --kubeconfig F | --in-cluster HOST PORT DIR   [--limit N] [--digest MS] [--grace MS] [--max-object BYTES] [--no-crds]
+ * usage: kube-driver --kubeconfig F | --in-cluster HOST PORT DIR   [--limit N] [--digest MS] [--grace MS] [--max-object BYTES] [--no-crds] [--status IDENTITY]
  */
 #include "base/metric.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "loop/signal.h"
 #include "source/kube_source.h"
+#include "status/lease.h"
+#include "status/status.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -20,6 +22,8 @@ struct driver {
 	struct cox_loop *loop;
 	struct cox_kube_source *source;
 	struct cox_buf input;
+	struct cox_lease *lease; /* with --status */
+	struct cox_status *status;
 };
 
 static void say(const char *fmt, ...) COX_PRINTF(1, 2);
@@ -35,8 +39,10 @@ static void say(const char *fmt, ...)
 
 static void on_put(void *arg, const struct cox_object *o)
 {
+	struct driver *d = arg;
 	char hex[33];
-	(void)arg;
+	if (d->status)
+		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
 	cox_hash_to_hex(o->hash, hex);
 	say("put %.*s rv=%.*s gen=%lld hash=%.8s origin=%.*s", COX_FMT(o->id), COX_FMT(o->meta.resource_version), (long long)o->meta.generation, hex,
 	    COX_FMT(o->origin));
@@ -44,13 +50,17 @@ static void on_put(void *arg, const struct cox_object *o)
 
 static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
-	(void)arg;
+	struct driver *d = arg;
+	if (d->status)
+		cox_status_forget(d->status, kind, ns, name);
 	say("remove %.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
 }
 
 static void on_report(void *arg, const struct cox_source_report *r)
 {
-	(void)arg;
+	struct driver *d = arg;
+	if (d->status && r->name.n)
+		cox_status_set_diags(d->status, r->kind, r->ns, r->name, 0, r->diags);
 	say("report %.*s/%.*s/%.*s errors=%zu findings=%zu lastgood=%d %.*s: %.*s", COX_FMT(cox_kind_info(r->kind)->name), COX_FMT(r->ns), COX_FMT(r->name),
 	    r->diags->errors, r->diags->n, r->has_last_good, r->diags->n ? (int)r->diags->items[0].path.n : 0, r->diags->n ? r->diags->items[0].path.p : "",
 	    r->diags->n ? (int)r->diags->items[0].text.n : 0, r->diags->n ? r->diags->items[0].text.p : "");
@@ -146,7 +156,32 @@ static void on_signal(void *ctx, int number)
 {
 	struct driver *d = ctx;
 	(void)number;
+	if (d->lease)
+		cox_lease_release(d->lease, on_released, d);
+	else
+		cox_loop_stop(d->loop);
+}
+
+static void on_lead(void *ctx, bool is_leader)
+{
+	struct driver *d = ctx;
+	say("leader %d", is_leader);
+	cox_status_lead(d->status, is_leader);
+}
+
+static void on_released(void *ctx)
+{
+	struct driver *d = ctx;
+	say("released");
 	cox_loop_stop(d->loop);
+}
+
+static void status_open(struct driver *d, struct cox_kube_client *client, const char *identity)
+{
+	struct cox_lease_spec lease = { .ns = COX_STR("default"), .name = COX_STR("coxswain-status-leader"), .identity = cox_str_of(identity),
+		                        .duration_ms = 3000, .renew_deadline_ms = 2000, .retry_ms = 500, .on_change = on_lead, .ctx = d };
+	cox_status_open(client, NULL, &d->status);
+	cox_lease_open(client, &lease, &d->lease);
 }
 
 static int64_t number(const char *text)
@@ -175,6 +210,7 @@ int main(int argc, char **argv)
 	struct cox_kube_config config = { 0 };
 	struct cox_kube_source_spec spec = { .cluster_id = COX_STR("Kubernetes"), .digest_ms = -1 };
 	struct cox_err err = { 0 };
+	const char *identity = NULL;
 	enum cox_rc rc = cox_err_set(&err, COX_EINVAL, NULL, "--kubeconfig or --in-cluster is needed");
 	for (int i = 1; i < argc; i++) {
 		struct cox_str arg = cox_str_of(argv[i]);
@@ -186,6 +222,8 @@ int main(int argc, char **argv)
 			break;
 		else if (cox_str_eq_cstr(arg, "--kubeconfig"))
 			rc = cox_kube_config_load(&config, argv[++i], COX_STR(""), &err);
+		else if (cox_str_eq_cstr(arg, "--status"))
+			identity = argv[++i];
 		else if (cox_str_eq_cstr(arg, "--limit"))
 			spec.list_limit = (unsigned)number(argv[++i]);
 		else if (cox_str_eq_cstr(arg, "--digest"))
@@ -208,6 +246,8 @@ int main(int argc, char **argv)
 	struct cox_source_sink sink = { .put = on_put, .remove = on_remove, .report = on_report, .synced = on_synced, .stale = on_stale, .flush = on_flush, .arg = &d };
 	struct cox_poll *input = NULL;
 	struct cox_signal *term = NULL;
+	if (identity)
+		status_open(&d, client, identity);
 	cox_kube_source_open(client, &spec, &sink, &d.source);
 	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
 	if (cox_poll_open(d.loop, 0, on_input, &d, &input) == COX_OK)
@@ -218,6 +258,8 @@ int main(int argc, char **argv)
 	cox_poll_close(&input);
 	cox_signal_close(&term);
 	cox_kube_source_close(&d.source);
+	cox_lease_close(&d.lease);
+	cox_status_close(&d.status);
 	cox_kube_client_free(&client);
 	cox_loop_free(&d.loop);
 	cox_buf_fini(&d.input);

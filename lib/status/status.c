@@ -1,0 +1,334 @@
+#include "status/status.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/metric.h"
+#include "kube/backoff.h"
+#include "loop/timer.h"
+#include "status/status_priv.h"
+
+struct cox_status {
+	struct cox_kube_client *c;
+	const char *field_manager;
+	unsigned rate;
+	struct cox_map entries;
+	struct status_entry *queue, **queue_end;
+	size_t queued;
+	/* One at a time: reads the object, then applies. */
+	struct status_entry *current; /* NULL also when the object went meanwhile */
+	struct cox_hash current_hash;
+	struct cox_kube_request *request;
+	struct cox_timer *timer;
+	struct cox_kube_backoff backoff;
+	bool is_leader, is_denied;
+};
+
+static void next_soon(struct cox_status *s, int64_t ms)
+{
+	if (s->is_leader && s->queue && !s->request && !cox_timer_is_running(s->timer))
+		cox_timer_start(s->timer, ms, 0);
+}
+
+static void enqueue(struct cox_status *s, struct status_entry *e)
+{
+	if (!e->is_queued) {
+		e->is_queued = true;
+		e->next = NULL;
+		*s->queue_end = e;
+		s->queue_end = &e->next;
+		s->queued++;
+	}
+	next_soon(s, 0);
+}
+
+static struct status_entry *dequeue(struct cox_status *s)
+{
+	struct status_entry *e = s->queue;
+	s->queue = e->next;
+	if (!s->queue)
+		s->queue_end = &s->queue;
+	e->is_queued = false;
+	s->queued--;
+	return e;
+}
+
+static void unqueue(struct cox_status *s, struct status_entry *e)
+{
+	if (!e->is_queued)
+		return;
+	struct status_entry **at = &s->queue;
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	if (!*at)
+		s->queue_end = at;
+	e->is_queued = false;
+	s->queued--;
+}
+
+static void entry_free(struct cox_status *s, struct status_entry *e)
+{
+	unqueue(s, e);
+	cox_map_remove(&s->entries, e->key);
+	if (s->current == e)
+		s->current = NULL;
+	for (size_t i = 0; i < COX_STATUS_SLOT_COUNT; i++)
+		cox_arena_fini(&e->parts[i].arena);
+	cox_free((char *)(uintptr_t)e->key.p);
+	cox_free(e);
+}
+
+/* --- writing -------------------------------------------------------------------------------------------------- */
+
+static void finish(struct cox_status *s, const char *result, int64_t wait_ms)
+{
+	cox_metric_add(COX_M_STATUS_WRITES, result, 1);
+	s->current = NULL;
+	next_soon(s, wait_ms);
+}
+
+static void failed(struct cox_status *s, int status, const struct cox_err *err)
+{
+	struct status_entry *e = s->current;
+	/* Gone, or changed in a way that brings a new event: nothing more to say. */
+	if (status == 404 || status == 409 || status == 400 || status == 422) {
+		if (status == 400 || status == 422)
+			cox_log(COX_LOG_WARN, "status", "status is refused error=\"%s\"", err->text);
+		finish(s, "refused", 1000 / s->rate);
+		return;
+	}
+	if (status == 403 && !s->is_denied) {
+		s->is_denied = true;
+		cox_log(COX_LOG_WARN, "status", "statuses may not be written error=\"%s\"", err->text);
+	}
+	s->current = NULL;
+	if (e)
+		enqueue(s, e);
+	cox_timer_stop(s->timer);
+	finish(s, "error", status == 403 ? s->backoff.max_ms : cox_kube_backoff_next_ms(&s->backoff));
+}
+
+static void on_applied(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
+{
+	struct cox_status *s = ctx;
+	(void)r, (void)body;
+	s->request = NULL;
+	if (rc != COX_OK) {
+		failed(s, status, err);
+		return;
+	}
+	cox_kube_backoff_reset(&s->backoff);
+	s->is_denied = false;
+	if (s->current) {
+		s->current->written = s->current_hash;
+		s->current->is_written = true;
+	}
+	finish(s, "written", 1000 / s->rate);
+}
+
+static void path_of(const struct status_entry *e, struct cox_str subresource, struct cox_buf *out)
+{
+	const struct cox_kind_info *info = cox_kind_info(e->kind);
+	struct cox_str versions = info->versions, version = { 0 };
+	cox_str_next(&versions, ',', &version);
+	cox_kube_path(out, info->group, version, info->plural, e->ns, e->name, subresource);
+}
+
+static void apply(struct cox_status *s, struct status_entry *e, int64_t generation, const struct cox_json *was)
+{
+	struct cox_buf body = { 0 }, path = { 0 };
+	char now[32];
+	cox_clock_format(cox_clock_wall_ms(), now);
+	status_write(e, generation, was, cox_str_of(now), &body);
+	path_of(e, COX_STR("status"), &path);
+	struct cox_kube_request_cb cb = { .on_done = on_applied, .ctx = s };
+	cox_kube_apply(s->c, cox_buf_str(&path), s->field_manager, cox_buf_str(&body), &cb, &s->request);
+	cox_buf_fini(&body);
+	cox_buf_fini(&path);
+}
+
+/* Reading first keeps lastTransitionTime, and a new leader from saying again what was said. */
+static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
+{
+	struct cox_status *s = ctx;
+	struct status_entry *e = s->current;
+	(void)r;
+	s->request = NULL;
+	if (rc != COX_OK) {
+		failed(s, status, err);
+		return;
+	}
+	struct cox_arena a = { 0 };
+	struct cox_json *was = NULL;
+	int64_t there = 0;
+	if (e && s->is_leader && cox_json_parse(&a, body, &was, NULL) == COX_OK) {
+		const struct cox_json *g = cox_json_at(was, "metadata.generation");
+		if (!g || cox_json_to_i64(g, &there) != COX_OK)
+			there = 0;
+		int64_t generation = e->generation ? e->generation : there;
+		s->current_hash = status_hash(e, generation);
+		if (e->generation && there > e->generation) {
+			finish(s, "outdated", 0); /* its event is on the way and will be judged */
+		} else if (status_is_said(e, generation, was)) {
+			e->written = s->current_hash;
+			e->is_written = true;
+			finish(s, "unchanged", 0);
+		} else {
+			apply(s, e, generation, was);
+		}
+	} else {
+		if (e && !s->is_leader)
+			enqueue(s, e);
+		finish(s, "dropped", 0);
+	}
+	cox_arena_fini(&a);
+}
+
+static void step(void *ctx)
+{
+	struct cox_status *s = ctx;
+	while (s->is_leader && s->queue && !s->request) {
+		struct status_entry *e = dequeue(s);
+		if (e->is_written && e->generation && cox_hash_eq(e->written, status_hash(e, e->generation)))
+			continue;
+		struct cox_buf path = { 0 };
+		struct cox_kube_request_cb cb = { .on_done = on_read, .ctx = s };
+		s->current = e;
+		path_of(e, COX_STR(""), &path);
+		cox_kube_call(s->c, "GET", cox_buf_str(&path), COX_STR(""), &cb, &s->request);
+		cox_buf_fini(&path);
+	}
+}
+
+/* --- what is to be said ------------------------------------------------------------------------------------------ */
+
+static struct cox_str key_make(enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	struct cox_buf b = { 0 };
+	size_t n = 0;
+	cox_buf_printf(&b, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
+	cox_buf_append_char(&b, 0);
+	const char *p = cox_buf_take(&b, &n);
+	return cox_str_make(p, n - 1);
+}
+
+static struct status_entry *entry_get(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	struct cox_str key = key_make(kind, ns, name);
+	struct status_entry *e = cox_map_find(&s->entries, key);
+	if (e) {
+		cox_free((char *)(uintptr_t)key.p);
+		return e;
+	}
+	e = COX_NEW(struct status_entry);
+	e->kind = kind;
+	e->key = key;
+	e->ns = cox_str_sub(key, cox_kind_info(kind)->name.n + 1, ns.n);
+	e->name = cox_str_sub(key, key.n - name.n, name.n);
+	cox_map_set(&s->entries, e->key, e);
+	return e;
+}
+
+void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation, enum cox_status_slot slot,
+		    const struct cox_status_finding *findings, size_t n)
+{
+	if (!cox_kind_info(kind)->ours || name.n == 0)
+		return;
+	struct status_entry *e = entry_get(s, kind, ns, name);
+	struct status_part *p = &e->parts[slot];
+	cox_arena_fini(&p->arena);
+	p->total = n;
+	p->n = cox_min_size(n, FINDINGS_MAX);
+	p->findings = p->n ? COX_ARENA_ARRAY(&p->arena, struct cox_status_finding, p->n) : NULL;
+	bool has_errors = false;
+	for (size_t i = 0; i < p->n; i++) {
+		has_errors |= findings[i].severity == COX_SEV_ERROR;
+		p->findings[i].severity = findings[i].severity;
+		p->findings[i].code = cox_arena_str(&p->arena, findings[i].code);
+		p->findings[i].name = cox_arena_str(&p->arena, findings[i].name);
+		p->findings[i].path = cox_arena_str(&p->arena, findings[i].path);
+		p->findings[i].text = cox_arena_str(&p->arena, findings[i].text);
+	}
+	/* Findings about what it refers to, and warnings that follow a put, bring no generation of their own; what could not be read
+	 * has another one than its last good version, and only the server knows it. */
+	if (generation || (slot == COX_STATUS_DECODE && has_errors))
+		e->generation = generation;
+	if (!e->is_written || !e->generation || !cox_hash_eq(e->written, status_hash(e, e->generation)))
+		enqueue(s, e);
+}
+
+void cox_status_set_diags(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
+			  const struct cox_diags *diags)
+{
+	struct cox_status_finding findings[FINDINGS_MAX];
+	size_t n = 0;
+	/* Errors first: they must not be cut off by warnings. */
+	for (int severity = COX_SEV_ERROR; severity <= COX_SEV_WARNING; severity++)
+		for (size_t i = 0; diags && i < diags->n && n < FINDINGS_MAX; i++)
+			if (diags->items[i].severity == (enum cox_severity)severity)
+				findings[n++] = (struct cox_status_finding){ .severity = diags->items[i].severity,
+					                                     .path = diags->items[i].path,
+					                                     .text = diags->items[i].text };
+	cox_status_set(s, kind, ns, name, generation, COX_STATUS_DECODE, findings, n);
+}
+
+void cox_status_forget(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	struct cox_str key = key_make(kind, ns, name);
+	struct status_entry *e = cox_map_find(&s->entries, key);
+	cox_free((char *)(uintptr_t)key.p);
+	if (e)
+		entry_free(s, e);
+}
+
+size_t cox_status_waiting(const struct cox_status *s)
+{
+	return s->queued + (s->current ? 1 : 0);
+}
+
+/* --- life ---------------------------------------------------------------------------------------------------------- */
+
+void cox_status_open(struct cox_kube_client *client, const struct cox_status_spec *spec, struct cox_status **out)
+{
+	struct cox_status *s = COX_NEW(struct cox_status);
+	s->c = client;
+	s->field_manager = spec && spec->field_manager ? spec->field_manager : "coxswain-status";
+	s->rate = spec && spec->writes_per_second ? spec->writes_per_second : 10;
+	s->queue_end = &s->queue;
+	s->backoff = (struct cox_kube_backoff){ .first_ms = 500, .max_ms = 30 * 1000 };
+	s->timer = cox_timer_new(cox_kube_client_loop(client), step, s);
+	*out = s;
+}
+
+void cox_status_lead(struct cox_status *s, bool is_leader)
+{
+	if (s->is_leader == is_leader)
+		return;
+	s->is_leader = is_leader;
+	if (!is_leader) {
+		cox_timer_stop(s->timer);
+		return;
+	}
+	/* Another replica may have written since: all of it is looked at again. */
+	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->entries, m));) {
+		struct status_entry *e = m->value;
+		e->is_written = false;
+		enqueue(s, e);
+	}
+	next_soon(s, 0);
+}
+
+void cox_status_close(struct cox_status **sp)
+{
+	struct cox_status *s = *sp;
+	*sp = NULL;
+	if (!s)
+		return;
+	cox_kube_request_close(&s->request);
+	cox_timer_free(&s->timer);
+	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->entries, m));)
+		entry_free(s, m->value);
+	cox_map_fini(&s->entries);
+	cox_free(s);
+}

@@ -1,0 +1,39 @@
+/*
+ * status - what its files share: status.c decides when, status_text.c what.
+ */
+#ifndef COX_STATUS_STATUS_PRIV_H
+#define COX_STATUS_STATUS_PRIV_H
+
+#include "status/status.h"
+
+enum {
+	FINDINGS_MAX = 20,         /* of one slot; a status is read by people */
+	MESSAGE_BYTES_MAX = 1024,  /* of the condition */
+};
+
+struct status_part {
+	struct cox_arena arena;
+	struct cox_status_finding *findings;
+	size_t n, total;
+};
+
+struct status_entry {
+	struct status_entry *next; /* in the queue */
+	bool is_queued;
+	enum cox_kind kind;
+	struct cox_str ns, name, key;
+	int64_t generation;
+	struct status_part parts[COX_STATUS_SLOT_COUNT];
+	struct cox_hash written;   /* of what the server has for certain */
+	bool is_written;
+};
+
+/* What is to be said, without times: makes two statuses equal or not. */
+struct cox_hash status_hash(const struct status_entry *e, int64_t generation);
+/* The body of the apply. `now` (RFC 3339) is the transition time unless `was` (the object as the server has it, may be NULL)
+ * has the same condition with the same status already. */
+void status_write(const struct status_entry *e, int64_t generation, const struct cox_json *was, struct cox_str now, struct cox_buf *out);
+/* The server's object says all that already. */
+bool status_is_said(const struct status_entry *e, int64_t generation, const struct cox_json *was);
+
+#endif
