@@ -18,6 +18,7 @@ static const struct verb {
 	int (*run)(int argc, char **argv);
 } verbs[] = {
 	{ "crd", "write the CustomResourceDefinitions: crd generate --out DIR", coxctl_crd },
+	{ "render", "what a proxy would get: render -f DIR --proxy POD.NAMESPACE [--type cds] [-o yaml]", coxctl_render },
 	{ "version", "print the version", version },
 };
 

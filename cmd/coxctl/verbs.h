@@ -6,5 +6,6 @@
 #define COX_COXCTL_VERBS_H
 
 int coxctl_crd(int argc, char **argv);
+int coxctl_render(int argc, char **argv);
 
 #endif

@@ -1,0 +1,37 @@
+#include "translate/translate.h"
+
+static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_resources *by_type)
+{
+	t->scope = cox_scope_build(t->s, t->view->ns, t->view->labels.p, t->view->labels.n, t->arena);
+	cox_translate_clusters(t, &by_type[COX_TYPE_CDS]);
+	cox_translate_endpoints(t, &by_type[COX_TYPE_EDS]);
+	cox_translate_outbound(t, &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS], &by_type[COX_TYPE_VHDS]);
+	cox_translate_inbound(t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_LDS]);
+}
+
+void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out)
+{
+	cox_resources by_type[COX_TYPE_COUNT] = { 0 };
+	struct cox_workload *w = cox_workload_build(p, s);
+	struct cox_arena arena = { 0 };
+	struct cox_tr t = { .s = s, .view = &w->view, .memo = memo, .arena = &arena };
+
+	if (p->type == COX_PROXY_ROUTER)
+		cox_translate_gateway(&t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_EDS], &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS]);
+	else
+		render_sidecar(&t, w, by_type);
+	for (int type = 0; type < COX_TYPE_COUNT; type++) {
+		out->sets[type] = cox_set_build_take((enum cox_type)type, by_type[type].p, by_type[type].n);
+		cox_vec_fini(&by_type[type]);
+	}
+	cox_workload_free(w);
+	cox_arena_fini(&arena);
+}
+
+void cox_rendered_fini(struct cox_rendered *r)
+{
+	for (int type = 0; type < COX_TYPE_COUNT; type++) {
+		cox_set_unref(r->sets[type]);
+		r->sets[type] = NULL;
+	}
+}
