@@ -38,7 +38,8 @@ struct cox_kv_opt { struct cox_str key; struct cox_opt_str value; };
 		size_t n;      \
 	}
 /* for (COX_EACH(struct cox_kv, kv, list)) */
-#define COX_EACH(type, item, list) const type *item = (list).p, *item##_end = (list).p + (list).n; item < item##_end; item++
+#define COX_EACH(type, item, list) \
+	__typeof__(const type *) item = (list).p, item##_end = (list).n ? (list).p + (list).n : item; item < item##_end; item++
 
 enum cox_ftype {
 	COX_F_STR, COX_F_OPT_STR, COX_F_BOOL, COX_F_OPT_BOOL, COX_F_I64, COX_F_F64, COX_F_DURATION, COX_F_TIME, COX_F_ENUM,
