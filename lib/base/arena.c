@@ -59,7 +59,7 @@ void *cox_arena_alloc(struct cox_arena *a, size_t bytes)
 {
 	COX_ASSERT(bytes < SIZE_MAX / 2);
 	bytes = (bytes + 7) & ~(size_t)7;
-	if ((size_t)(a->end - a->at) < bytes)
+	if (!a->at || (size_t)(a->end - a->at) < bytes)
 		add_chunk(a, bytes);
 	void *p = a->at;
 	a->at += bytes;

@@ -513,7 +513,9 @@ static void each_json(struct splitter *sp, struct cox_str text, int line)
 			err.rc = cox_err_set(&err, COX_ELIMIT, NULL, "JSON: the document is larger than 16 MiB");
 		if (rc != COX_OK)
 			used = resync(text, cox_max_size(used, 1) - 1);
-		sp->fn(sp->arg, rc == COX_OK ? root : NULL, cox_str_sub(text, 0, used), rc == COX_OK ? NULL : &err);
+		/* null is an empty document, as in YAML. */
+		if (rc != COX_OK || root->type != COX_JSON_NULL)
+			sp->fn(sp->arg, rc == COX_OK ? root : NULL, cox_str_sub(text, 0, used), rc == COX_OK ? NULL : &err);
 		line += count_lines(cox_str_sub(text, 0, used));
 		text = cox_str_sub(text, used, text.n);
 	}
