@@ -67,7 +67,9 @@ struct cox_pb_at cox_pb_root(struct cox_pb *pb)
 void cox_pb_end(struct cox_pb_at at)
 {
 	struct cox_pb *pb = at.pb;
-	COX_ASSERT(at.base > 0 && at.depth <= pb->depth);
+	COX_ASSERT(at.base > 0);
+	if (at.depth > pb->depth)
+		return; /* an Any that has ended with its value */
 	while (pb->depth >= at.base) {
 		size_t start = pb->starts[--pb->depth];
 		if (start != ROOT_START)
