@@ -152,16 +152,6 @@ static void on_input(void *ctx, int events)
 	}
 }
 
-static void on_signal(void *ctx, int number)
-{
-	struct driver *d = ctx;
-	(void)number;
-	if (d->lease)
-		cox_lease_release(d->lease, on_released, d);
-	else
-		cox_loop_stop(d->loop);
-}
-
 static void on_lead(void *ctx, bool is_leader)
 {
 	struct driver *d = ctx;
@@ -174,6 +164,16 @@ static void on_released(void *ctx)
 	struct driver *d = ctx;
 	say("released");
 	cox_loop_stop(d->loop);
+}
+
+static void on_signal(void *ctx, int number)
+{
+	struct driver *d = ctx;
+	(void)number;
+	if (d->lease)
+		cox_lease_release(d->lease, on_released, d);
+	else
+		cox_loop_stop(d->loop);
 }
 
 static void status_open(struct driver *d, struct cox_kube_client *client, const char *identity)
