@@ -48,7 +48,7 @@ static void write_xds_cluster(struct cox_buf *out, const char *host, unsigned po
 		       "\"lb_policy\":\"ROUND_ROBIN\",\"circuit_breakers\":{\"thresholds\":["
 		       "{\"priority\":\"DEFAULT\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000},"
 		       "{\"priority\":\"HIGH\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000}]},"
-		       "\"upstream_connection_options\":{\"tcp_keepalive\":{\"keepalive_time\":10}},\"max_requests_per_connection\":1,"
+		       "\"upstream_connection_options\":{\"tcp_keepalive\":{\"keepalive_time\":10}},"
 		       "\"typed_extension_protocol_options\":{\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\":{"
 		       "\"@type\":\"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\","
 		       "\"explicit_http_config\":{\"http2_protocol_options\":{"

@@ -32,7 +32,10 @@ struct ask {
 	struct agent *agent;
 	struct cox_agent_exchange *exchange;
 	struct cox_agent_call *call;
+	bool is_live;
 };
+
+static const char not_live[] = "Envoy is not live";
 
 static void reply(struct cox_agent_exchange *x, int status, const char *text)
 {
@@ -47,16 +50,36 @@ static void finish(struct ask *a, int status, const char *content_type, struct c
 	cox_free(a);
 }
 
-static void on_readiness(void *ctx, enum cox_rc rc, int status, struct cox_str body)
+static void finish_readiness(struct ask *a, const char *missing)
 {
-	struct ask *a = ctx;
-	struct cox_agent_readiness r = cox_agent_readiness_read(body);
-	const char *missing = rc != COX_OK || status != 200 ? "Envoy does not answer" : cox_agent_readiness_missing(&r, a->agent->was_ready);
 	if (missing == NULL && !a->agent->was_ready) {
 		a->agent->was_ready = true;
 		cox_log(COX_LOG_INFO, "agent", "envoy is ready");
 	}
 	finish(a, missing ? 503 : 200, "text/plain; charset=utf-8", cox_str_of(missing ? missing : "ready\n"));
+}
+
+static void on_first_config(void *ctx, enum cox_rc rc, int status, struct cox_str body)
+{
+	struct ask *a = ctx;
+	struct cox_agent_readiness r = cox_agent_readiness_read(body);
+	const char *missing = rc != COX_OK || status != 200 ? "Envoy does not answer" : cox_agent_readiness_missing(&r);
+	finish_readiness(a, missing ? missing : a->is_live ? NULL : not_live);
+}
+
+/* Envoy's own word first. Once it was ready, nothing else counts: an empty answer of a restarted control plane must not
+ * take pods out of service. */
+static void on_live(void *ctx, enum cox_rc rc, int status, struct cox_str body)
+{
+	struct ask *a = ctx;
+	(void)body;
+	a->is_live = rc == COX_OK && status == 200;
+	if (rc != COX_OK || a->agent->was_ready) {
+		finish_readiness(a, rc != COX_OK ? "Envoy does not answer" : a->is_live ? NULL : not_live);
+	} else {
+		cox_agent_call_close(&a->call);
+		cox_agent_call_open(a->agent->loop, a->agent->admin_port, "GET", cox_agent_readiness_target, PROBE_TIMEOUT_MS, on_first_config, a, &a->call);
+	}
 }
 
 static void on_stats(void *ctx, enum cox_rc rc, int status, struct cox_str body)
@@ -91,7 +114,7 @@ static void on_request(void *ctx, const struct cox_agent_http_request *r, struct
 		else if (cox_envoy_state(a->envoy) != COX_ENVOY_RUNNING)
 			reply(x, 503, "draining\n");
 		else
-			ask(a, x, cox_agent_readiness_target, PROBE_TIMEOUT_MS, on_readiness);
+			ask(a, x, "/ready", PROBE_TIMEOUT_MS, on_live);
 	} else if (cox_str_eq(r->path, COX_STR("/stats/prometheus"))) {
 		ask(a, x, "/stats/prometheus?usedonly", STATS_TIMEOUT_MS, on_stats);
 	} else if (cox_str_eq(r->path, COX_STR("/drain")) || cox_str_eq(r->path, COX_STR("/quitquitquit"))) {

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
-/* ^(server\.state|cluster_manager\.cds\.update_(success|rejected)|listener_manager\.(lds\.update_(success|rejected)|workers_started))$ */
+/* ^(cluster_manager\.cds\.update_(success|rejected)|listener_manager\.(lds\.update_(success|rejected)|workers_started))$ */
 const char *const cox_agent_readiness_target =
-    "/stats?filter=%5E(server%5C.state%7Ccluster_manager%5C.cds%5C.update_(success%7Crejected)%7C"
+    "/stats?filter=%5E(cluster_manager%5C.cds%5C.update_(success%7Crejected)%7C"
     "listener_manager%5C.(lds%5C.update_(success%7Crejected)%7Cworkers_started))%24";
 
 static bool next_stat(struct cox_str *rest, struct cox_str *name, uint64_t *value)
@@ -26,9 +26,7 @@ struct cox_agent_readiness cox_agent_readiness_read(struct cox_str stats)
 	struct cox_str rest = stats, name;
 	uint64_t value;
 	while (next_stat(&rest, &name, &value)) {
-		if (cox_str_eq(name, COX_STR("server.state")))
-			r.live = value == 0;
-		else if (cox_str_eq(name, COX_STR("listener_manager.workers_started")))
+		if (cox_str_eq(name, COX_STR("listener_manager.workers_started")))
 			r.workers_started = value == 1;
 		else if (cox_str_has_prefix(name, COX_STR("cluster_manager.cds.update_")))
 			r.has_clusters = r.has_clusters || value != 0;
@@ -38,14 +36,12 @@ struct cox_agent_readiness cox_agent_readiness_read(struct cox_str stats)
 	return r;
 }
 
-const char *cox_agent_readiness_missing(const struct cox_agent_readiness *r, bool was_ready)
+const char *cox_agent_readiness_missing(const struct cox_agent_readiness *r)
 {
-	if (!was_ready && !r->has_clusters)
+	if (!r->has_clusters)
 		return "config not fully received: no clusters yet (cds updates: 0)";
-	if (!was_ready && !r->has_listeners)
+	if (!r->has_listeners)
 		return "config not fully received: no listeners yet (lds updates: 0)";
-	if (!r->live)
-		return "Envoy is not live";
 	if (!r->workers_started)
 		return "Envoy's workers have not started";
 	return NULL;

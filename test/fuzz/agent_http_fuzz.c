@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	enum cox_rc whole = cox_agent_http_read_response(text, true, &status, &body);
 	COX_ASSERT(whole != COX_EAGAIN && (part == COX_EAGAIN || whole == part));
 	struct cox_agent_readiness ready = cox_agent_readiness_read(text);
-	(void)cox_agent_readiness_missing(&ready, false);
+	(void)cox_agent_readiness_missing(&ready);
 	(void)cox_agent_active_connections(text, 15090, 15021);
 	cox_buf_fini(&body);
 	return 0;

@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import socket
+import socketserver
 import sys
 import threading
 import time
@@ -200,6 +201,11 @@ def render(details, reviews, user, seconds):
 class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
+
+    def server_bind(self):
+        """Without HTTPServer's question to the DNS for our own name: it may wait for seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
 
 def main():

@@ -38,6 +38,8 @@ class Network:
         run("ip", "-n", name, "-batch", "-", stdin=f"link set lo up\naddr add {address}/22 dev eth0\nlink set eth0 up\nroute add default via {self.gateway}\n")
         os.makedirs(f"/etc/netns/{name}", exist_ok=True)
         self.write_hosts(name, address, name, {})
+        with open(f"/etc/netns/{name}/resolv.conf", "w") as f:
+            f.write("nameserver 127.0.0.1\noptions attempts:1 timeout:1\n")  # nobody there: refused at once, not after ten seconds
         return name, address
 
     @staticmethod
@@ -49,7 +51,7 @@ class Network:
 
     def remove(self, name):
         run("ip", "netns", "del", name, check=False)
-        for path in (f"/etc/netns/{name}/hosts", f"/etc/netns/{name}"):
+        for path in (f"/etc/netns/{name}/hosts", f"/etc/netns/{name}/resolv.conf", f"/etc/netns/{name}"):
             try:
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
             except OSError:

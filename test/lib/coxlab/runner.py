@@ -104,7 +104,8 @@ class Runner:
         config = os.path.join("/var/tmp/coxswain-lab", self.state.data["id"], f"{pod.namespace}.{pod.name}")
         os.makedirs(config, exist_ok=True)
         return self._spawn(pod, "proxy", [self.agent, "proxy", pod.kind, "--discovery", self.discovery, "--envoy", self.envoy, "--uid", str(PROXY_UID),
-                                          "--gid", str(PROXY_UID), "--config-dir", config], env)
+                                          "--gid", str(PROXY_UID), "--config-dir", config,
+                                          "--proxy-log-level", os.environ.get("LAB_PROXY_LOG", "warning")], env)
 
     def _start_app(self, pod, container):
         command = [self.python if c in ("python3", "/usr/bin/python3") else self.sources if c == "/bookinfo.py" else c

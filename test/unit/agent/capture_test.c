@@ -1,5 +1,5 @@
 /* The rules of traffic capture: as istio-iptables has them, one transaction, the same after a rerun.
- * covers: i16 */
+ * covers: h21 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

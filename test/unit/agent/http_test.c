@@ -89,15 +89,16 @@ static void test_readiness(void **state)
 {
 	(void)state;
 	struct cox_agent_readiness r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 1\nlistener_manager.lds.update_rejected: 2\n"
-									"listener_manager.workers_started: 1\nserver.state: 0\n"));
-	assert_null(cox_agent_readiness_missing(&r, false));
-	r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 0\nlistener_manager.workers_started: 1\nserver.state: 0\n"));
-	assert_non_null(strstr(cox_agent_readiness_missing(&r, false), "no clusters"));
-	assert_null(cox_agent_readiness_missing(&r, true));
-	r = cox_agent_readiness_read(COX_STR("server.state: 1\nlistener_manager.workers_started: 1\n"));
-	assert_non_null(cox_agent_readiness_missing(&r, true));
-	r = cox_agent_readiness_read(COX_STR("garbage\nserver.state: x\n: 3\n"));
-	assert_false(r.live);
+									"listener_manager.workers_started: 1\n"));
+	assert_null(cox_agent_readiness_missing(&r));
+	r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 0\nlistener_manager.workers_started: 1\n"));
+	assert_non_null(strstr(cox_agent_readiness_missing(&r), "no clusters"));
+	r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 1\nlistener_manager.workers_started: 1\n"));
+	assert_non_null(strstr(cox_agent_readiness_missing(&r), "no listeners"));
+	r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 1\nlistener_manager.lds.update_success: 1\n"));
+	assert_non_null(strstr(cox_agent_readiness_missing(&r), "workers"));
+	r = cox_agent_readiness_read(COX_STR("garbage\nlistener_manager.workers_started: x\n: 3\n"));
+	assert_false(r.workers_started);
 	assert_int_equal(cox_agent_active_connections(COX_STR("listener.0.0.0.0_15006.downstream_cx_active: 3\nlistener.admin.downstream_cx_active: 1\n"
 							      "listener.0.0.0.0_15006.worker_0.downstream_cx_active: 3\nhttp.x.downstream_cx_active: 9\n"
 							      "listener.0.0.0.0_15021.downstream_cx_active: 1\nlistener.0.0.0.0_15090.downstream_cx_active: 1\n"
