@@ -305,15 +305,14 @@ static void passthrough_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 	pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_ORIGINAL_DST);
 	pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_CLUSTER_PROVIDED);
 	cox_cluster_breakers_write(c, NULL, NULL);
-	PB_WITH (any, pb_cluster_v3_Cluster_typed_extension_protocol_options(c, COX_STR("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")))
-		PB_ANY (o, any, pb_upstreams_http_v3_HttpProtocolOptions) {
-			PB_WITH (common, pb_upstreams_http_v3_HttpProtocolOptions_common_http_protocol_options(o))
-				pb_core_v3_HttpProtocolOptions_idle_timeout(common, PASSTHROUGH_IDLE_NS);
-			PB_WITH (down, pb_upstreams_http_v3_HttpProtocolOptions_use_downstream_protocol_config(o)) {
-				PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) { }
-				PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down)) { }
-			}
+	PB_ANY (o, pb_cluster_v3_Cluster_typed_extension_protocol_options(c, COX_HTTP_OPTIONS), pb_upstreams_http_v3_HttpProtocolOptions) {
+		PB_WITH (common, pb_upstreams_http_v3_HttpProtocolOptions_common_http_protocol_options(o))
+			pb_core_v3_HttpProtocolOptions_idle_timeout(common, PASSTHROUGH_IDLE_NS);
+		PB_WITH (down, pb_upstreams_http_v3_HttpProtocolOptions_use_downstream_protocol_config(o)) {
+			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) { }
+			PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down)) { }
 		}
+	}
 	if (!is_inbound) {
 		cox_filter_cluster_mx(c, t);
 		return;

@@ -216,8 +216,7 @@ void cox_cluster_http_write(struct pb_cluster_v3_Cluster c, const struct cox_clu
 
 	if (!has_common && !has_codes && !h->is_http2 && !h->follows_downstream && !h->has_auto_sni)
 		return;
-	PB_WITH (any, pb_cluster_v3_Cluster_typed_extension_protocol_options(c, COX_STR("envoy.extensions.upstreams.http.v3.HttpProtocolOptions")))
-		PB_ANY (o, any, pb_upstreams_http_v3_HttpProtocolOptions)
+	PB_ANY (o, pb_cluster_v3_Cluster_typed_extension_protocol_options(c, COX_HTTP_OPTIONS), pb_upstreams_http_v3_HttpProtocolOptions)
 			http_options_write(o, h, has_common);
 }
 

@@ -6,6 +6,7 @@
 
 #include "translate/cluster.h"
 
+#define COX_HTTP_OPTIONS COX_STR("envoy.extensions.upstreams.http.v3.HttpProtocolOptions") /* key of the extension options */
 #define COX_NS_PER_S INT64_C(1000000000)
 
 /* How HTTP is spoken with the upstream. */

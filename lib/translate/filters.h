@@ -20,7 +20,7 @@ void cox_filter_mx(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t)
 void cox_filter_cluster_mx(struct pb_cluster_v3_Cluster c, const struct cox_tr *t);
 /* istio.stats for TCP (class ISTIO only, where the mesh's metrics provider is prometheus). */
 void cox_filter_tcp_stats(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, enum cox_dir dir);
-/* The same for HTTP filter chains: whether this proxy gets it, and its configuration. */
+/* The same for HTTP filter chains: whether this proxy gets it, and its configuration. Takes an Any just begun, and ends it. */
 bool cox_filter_has_stats(const struct cox_tr *t);
 void cox_filter_stats_config(struct pb_google_protobuf_Any any, enum cox_dir dir);
 

@@ -124,8 +124,8 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {
 			static const enum cox_dir dirs[] = { COX_DIR_OUTBOUND, COX_DIR_INBOUND, COX_DIR_GATEWAY };
 			pb_filters_network_http_connection_manager_v3_HttpFilter_name(f, COX_STR("istio.stats"));
-			PB_WITH (any, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f))
-				cox_filter_stats_config(any, dirs[o->side]);
+			/* It ends the Any with its value. */
+			cox_filter_stats_config(pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), dirs[o->side]);
 		}
 	if (o->dynamic_dns_cache.n > 0)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
