@@ -32,7 +32,8 @@
 /* A message of its own: PB_ROOT (c, pb_cluster_v3_Cluster, &pb) { ... } appends its bytes to the writer's buffer. */
 #define PB_ROOT(var, type, writer) PB_WITH (var, ((struct type){ cox_pb_root(writer) }))
 
-/* A message inside a google.protobuf.Any: PB_ANY (tls, pb_core_v3_TransportSocket_typed_config(ts), pb_transport_sockets_tls_v3_...) { ... } */
+/* A message inside a google.protobuf.Any:
+ * PB_ANY (tls, pb_core_v3_TransportSocket_typed_config(ts), pb_transport_sockets_tls_v3_UpstreamTlsContext) { ... } */
 #define PB_ANY(var, any, type) \
 	PB_WITH (var, ((struct type){ cox_pb_any_begin(((struct pb_google_protobuf_Any)(any)).at, type##_TYPE_URL, sizeof(type##_TYPE_URL) - 1) }))
 

@@ -28,7 +28,7 @@ COX_MUST_USE enum cox_rc cox_envoy_any_to_json(struct cox_str type_url, struct c
 					       struct cox_json **out, struct cox_err *err);
 /* Tree -> bytes, appended to `wire` in order of field numbers (nothing is appended on failure). `null` counts as unset.
  * COX_EINVAL: unknown field or enum name, wrong type, out of range, two members of a oneof; `err` has the path. COX_ELIMIT: too deep. */
-COX_MUST_USE enum cox_rc cox_envoy_from_json(const struct cox_envoy_message *m, const struct cox_json *v, unsigned flags, struct cox_buf *wire,
-					     struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_envoy_from_json(const struct cox_envoy_message *m, const struct cox_json *v, unsigned flags,
+					     struct cox_buf *wire, struct cox_err *err);
 
 #endif
