@@ -2,6 +2,7 @@
 #include "codec/fields_priv.h"
 
 #include "base/clock.h"
+#include "codec/b64.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -194,7 +195,7 @@ static bool decode_bytes(struct decoder *dc, const struct cox_field *f, const st
 {
 	if (!check_text(dc, f, v, at))
 		return false;
-	if (cox_fields_b64_decode(dc->arena, v->text, &out->v) != COX_OK)
+	if (cox_b64_decode(dc->arena, v->text, true, &out->v) != COX_OK)
 		return WRONG(dc, v, at, "must be base64");
 	out->set = true;
 	return true;

@@ -1,4 +1,4 @@
-/* Text formats: durations, names, hosts, labels, base64. */
+/* Text formats: durations, names, hosts, labels. */
 #include "codec/fields_priv.h"
 
 #include <arpa/inet.h>
@@ -351,57 +351,4 @@ const char *cox_format_check(const char *format, struct cox_str s)
 		if (strcmp(formats[i].name, format) == 0)
 			return formats[i].is(s) ? NULL : formats[i].allowed;
 	COX_ASSERT(!"a field table names a format that does not exist");
-}
-
-/* --- base64 --- */
-
-static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-enum cox_rc cox_fields_b64_decode(struct cox_arena *arena, struct cox_str text, struct cox_str *out)
-{
-	char *p = cox_arena_alloc(arena, text.n / 4 * 3 + 4);
-	size_t n = 0, digits = 0, pads = 0;
-	uint32_t bits = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		char c = text.p[i];
-		if (c == '\n' || c == '\r')
-			continue;
-		if (c == '=') {
-			pads++;
-			continue;
-		}
-		const char *at = c ? strchr(b64, c) : NULL;
-		if (!at || pads)
-			return COX_EINVAL;
-		bits = bits << 6 | (uint32_t)(at - b64);
-		if (++digits % 4 == 0) {
-			p[n++] = (char)(bits >> 16);
-			p[n++] = (char)(bits >> 8);
-			p[n++] = (char)bits;
-		}
-	}
-	size_t left = digits % 4;
-	if (left == 1 || pads > 2 || (pads && (digits + pads) % 4))
-		return COX_EINVAL;
-	if (left)
-		p[n++] = (char)(bits >> (left == 2 ? 4 : 10));
-	if (left == 3)
-		p[n++] = (char)(bits >> 2);
-	*out = cox_str_make(p, n);
-	return COX_OK;
-}
-
-struct cox_str cox_fields_b64_encode(struct cox_arena *arena, struct cox_str bytes)
-{
-	char *p = cox_arena_alloc(arena, (bytes.n + 2) / 3 * 4 + 1), *at = p;
-	const unsigned char *in = (const unsigned char *)bytes.p;
-	for (size_t i = 0; i < bytes.n; i += 3) {
-		size_t have = cox_min_size(3, bytes.n - i);
-		uint32_t v = (uint32_t)in[i] << 16 | (have > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0);
-		*at++ = b64[v >> 18];
-		*at++ = b64[v >> 12 & 63];
-		*at++ = have > 1 ? b64[v >> 6 & 63] : '=';
-		*at++ = have > 2 ? b64[v & 63] : '=';
-	}
-	return cox_str_make(p, (size_t)(at - p));
 }

@@ -24,9 +24,6 @@ static inline bool cox_field_is_list(const struct cox_field *f) { return (f->fla
 size_t cox_field_item_bytes(const struct cox_field *f);
 /* A sorted list of map items begins with the key. */
 static inline struct cox_str cox_map_item_key(const void *item) { return *(const struct cox_str *)item; }
-/* Standard base64, with or without padding, white space skipped. COX_EINVAL. */
-COX_MUST_USE enum cox_rc cox_fields_b64_decode(struct cox_arena *arena, struct cox_str text, struct cox_str *out);
-struct cox_str cox_fields_b64_encode(struct cox_arena *arena, struct cox_str bytes);
 /* Whether `s` is a valid key or value of a Kubernetes label. */
 bool cox_format_is_label_key(struct cox_str s);
 bool cox_format_is_label_value(struct cox_str s);

@@ -2,6 +2,7 @@
 #include "codec/fields_priv.h"
 
 #include "base/clock.h"
+#include "codec/b64.h"
 
 /* --- copying: structs and lists in the front of the block, text behind, so that text needs no padding --- */
 
@@ -374,6 +375,13 @@ static const struct cox_json *raw_to_json(struct cox_arena *arena, struct cox_st
 	return v;
 }
 
+static const struct cox_json *bytes_to_json(struct cox_arena *arena, struct cox_str bytes)
+{
+	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
+	cox_b64_encode(&b, bytes);
+	return cox_json_new_str(arena, cox_arena_str(arena, cox_buf_str(&b)));
+}
+
 static const struct cox_json *duration_to_json(struct cox_arena *arena, int64_t ns)
 {
 	char text[32];
@@ -416,8 +424,7 @@ static const struct cox_json *item_to_json(const struct cox_field *f, const void
 		return !v->set ? NULL : v->s.n ? cox_json_new_str(arena, v->s) : cox_json_new_i64(arena, v->i);
 	}
 	case COX_F_BYTES:
-		return ((const struct cox_opt_str *)item)->set ?
-			       cox_json_new_str(arena, cox_fields_b64_encode(arena, ((const struct cox_opt_str *)item)->v)) : NULL;
+		return ((const struct cox_opt_str *)item)->set ? bytes_to_json(arena, ((const struct cox_opt_str *)item)->v) : NULL;
 	case COX_F_RAW:
 		return ((const struct cox_str *)item)->n ? raw_to_json(arena, *(const struct cox_str *)item) : NULL;
 	case COX_F_MSG: case COX_F_MSG_MAP:
@@ -427,7 +434,7 @@ static const struct cox_json *item_to_json(const struct cox_field *f, const void
 	case COX_F_I64_MAP:
 		return cox_json_new_i64(arena, ((const struct cox_kv_i64 *)item)->value);
 	case COX_F_BYTES_MAP:
-		return cox_json_new_str(arena, cox_fields_b64_encode(arena, ((const struct cox_kv_opt *)item)->value.v));
+		return bytes_to_json(arena, ((const struct cox_kv_opt *)item)->value.v);
 	}
 	return NULL;
 }
