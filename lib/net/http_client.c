@@ -2,6 +2,7 @@
 
 #include "base/vec.h"
 #include "loop/loop_uv.h"
+#include "loop/timer.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
@@ -46,9 +47,12 @@ struct cox_http_request {
 	COX_VEC(struct header) answer; /* the current response's headers */
 	struct cox_buf body;
 	size_t seen_bytes, max_body_bytes;
+	struct cox_timer *idle; /* libcurl's own low-speed limit is an average over five seconds */
+	int64_t idle_ms;
+	curl_off_t sent_bytes;
 	int status;
 	enum cox_rc body_rc;
-	bool is_added, is_canceled, wants_resume, has_head, follows;
+	bool is_added, is_canceled, is_paused, wants_resume, has_head, follows;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -83,6 +87,7 @@ static void request_free(struct cox_http_request *r)
 		c->requests = r->next;
 	if (r->next)
 		r->next->prev = r->prev;
+	cox_timer_free(&r->idle);
 	curl_easy_cleanup(r->easy);
 	curl_slist_free_all(r->headers);
 	curl_slist_free_all(r->connect_to);
@@ -103,8 +108,8 @@ static enum cox_rc rc_of_curl(const struct cox_http_request *r, CURLcode code)
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_SSL_PINNEDPUBKEYNOTMATCH: return COX_EAUTH;
-	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL: return COX_EINVAL;
+	case CURLE_URL_MALFORMAT: return COX_EINVAL;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* the URL was checked before: an answer without a status line, or a redirect elsewhere */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_TOO_MANY_REDIRECTS:
 	case CURLE_HTTP2: return COX_EPROTO;
@@ -121,6 +126,13 @@ static void head_done(struct cox_http_request *r)
 		r->cb.on_head(r->cb.ctx, r, r->status);
 }
 
+static void request_end(struct cox_http_request *r, enum cox_rc rc, const struct cox_err *err)
+{
+	if (!r->is_canceled && r->cb.on_done)
+		r->cb.on_done(r->cb.ctx, r, rc, r->status, rc == COX_OK ? cox_buf_str(&r->body) : (struct cox_str){ 0 }, err);
+	request_free(r);
+}
+
 static void request_done(struct cox_http_request *r, CURLcode code)
 {
 	struct cox_err err = { 0 };
@@ -131,9 +143,28 @@ static void request_done(struct cox_http_request *r, CURLcode code)
 		cox_err_set(&err, rc, NULL, "the answer is longer than %zu bytes", r->max_body_bytes);
 	else
 		cox_err_set(&err, rc, NULL, "%s", r->error[0] ? r->error : curl_easy_strerror(code));
-	if (!r->is_canceled && r->cb.on_done)
-		r->cb.on_done(r->cb.ctx, r, rc, r->status, rc == COX_OK ? cox_buf_str(&r->body) : (struct cox_str){ 0 }, &err);
-	request_free(r);
+	request_end(r, rc, &err);
+}
+
+static void heard(struct cox_http_request *r)
+{
+	if (r->idle)
+		cox_timer_start(r->idle, r->idle_ms, 0);
+}
+
+static void on_idle(void *ctx)
+{
+	struct cox_http_request *r = ctx;
+	struct cox_err err = { 0 };
+	curl_off_t sent = 0;
+	curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if (r->is_paused || sent != r->sent_bytes) { /* it is us who do not read, or a long body is on its way */
+		r->sent_bytes = sent;
+		heard(r);
+		return;
+	}
+	cox_err_set(&err, COX_ETIMEOUT, NULL, "nothing was received for %lld ms", (long long)r->idle_ms);
+	request_end(r, COX_ETIMEOUT, &err);
 }
 
 /* Not inside libcurl's callbacks. on_done may open requests and free the client: both only post. */
@@ -229,6 +260,7 @@ static size_t on_write(char *p, size_t size, size_t count, void *user)
 		r->body_rc = COX_ECANCELED;
 		return 0;
 	}
+	heard(r);
 	head_done(r);
 	if (r->max_body_bytes > 0 && r->seen_bytes + n > r->max_body_bytes) {
 		r->body_rc = COX_ELIMIT;
@@ -236,6 +268,7 @@ static size_t on_write(char *p, size_t size, size_t count, void *user)
 	}
 	if (r->cb.on_body) {
 		enum cox_rc rc = r->is_canceled ? COX_ECANCELED : r->cb.on_body(r->cb.ctx, r, cox_str_make(p, n));
+		r->is_paused = rc == COX_EAGAIN;
 		if (rc == COX_EAGAIN)
 			return CURL_WRITEFUNC_PAUSE;
 		if (rc != COX_OK) {
@@ -271,6 +304,7 @@ static size_t on_header(char *p, size_t size, size_t count, void *user)
 	long status = 0;
 	if (r->is_canceled)
 		return 0;
+	heard(r);
 	if (r->has_head) /* trailers */
 		return size * count;
 	if (cox_str_has_prefix(line, COX_STR("HTTP/"))) {
@@ -409,8 +443,9 @@ static enum cox_rc configure(struct cox_http_request *r, const struct cox_http_s
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(spec->connect_timeout_ms > 0 ? spec->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)spec->total_timeout_ms);
 	if (spec->idle_timeout_ms > 0) {
-		curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)((spec->idle_timeout_ms + 999) / 1000));
+		r->idle_ms = spec->idle_timeout_ms;
+		r->idle = cox_timer_new(r->client->loop, on_idle, r);
+		heard(r);
 	}
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)TCP_IDLE_S);
@@ -466,7 +501,7 @@ static void request_step(struct cox_http_request *r)
 		r->is_added = true;
 		curl_multi_add_handle(c->multi, r->easy);
 	} else if (r->wants_resume) {
-		r->wants_resume = false;
+		r->wants_resume = r->is_paused = false;
 		curl_easy_pause(r->easy, CURLPAUSE_CONT); /* hands the held bytes to on_write at once */
 	}
 }

@@ -1,6 +1,7 @@
 /*
  * http_client - HTTP/1.1 and HTTP/2 requests on a loop (libcurl inside). Connections are reused; over TLS requests to one
  * server share an HTTP/2 connection. libcurl is initialised by the first request.
+ * Proxies named in the environment are not used.
  * Thread: everything on the loop. Name resolution has threads of its own.
  */
 #ifndef COX_NET_HTTP_CLIENT_H
@@ -52,7 +53,7 @@ struct cox_http_spec {
 	void *token_ctx;
 	int64_t connect_timeout_ms; /* 0: 10 s */
 	int64_t total_timeout_ms;   /* 0: none (watches) */
-	int64_t idle_timeout_ms;    /* no byte for so long: ETIMEOUT; whole seconds; 0: none */
+	int64_t idle_timeout_ms;    /* no byte came for so long: ETIMEOUT; 0: none; does not count while paused */
 	size_t max_body_bytes;      /* of the response; 0: 64 MiB where it is collected, none where it is streamed */
 	bool http1_only;
 	bool follow_redirects; /* at most 5, http and https only */
