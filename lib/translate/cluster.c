@@ -336,10 +336,12 @@ static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str n
 	struct cox_pb pb;
 	cox_pb_init(&pb, &wire);
 	PB_ROOT (c, pb_cluster_v3_Cluster, &pb) {
-		if (cox_str_eq(name, COX_BLACKHOLE))
-			cox_cluster_head_write(c, t, name, name, NULL); /* type STATIC, no endpoints: the defaults */
-		else
+		if (cox_str_eq(name, COX_BLACKHOLE)) {
+			cox_cluster_head_write(c, t, name, name, NULL);
+			pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_STATIC);
+		} else {
 			passthrough_write(c, t, name, !cox_str_eq(name, COX_PASSTHROUGH));
+		}
 	}
 	return cox_cluster_finish(t, identity, COX_TYPE_CDS, name, &wire, (struct cox_str){ 0 });
 }

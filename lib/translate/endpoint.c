@@ -75,15 +75,14 @@ static void struct_str(struct pb_google_protobuf_Struct s, struct cox_str key, s
 }
 
 /* "workload;namespace;canonical service;canonical revision;cluster": what telemetry of the other side shows. */
-static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct cox_tr *t, const struct cox_endpoint *e)
+static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
 {
-	static const struct cox_str revision_label = COX_STR_INIT("service.istio.io/canonical-revision");
 	struct cox_str revision = e->canonical_revision;
+	bool is_tls_off = spec->policy.tls != NULL && spec->policy.tls->mode != COX_TLS_ISTIO_MUTUAL;
 
-	/* "latest" stands for "nobody said". */
-	if (cox_str_eq_cstr(revision, "latest") && !cox_kv_has(e->labels.p, e->labels.n, revision_label))
+	if (cox_str_eq_cstr(revision, "latest")) /* stands for "nobody said" */
 		revision.n = 0;
-	if (cox_str_eq_cstr(e->tls_mode, "istio"))
+	if (cox_str_eq_cstr(e->tls_mode, "istio") && !is_tls_off)
 		PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("envoy.transport_socket_match")))
 			struct_str(s, COX_STR("tlsMode"), COX_STR("istio"));
 	PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("istio")))
@@ -101,7 +100,8 @@ static enum pb_core_v3_HealthStatus health_of(const struct cox_endpoint *e)
 	return e->pod_name.n > 0 || e->workload.n == 0 ? PB_core_v3_HEALTHY : PB_core_v3_UNKNOWN;
 }
 
-static void lb_endpoint_write(struct pb_endpoint_v3_LbEndpoint lb, const struct cox_tr *t, const struct cox_endpoint *e, bool has_health)
+static void lb_endpoint_write(struct pb_endpoint_v3_LbEndpoint lb, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+			      const struct cox_endpoint *e, bool has_health)
 {
 	PB_WITH (ep, pb_endpoint_v3_LbEndpoint_endpoint(lb))
 		PB_WITH (address, pb_endpoint_v3_Endpoint_address(ep))
@@ -109,7 +109,7 @@ static void lb_endpoint_write(struct pb_endpoint_v3_LbEndpoint lb, const struct 
 	if (has_health)
 		pb_endpoint_v3_LbEndpoint_health_status(lb, health_of(e));
 	PB_WITH (m, pb_endpoint_v3_LbEndpoint_metadata(lb))
-		endpoint_metadata_write(m, t, e);
+		endpoint_metadata_write(m, t, spec, e);
 	pb_endpoint_v3_LbEndpoint_load_balancing_weight(lb, endpoint_weight(e));
 }
 
@@ -145,7 +145,7 @@ static void group_write(struct pb_endpoint_v3_LocalityLbEndpoints l, const struc
 			continue;
 		weight = g->weight;
 		PB_WITH (lb, pb_endpoint_v3_LocalityLbEndpoints_lb_endpoints(l))
-			lb_endpoint_write(lb, t, g->items.p[i], has_health);
+			lb_endpoint_write(lb, t, spec, g->items.p[i], has_health);
 	}
 	if (weight > 0)
 		pb_endpoint_v3_LocalityLbEndpoints_load_balancing_weight(l, weight);

@@ -1,0 +1,162 @@
+/* gateway_tcp.c - chains of a router's TCP, TLS and AUTO_PASSTHROUGH servers. */
+#include "translate/gateway_priv.h"
+
+static struct cox_chain routed_chain(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_l4_route_destination *routes, size_t n)
+{
+	struct cox_tr *t = p->t;
+	const struct cox_meta *meta = &vs->object->meta;
+	struct cox_tcp_target *targets = COX_ARENA_ARRAY(t->arena, struct cox_tcp_target, n + 1);
+	struct cox_chain c = { .config_path = cox_istio_config_path(t->arena, "virtual-service", meta->ns, meta->name) };
+	bool weighted = false;
+	for (size_t i = 0; i < n; i++)
+		weighted |= routes[i].weight.set && routes[i].weight.v > 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct cox_snap_svc *svc;
+		uint16_t port;
+		int64_t weight = routes[i].weight.set ? routes[i].weight.v : 0;
+		if (!routes[i].destination || (n > 1 && weighted && !weight))
+			continue;
+		struct cox_str cluster = cox_destination_cluster(t, routes[i].destination, s->port, &svc, &port);
+		if (!c.tcp.target_n) {
+			c.tcp.dr = svc ? cox_scope_dr_find(t->s, t->view->ns, t->view->labels.p, t->view->labels.n, svc->svc) : NULL;
+			c.tcp.subset = routes[i].destination->subset;
+			c.tcp.port = port;
+		}
+		targets[c.tcp.target_n++] = (struct cox_tcp_target){ cluster, weighted ? weight : 1 };
+	}
+	if (!c.tcp.target_n)
+		targets[c.tcp.target_n++] = (struct cox_tcp_target){ COX_BLACKHOLE, 0 };
+	c.tcp.targets = targets;
+	c.tcp.stat_prefix = n == 1 ? targets[0].cluster : cox_arena_printf(t->arena, "%.*s.%.*s", COX_FMT(meta->name), COX_FMT(meta->ns));
+	c.tcp.protocol = s->protocol;
+	c.tcp.idle_timeout_ns = t->view->idle_timeout_ns;
+	c.origin = vs->object->id;
+	return c;
+}
+
+static void chain_add(struct gw_listener *l, struct cox_chain c)
+{
+	for (size_t i = 0; i < l->plan.chains.n; i++)
+		if (cox_chain_match_eq(&l->plan.chains.p[i], &c))
+			return; /* the first rule for these connections wins */
+	cox_vec_push(&l->plan.chains, c);
+}
+
+static bool applies(struct gw_plan *p, const struct gw_server *s, struct cox_source_match m)
+{
+	struct cox_route_ctx ctx = { .t = p->t, .port = s->port, .gateways = &s->gateway_name, .gateway_n = 1 };
+	return cox_source_matches(&ctx, &m);
+}
+
+static bool takes_vs(const struct gw_server *s, const struct cox_vs *vs)
+{
+	for (COX_EACH(struct cox_str, h, vs->spec->hosts))
+		for (COX_EACH(struct cox_str, sh, s->server->hosts))
+			if (gw_host_intersect(s, *sh, vs, *h).n)
+				return true;
+	return false;
+}
+
+static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_downstream_tls *tls, struct gw_listener *l)
+{
+	for (COX_EACH(struct cox_tcp_route, r, vs->spec->tcp)) {
+		struct cox_chain c = routed_chain(p, s, vs, r->route.p, r->route.n);
+		c.tls = tls;
+		if (cox_protocol_is_tls(s->protocol)) {
+			struct cox_str *sni = COX_ARENA_ARRAY(p->t->arena, struct cox_str, s->server->hosts.n);
+			for (size_t i = 0; i < s->server->hosts.n; i++)
+				if (!cox_str_eq(gw_host_dns(s->server->hosts.p[i]), COX_STR("*")))
+					sni[c.sni_n++] = gw_host_dns(s->server->hosts.p[i]);
+			c.sni = sni;
+		}
+		if (!r->match.n)
+			chain_add(l, c);
+		for (COX_EACH(struct cox_tcp_match, m, r->match))
+			if (applies(p, s, (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace })) {
+				c.cidrs = m->destination_subnets.p;
+				c.cidr_n = m->destination_subnets.n;
+				chain_add(l, c);
+			}
+	}
+}
+
+static void tls_routes(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, struct gw_listener *l)
+{
+	for (COX_EACH(struct cox_tls_route, r, vs->spec->tls))
+		for (COX_EACH(struct cox_tls_match, m, r->match)) {
+			if (!applies(p, s, (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace }))
+				continue;
+			struct cox_chain c = routed_chain(p, s, vs, r->route.p, r->route.n);
+			struct cox_str *sni = COX_ARENA_ARRAY(p->t->arena, struct cox_str, m->sni_hosts.n);
+			bool all = false;
+			for (COX_EACH(struct cox_str, h, m->sni_hosts)) {
+				bool taken = false;
+				for (COX_EACH(struct cox_str, sh, s->server->hosts))
+					taken |= gw_host_intersect(s, *sh, vs, *h).n > 0;
+				all |= taken && cox_str_eq(*h, COX_STR("*"));
+				if (taken)
+					sni[c.sni_n++] = *h;
+			}
+			if (!c.sni_n)
+				continue;
+			c.sni = sni;
+			c.sni_n = all ? 0 : c.sni_n;
+			c.cidrs = m->destination_subnets.p;
+			c.cidr_n = m->destination_subnets.n;
+			chain_add(l, c);
+		}
+}
+
+/* --- AUTO_PASSTHROUGH: a chain per cluster of the mesh, chosen by SNI ------------------------------------ */
+
+struct dnat {
+	struct gw_plan *p;
+	const struct gw_server *s;
+	struct gw_listener *l;
+};
+
+static void dnat_visit(void *arg, const struct cox_cluster_spec *spec)
+{
+	struct dnat *d = arg;
+	struct cox_arena *a = d->p->t->arena;
+	if (spec->discovery == COX_DISCOVERY_NONE)
+		return;
+	struct cox_str *sni = COX_ARENA_NEW(a, struct cox_str);
+	struct cox_tcp_target *target = COX_ARENA_NEW(a, struct cox_tcp_target);
+	*sni = cox_cluster_spec_name(d->p->t, spec);
+	*target = (struct cox_tcp_target){ *sni, 0 };
+	chain_add(d->l, (struct cox_chain){ .sni = sni, .sni_n = 1, .is_istio_alpn = true, .origin = spec->snap->svc->object_id,
+	                    .tcp = { .stat_prefix = *sni, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } });
+	cox_vec_push(&d->p->dnat, *spec);
+}
+
+static void auto_passthrough(struct gw_plan *p, const struct gw_server *s, struct gw_listener *l)
+{
+	struct dnat d = { p, s, l };
+	for (COX_EACH(struct cox_snap_svc, svc, p->t->s->svcs)) {
+		bool taken = false;
+		for (COX_EACH(struct cox_str, sh, s->server->hosts))
+			taken |= cox_host_covers(gw_host_dns(*sh), svc->svc->hostname);
+		if (taken && !svc->svc->is_external && cox_snapshot_svc_find(p->t->s, svc->svc->hostname, p->t->view->ns) == svc)
+			cox_cluster_each(p->t, svc, 0, true, dnat_visit, &d);
+	}
+}
+
+void gw_tcp_chains(struct gw_plan *p, const struct gw_server *s, struct gw_listener *l)
+{
+	const struct cox_downstream_tls *tls;
+	if (s->server->tls && s->server->tls->mode == COX_SERVER_TLS_AUTO_PASSTHROUGH && cox_protocol_is_tls(s->protocol)) {
+		auto_passthrough(p, s, l);
+		return;
+	}
+	if (!gw_tls_build(p, s, &tls))
+		return;
+	for (size_t i = 0; i < s->vs_n; i++) {
+		if (!takes_vs(s, s->vss[i]))
+			continue;
+		if (cox_protocol_is_tls(s->protocol) && !tls)
+			tls_routes(p, s, s->vss[i], l);
+		else
+			tcp_routes(p, s, s->vss[i], tls, l);
+	}
+}
