@@ -5,6 +5,7 @@
  *   stats                               one line per kind, then "stats end"
  * usage: kube-driver --kubeconfig F | --in-cluster HOST PORT DIR   [--limit N] [--digest MS] [--grace MS] [--max-object BYTES] [--no-crds] [--status IDENTITY]
  */
+#include "base/fault.h"
 #include "base/metric.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct driver {
@@ -233,6 +235,9 @@ int main(int argc, char **argv)
 		else if (cox_str_eq_cstr(arg, "--max-object"))
 			spec.max_object_bytes = (size_t)number(argv[++i]);
 	}
+	const char *faults = getenv("COXSWAIN_FAULTS");
+	if (rc == COX_OK && faults)
+		rc = cox_fault_set(cox_str_of(faults));
 	if (rc != COX_OK) {
 		char text[700];
 		fprintf(stderr, "kube-driver: %s\n", cox_err_describe(&err, text, sizeof(text)));
