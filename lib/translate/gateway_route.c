@@ -108,7 +108,7 @@ void gw_route_build(struct gw_plan *p, const struct gw_route *r, cox_resources *
 		                              .domains = all, .domain_n = 1, .without_routes = true }, &v))
 			cox_vec_push(&vhosts, v);
 	}
-	cox_vec_push(out, cox_route_config_build(p->t, r->name, vhosts.p, vhosts.n, NULL));
+	cox_vec_push(out, cox_route_config_build(p->t, r->name, vhosts.p, vhosts.n, false, NULL));
 	for (size_t i = 0; i < vhosts.n; i++)
 		cox_vhost_fini(&vhosts.p[i]);
 	for (size_t i = 0; i < hosts.n; i++)

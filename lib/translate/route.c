@@ -316,7 +316,7 @@ void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct 
 
 static int vhost_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_vhost *)a)->name, ((const struct cox_vhost *)b)->name); }
 
-static const struct cox_bytes *header_build(struct cox_str name, bool vhds)
+static const struct cox_bytes *header_build(struct cox_str name, bool has_ports, bool vhds)
 {
 	COX_AUTO(cox_buf_fini) struct cox_buf b = { 0 };
 	struct cox_pb pb;
@@ -333,23 +333,24 @@ static const struct cox_bytes *header_build(struct cox_str name, bool vhds)
 					pb_core_v3_ConfigSource_resource_api_version(src, PB_core_v3_V3);
 				}
 		pb_route_v3_RouteConfiguration_max_direct_response_body_size_bytes(rc, 1024 * 1024);
-		pb_route_v3_RouteConfiguration_ignore_port_in_host_matching(rc, true);
+		pb_route_v3_RouteConfiguration_ignore_port_in_host_matching(rc, !has_ports);
 	}
 	return cox_bytes_new(b.p, b.n);
 }
 
-static struct cox_hash config_identity(struct cox_str name, const struct cox_vhost *vhosts, size_t n, bool vhds)
+static struct cox_hash config_identity(struct cox_str name, const struct cox_vhost *vhosts, size_t n, bool has_ports, bool vhds)
 {
-	struct cox_hash h = mix_u64(mix_str(cox_hash128("route", 5), name), vhds);
+	struct cox_hash h = mix_u64(mix_str(cox_hash128("route", 5), name), (uint64_t)has_ports << 1 | vhds);
 	for (size_t i = 0; i < n; i++)
 		h = cox_hash_combine(h, vhosts[i].bytes->hash);
 	return h;
 }
 
-static const struct cox_resource *config_compose(struct cox_tr *t, struct cox_str name, const struct cox_vhost *vhosts, size_t n, bool vhds)
+static const struct cox_resource *config_compose(struct cox_tr *t, struct cox_str name, const struct cox_vhost *vhosts, size_t n, bool has_ports,
+						 bool vhds)
 {
 	COX_AUTO(cox_names_fini) struct cox_names needs = { .arena = t->arena }, origins = { .arena = t->arena };
-	const struct cox_bytes *header = header_build(name, vhds);
+	const struct cox_bytes *header = header_build(name, has_ports, vhds);
 	struct cox_piece *pieces = COX_ARENA_ARRAY(t->arena, struct cox_piece, n + 1);
 	size_t piece_n = 0;
 	pieces[piece_n++] = (struct cox_piece){ header, 0, (uint32_t)header->n };
@@ -376,16 +377,18 @@ static const struct cox_resource *vhost_resource(struct cox_tr *t, struct cox_st
 	return cox_memo_put_take(t->memo, id, cox_resource_compose(COX_TYPE_VHDS, name, &piece, 1, v->origins, v->needs));
 }
 
-const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, cox_resources *vhosts_out)
+const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, bool has_ports,
+						  cox_resources *vhosts_out)
 {
-	qsort(vhosts, n, sizeof(*vhosts), vhost_cmp);
-	struct cox_hash id = config_identity(name, vhosts, vhosts_out ? 0 : n, vhosts_out != NULL);
+	if (n > 1)
+		qsort(vhosts, n, sizeof(*vhosts), vhost_cmp);
+	struct cox_hash id = config_identity(name, vhosts, vhosts_out ? 0 : n, has_ports, vhosts_out != NULL);
 	const struct cox_resource *r = cox_memo_find(t->memo, id);
 	if (r == NULL)
-		r = cox_memo_put_take(t->memo, id, config_compose(t, name, vhosts, n, vhosts_out != NULL));
+		r = cox_memo_put_take(t->memo, id, config_compose(t, name, vhosts, n, has_ports, vhosts_out != NULL));
 	for (size_t i = 0; vhosts_out && i < n; i++)
 		cox_vec_push(vhosts_out, vhost_resource(t, name, &vhosts[i]));
 	return r;
 }
 
-const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct cox_str name) { return cox_route_config_build(t, name, NULL, 0, NULL); }
+const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct cox_str name) { return cox_route_config_build(t, name, NULL, 0, false, NULL); }

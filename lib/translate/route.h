@@ -78,8 +78,10 @@ bool cox_vhost_build(const struct cox_route_ctx *ctx, const struct cox_vhost_spe
 /* The catch-all virtual host of sidecars for what the mesh does not know: "allow_any" to `cluster`, or with an empty one "block_all" (502). */
 void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct cox_vhost *out);
 
-/* A route configuration of these virtual hosts, sorted by name in place. With `vhosts_out` it carries none and asks for them over VHDS:
+/* A route configuration of these virtual hosts, sorted by name in place. `has_ports`: their domains carry ports, so that the port of the
+ * request's host counts. With `vhosts_out` it carries none and asks for them over VHDS:
  * they are added to *vhosts_out as resources "<name>/<virtual host>". Gives. */
-const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, cox_resources *vhosts_out);
+const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, bool has_ports,
+						  cox_resources *vhosts_out);
 
 #endif

@@ -1,0 +1,25 @@
+/* outbound.c - the outbound listeners and routes of a scope view: the plan, encoded. */
+#include "translate/outbound_priv.h"
+
+static void routes_build(struct out_plan *p, cox_resources *routes, cox_resources *vhosts)
+{
+	bool vhds = p->t->view->has_vhds;
+	for (size_t i = 0; i < p->routes.n; i++) {
+		const struct out_route *r = &p->routes.p[i];
+		size_t n;
+		struct cox_vhost *list = out_vhosts_build(p, r, &n);
+		cox_vec_push(routes, cox_route_config_build(p->t, r->name, list, n, r->port == 0, vhds ? vhosts : NULL));
+		for (size_t k = 0; k < n; k++)
+			cox_vhost_fini(&list[k]);
+	}
+}
+
+void cox_translate_outbound(struct cox_tr *t, cox_resources *listeners, cox_resources *routes, cox_resources *vhosts)
+{
+	struct out_plan p = { .t = t };
+	out_plan_build(&p);
+	for (size_t i = 0; i < p.listeners.n; i++)
+		cox_vec_push(listeners, cox_listener_build(t, &p.listeners.p[i]->plan));
+	routes_build(&p, routes, vhosts);
+	out_plan_fini(&p);
+}
