@@ -1,323 +1,332 @@
-/* scope - what one namespace, with one Sidecar or none, sees (protocol facts, section 7). */
+/* What a namespace with these labels sees: its Sidecar, or all that is visible. */
 #include "snapshot/snapshot_priv.h"
 
-struct building {
-	const struct cox_snapshot *s;
-	struct cox_str ns;
-	struct cox_arena *arena;
-};
+/* --- the Sidecar that applies ---------------------------------------------------------------------------- */
 
-static const struct cox_sidecar *spec_of(const struct cox_object *o) { return COX_SPEC(cox_sidecar_object, o)->spec; }
-
-/* --- which Sidecar --------------------------------------------------------------------------------- */
+static bool has_selector(const struct cox_sidecar *spec) { return spec->workload_selector && spec->workload_selector->labels.n > 0; }
 
 const struct cox_object *cox_scope_sidecar_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n)
 {
-	const struct cox_object *plain = NULL, *root = NULL;
+	const struct cox_object *of_ns = NULL, *of_root = NULL;
 	for (size_t i = 0; i < s->sidecars.n; i++) {
 		const struct cox_object *o = s->sidecars.p[i];
-		const struct cox_sidecar *spec = spec_of(o);
-		bool selects = spec && spec->workload_selector && spec->workload_selector->labels.n;
+		const struct cox_sidecar *spec = COX_SPEC(cox_sidecar_object, o)->spec;
 		if (!spec)
 			continue;
 		if (cox_str_eq(o->meta.ns, ns)) {
-			if (selects && cox_kv_is_subset(spec->workload_selector->labels.p, spec->workload_selector->labels.n, labels, label_n))
+			if (has_selector(spec) && cox_kv_is_subset(spec->workload_selector->labels.p, spec->workload_selector->labels.n, labels, label_n))
 				return o;
-			if (!selects && !plain)
-				plain = o;
-		} else if (!selects && !root && cox_str_eq(o->meta.ns, s->root_ns)) {
-			root = o;
+			if (!has_selector(spec) && !of_ns)
+				of_ns = o;
+		} else if (cox_str_eq(o->meta.ns, s->root_ns) && !has_selector(spec) && !of_root) {
+			of_root = o;
 		}
 	}
-	return plain ? plain : root;
+	return of_ns ? of_ns : of_root;
 }
 
-/* --- services --------------------------------------------------------------------------------------- */
+/* --- what a listener imports ------------------------------------------------------------------------------ */
 
-static bool has_port(const struct cox_svc *svc, uint16_t port)
+enum { PORT_NONE = -1, PORT_ALL = 0 };
+
+struct import {
+	struct cox_str ns;  /* empty: any */
+	struct cox_str host;
+	bool is_exclusion;
+};
+struct building {
+	const struct cox_snapshot *s;
+	struct cox_scope *scope;
+	struct cox_arena *arena;
+	int32_t *ports; /* by place: in the union? */
+	const struct import *imports;
+	size_t import_n;
+	int32_t port;   /* of the listener at hand */
+};
+
+static void parse_imports(struct building *b, const struct cox_sidecar_egress *egress)
 {
-	for (size_t i = 0; i < svc->ports.n; i++)
-		if (svc->ports.p[i].port == port)
+	static const struct import everything[] = { { .host = { "*", 1 } } };
+	b->imports = everything;
+	b->import_n = 1;
+	if (!egress)
+		return;
+	struct import *list = COX_ARENA_ARRAY(b->arena, struct import, egress->hosts.n);
+	size_t n = 0;
+	for (COX_EACH(struct cox_str, h, egress->hosts)) {
+		ptrdiff_t slash = cox_str_find(*h, '/');
+		struct cox_str ns = slash < 0 ? COX_STR("*") : cox_str_sub(*h, 0, (size_t)slash);
+		struct import *i = &list[n];
+		i->host = slash < 0 ? *h : cox_str_sub(*h, (size_t)slash + 1, SIZE_MAX);
+		if (cox_str_eq(ns, COX_STR("~")))
+			continue; /* "~/..." imports nothing */
+		if (ns.n > 0 && ns.p[0] == '~') {
+			i->is_exclusion = true;
+			ns = cox_str_sub(ns, 1, SIZE_MAX);
+		}
+		if (cox_str_eq(ns, COX_STR(".")))
+			i->ns = b->scope->ns;
+		else if (!cox_str_eq(ns, COX_STR("*")))
+			i->ns = ns;
+		n++;
+	}
+	b->imports = list;
+	b->import_n = n;
+}
+
+static bool is_imported(const struct building *b, struct cox_str ns, struct cox_str host, bool overlap_counts)
+{
+	bool found = false;
+	for (size_t i = 0; i < b->import_n; i++) {
+		const struct import *m = &b->imports[i];
+		if (m->ns.n > 0 && !cox_str_eq(m->ns, ns))
+			continue;
+		bool covers = cox_host_covers(m->host, host);
+		if (m->is_exclusion && covers)
+			return false;
+		found |= !m->is_exclusion && (covers || (overlap_counts && cox_host_covers(host, m->host)));
+	}
+	return found;
+}
+
+static bool has_port(const struct cox_svc *svc, int32_t port)
+{
+	for (COX_EACH(struct cox_svc_port, p, svc->ports))
+		if (p->port == port)
 			return true;
 	return false;
 }
 
-/* Of several services with one hostname a namespace sees one. */
-static bool is_the_one(const struct building *b, const struct cox_snap_svc *svc)
+static bool svc_is_imported(const struct building *b, const struct cox_snap_svc *v)
 {
-	return cox_export_is_visible(&svc->svc->export_to, b->ns) && cox_snapshot_svc_find(b->s, svc->svc->hostname, b->ns) == svc;
+	return cox_export_is_visible(&v->svc->export_to, b->scope->ns) && (b->port == PORT_ALL || has_port(v->svc, b->port)) &&
+	       is_imported(b, v->svc->ns, v->svc->hostname, false);
 }
 
-struct host_rule { /* "ns/dns" of an egress listener */
-	struct cox_str ns, dns;
-	bool excludes;
-};
-
-static size_t parse_hosts(const struct building *b, const struct cox_sidecar_egress *e, struct host_rule **out)
+/* Of several services with one hostname that the listener imports only the preferred one stays. */
+static bool svc_is_chosen(const struct building *b, const struct cox_snap_svc *v)
 {
-	struct host_rule *rules = COX_ARENA_ARRAY(b->arena, struct host_rule, e->hosts.n);
-	size_t n = 0;
-	for (size_t i = 0; i < e->hosts.n; i++) {
-		struct cox_str h = e->hosts.p[i];
-		ptrdiff_t slash = cox_str_find(h, '/');
-		struct host_rule r = { cox_str_sub(h, 0, slash < 0 ? 0 : (size_t)slash), cox_str_sub(h, (size_t)(slash + 1), h.n), false };
-		if (slash < 0)
-			r.ns = COX_STR("*");
-		if (cox_str_eq(r.ns, COX_STR("~")))
-			continue; /* nothing */
-		if (cox_str_has_prefix(r.ns, COX_STR("~"))) {
-			r.excludes = true;
-			r.ns = cox_str_sub(r.ns, 1, r.ns.n);
-		}
-		if (cox_str_eq(r.ns, COX_STR(".")))
-			r.ns = b->ns;
-		rules[n++] = r;
-	}
-	*out = rules;
-	return n;
+	const struct cox_snap_svc *first = snap_hosts_first(b->s, v->svc->hostname);
+	if (first == v && !snap_hosts_next(b->s, v))
+		return true;
+	for (const struct cox_snap_svc *o = first; o; o = snap_hosts_next(b->s, o))
+		if (o != v && snap_svc_is_preferred(o, v, b->scope->ns) && svc_is_imported(b, o))
+			return false;
+	return true;
 }
 
-static bool ns_fits(const struct host_rule *r, struct cox_str ns) { return cox_str_eq(r->ns, COX_STR("*")) || cox_str_eq(r->ns, ns); }
-
-static bool selects_host(const struct host_rule *rules, size_t n, struct cox_str ns, struct cox_str host)
+static void union_add(struct building *b, const struct cox_snap_svc *v, int32_t port)
 {
-	bool in = false;
-	for (size_t i = 0; i < n; i++)
-		if (ns_fits(&rules[i], ns) && cox_host_covers(rules[i].dns, host)) {
-			if (rules[i].excludes)
-				return false;
-			in = true;
-		}
-	return in;
+	int32_t *at = &b->ports[v->index];
+	*at = *at == PORT_NONE || *at == port ? port : PORT_ALL;
 }
 
-/* Of services with one hostname in several namespaces that the listener names: the proxy's own namespace first. */
-static bool is_best_selected(const struct building *b, const struct cox_snap_svc *svc, const struct host_rule *rules, size_t n)
+static void listener_svcs(struct building *b, struct cox_scope_listener *l)
 {
-	const struct svc_chain *c = cox_map_find(&b->s->index->svcs->by_host, svc->svc->hostname);
-	const struct cox_snap_svc *best = NULL;
-	for (size_t i = 0; c && i < c->items.n; i++) {
-		const struct cox_snap_svc *one = &b->s->svcs.p[c->items.p[i]];
-		if (!cox_export_is_visible(&one->svc->export_to, b->ns) || !selects_host(rules, n, one->svc->ns, one->svc->hostname))
-			continue;
-		if (cox_str_eq(one->svc->ns, b->ns))
-			return one == svc;
-		if (!best || (best->svc->origin != COX_SVC_KUBE && one->svc->origin == COX_SVC_KUBE))
-			best = one;
-	}
-	return best == svc;
-}
-
-static void listener_svcs(const struct building *b, const struct host_rule *rules, size_t rule_n, bool all, uint16_t port, struct cox_scope_listener *l)
-{
-	struct cox_scope_svc *svcs = COX_ARENA_ARRAY(b->arena, struct cox_scope_svc, b->s->svcs.n);
+	struct cox_scope_svc *svcs = COX_ARENA_ARRAY(b->arena, struct cox_scope_svc, b->s->svcs.n + 1);
 	size_t n = 0;
 	for (size_t i = 0; i < b->s->svcs.n; i++) {
-		const struct cox_snap_svc *svc = &b->s->svcs.p[i];
-		if (all ? !is_the_one(b, svc) : !is_best_selected(b, svc, rules, rule_n))
+		const struct cox_snap_svc *v = &b->s->svcs.p[i];
+		if (!svc_is_imported(b, v) || !svc_is_chosen(b, v))
 			continue;
-		if (port && !has_port(svc->svc, port))
-			continue;
-		svcs[n++] = (struct cox_scope_svc){ svc, port };
+		svcs[n++] = (struct cox_scope_svc){ v, (uint16_t)b->port };
+		union_add(b, v, b->port);
 	}
 	l->svcs.p = svcs;
 	l->svcs.n = n;
 }
 
-/* --- VirtualServices ------------------------------------------------------------------------------------ */
+/* --- VirtualServices: private to the namespace, exported to it, public; each by age --------------------------- */
 
-enum tier { TIER_PRIVATE, TIER_EXPORTED, TIER_PUBLIC, TIER_NONE };
+enum reach { REACH_PRIVATE, REACH_EXPORTED, REACH_PUBLIC, REACH_NONE };
 
-static enum tier tier_of(const struct building *b, const struct cox_vs *v)
+static enum reach vs_reach(const struct cox_vs *v, struct cox_str ns)
 {
-	if (!v->is_mesh || !cox_export_is_visible(&v->export_to, b->ns))
-		return TIER_NONE;
-	if (v->export_to.is_public)
-		return TIER_PUBLIC;
-	return cox_str_eq(v->object->meta.ns, b->ns) ? TIER_PRIVATE : TIER_EXPORTED;
+	const struct cox_export *e = &v->export_to;
+	if (e->is_public)
+		return REACH_PUBLIC;
+	if (!cox_export_is_visible(e, ns))
+		return REACH_NONE;
+	return e->namespaces.n == 1 && cox_str_eq(v->object->meta.ns, ns) ? REACH_PRIVATE : REACH_EXPORTED;
 }
 
-static bool vs_is_selected(const struct cox_vs *v, const struct host_rule *rules, size_t n)
+static bool vs_is_imported(const struct building *b, const struct cox_vs *v)
 {
-	bool in = false;
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; k < v->spec->hosts.n && ns_fits(&rules[i], v->object->meta.ns); k++)
-			if (cox_host_overlaps(rules[i].dns, v->spec->hosts.p[k])) {
-				if (rules[i].excludes && cox_host_covers(rules[i].dns, v->spec->hosts.p[k]))
-					return false;
-				in |= !rules[i].excludes;
-			}
-	return in;
+	for (COX_EACH(struct cox_str, h, v->spec->hosts))
+		if (is_imported(b, v->object->meta.ns, *h, true))
+			return true;
+	return false;
 }
 
-static void listener_vs(const struct building *b, const struct host_rule *rules, size_t rule_n, bool all, struct cox_scope_listener *l)
+static void listener_rules(struct building *b, struct cox_scope_listener *l)
 {
-	const struct cox_vs **list = COX_ARENA_ARRAY(b->arena, const struct cox_vs *, b->s->virtual_services.n);
+	const struct cox_vs **rules = COX_ARENA_ARRAY(b->arena, const struct cox_vs *, b->s->virtual_services.n + 1);
 	size_t n = 0;
-	for (enum tier tier = TIER_PRIVATE; tier < TIER_NONE; tier++)
+	for (enum reach reach = REACH_PRIVATE; reach < REACH_NONE; reach++)
 		for (size_t i = 0; i < b->s->virtual_services.n; i++) {
 			const struct cox_vs *v = b->s->virtual_services.p[i];
-			if (tier_of(b, v) == tier && (all || vs_is_selected(v, rules, rule_n)))
-				list[n++] = v;
+			if (v->is_mesh && vs_reach(v, b->scope->ns) == reach && vs_is_imported(b, v))
+				rules[n++] = v;
 		}
-	l->virtual_services.p = list;
+	l->virtual_services.p = rules;
 	l->virtual_services.n = n;
 }
 
-/* --- the union -------------------------------------------------------------------------------------------- */
+/* --- services that imported rules lead to --------------------------------------------------------------------- */
 
-struct uniting {
-	const struct building *b;
-	COX_VEC(struct cox_scope_svc) items;
-	struct cox_map by_host;            /* hostname -> index + 1 of its first entry */
+static bool host_is_in_union(const struct building *b, struct cox_str host)
+{
+	for (const struct cox_snap_svc *v = snap_hosts_first(b->s, host); v; v = snap_hosts_next(b->s, v))
+		if (b->ports[v->index] != PORT_NONE)
+			return true;
+	return false;
+}
+
+struct reached {
+	struct building *b;
+	COX_VEC(const struct cox_snap_svc *) svcs; /* added by destinations: their ports still grow */
 };
 
-static void unite(struct uniting *u, struct cox_scope_svc svc)
+static void reach_destination(void *arg, const struct cox_destination *d, const struct snap_place *place)
 {
-	size_t at = (size_t)(uintptr_t)cox_map_find(&u->by_host, svc.snap->svc->hostname);
-	for (size_t i = at ? at - 1 : u->items.n; i < u->items.n; i++) {
-		struct cox_scope_svc *had = &u->items.p[i];
-		if (!cox_str_eq(had->snap->svc->hostname, svc.snap->svc->hostname))
-			continue;
-		/* The first listener decides which service a hostname means; ports add up. */
-		if (!had->only_port || had->only_port == svc.only_port)
-			return;
-		if (!svc.only_port) {
-			had->only_port = 0;
-			return;
-		}
-	}
-	if (!at)
-		cox_map_set(&u->by_host, svc.snap->svc->hostname, (void *)(uintptr_t)(u->items.n + 1));
-	cox_vec_push(&u->items, svc);
-}
-
-static void unite_destination(struct uniting *u, const struct cox_destination *d)
-{
-	if (!d)
+	struct reached *r = arg;
+	struct building *b = r->b;
+	(void)place;
+	const struct cox_snap_svc *v = cox_snapshot_svc_find(b->s, d->host, b->scope->ns);
+	int32_t port = d->port && d->port->number.set ? (int32_t)d->port->number.v : PORT_ALL;
+	if (!v || (port != PORT_ALL && !has_port(v->svc, port)))
 		return;
-	const struct cox_snap_svc *svc = cox_snapshot_svc_find(u->b->s, d->host, u->b->ns);
-	uint16_t port = d->port && d->port->number.set ? (uint16_t)d->port->number.v : 0;
-	if (!svc || cox_map_find(&u->by_host, svc->svc->hostname))
-		return; /* explicit imports win */
-	unite(u, (struct cox_scope_svc){ svc, port && has_port(svc->svc, port) ? port : 0 });
+	bool is_ours = false;
+	for (size_t i = 0; i < r->svcs.n && !is_ours; i++)
+		is_ours = r->svcs.p[i] == v;
+	if (!is_ours && host_is_in_union(b, d->host))
+		return; /* what is asked for in words wins */
+	if (!is_ours)
+		cox_vec_push(&r->svcs, v);
+	union_add(b, v, port);
 }
 
-/* Services that imported rules lead to are needed though no egress host names them. */
-static void unite_destinations(struct uniting *u, const struct cox_vs *v)
+static void add_destinations(struct building *b)
 {
-	for (size_t i = 0; i < v->spec->http.n; i++) {
-		const struct cox_http_route *r = &v->spec->http.p[i];
-		for (size_t k = 0; k < r->route.n; k++)
-			unite_destination(u, r->route.p[k].destination);
-		unite_destination(u, r->mirror);
-		for (size_t k = 0; k < r->mirrors.n; k++)
-			unite_destination(u, r->mirrors.p[k].destination);
-	}
-	for (size_t i = 0; i < v->spec->tls.n; i++)
-		for (size_t k = 0; k < v->spec->tls.p[i].route.n; k++)
-			unite_destination(u, v->spec->tls.p[i].route.p[k].destination);
-	for (size_t i = 0; i < v->spec->tcp.n; i++)
-		for (size_t k = 0; k < v->spec->tcp.p[i].route.n; k++)
-			unite_destination(u, v->spec->tcp.p[i].route.p[k].destination);
-}
-
-static void scope_union(const struct building *b, struct cox_scope *scope)
-{
-	if (!scope->spec) {
-		scope->svcs.p = scope->listeners.p[0].svcs.p;
-		scope->svcs.n = scope->listeners.p[0].svcs.n;
-		return;
-	}
-	struct uniting u = { .b = b };
-	for (size_t i = 0; i < scope->listeners.n; i++)
-		for (size_t k = 0; k < scope->listeners.p[i].svcs.n; k++)
-			unite(&u, scope->listeners.p[i].svcs.p[k]);
-	for (size_t i = 0; i < scope->listeners.n; i++)
-		for (size_t k = 0; k < scope->listeners.p[i].virtual_services.n; k++)
-			unite_destinations(&u, scope->listeners.p[i].virtual_services.p[k]);
-	struct cox_scope_svc *svcs = COX_ARENA_ARRAY(b->arena, struct cox_scope_svc, u.items.n);
-	if (u.items.n)
-		memcpy(svcs, u.items.p, u.items.n * sizeof(*svcs));
-	scope->svcs.p = svcs;
-	scope->svcs.n = u.items.n;
-	cox_vec_fini(&u.items);
-	cox_map_fini(&u.by_host);
-}
-
-static void scope_hash(const struct building *b, struct cox_scope *scope)
-{
-	size_t room = 4 + scope->svcs.n * 2, n = 0;
-	for (size_t i = 0; i < scope->listeners.n; i++)
-		room += scope->listeners.p[i].svcs.n + scope->listeners.p[i].virtual_services.n + 1;
-	struct cox_hash *parts = COX_ARENA_ARRAY(b->arena, struct cox_hash, room);
-	parts[n++] = cox_hash128(b->ns.p, b->ns.n);
-	parts[n++] = (struct cox_hash){ scope->is_registry_only, scope->listeners.n };
-	if (scope->sidecar)
-		parts[n++] = scope->sidecar->hash;
-	for (size_t i = 0; i < scope->listeners.n; i++) {
-		const struct cox_scope_listener *l = &scope->listeners.p[i];
-		parts[n++] = (struct cox_hash){ l->svcs.n, l->virtual_services.n };
-		for (size_t k = 0; k < l->svcs.n; k++)
-			parts[n++] = l->svcs.p[k].snap->svc->hash;
+	struct reached r = { .b = b };
+	for (size_t i = 0; i < b->scope->listeners.n; i++) {
+		const struct cox_scope_listener *l = &b->scope->listeners.p[i];
 		for (size_t k = 0; k < l->virtual_services.n; k++)
-			parts[n++] = l->virtual_services.p[k]->hash;
+			snap_vs_destinations(l->virtual_services.p[k]->spec, reach_destination, &r);
 	}
-	for (size_t i = 0; i < scope->svcs.n && scope->spec; i++) {
-		parts[n] = scope->svcs.p[i].snap->svc->hash;
-		parts[n++].lo ^= scope->svcs.p[i].only_port;
-	}
-	scope->hash = cox_hash128(parts, n * sizeof(*parts));
+	cox_vec_fini(&r.svcs);
 }
 
-/* Explicit ports before the catch-all: they lock their port. */
-static size_t order_egress(const struct building *b, const struct cox_sidecar *spec, const struct cox_sidecar_egress ***out)
+/* --- the whole -------------------------------------------------------------------------------------------------- */
+
+/* A listener with a port takes services that have it; a generic HTTP proxy listener serves all. */
+static int32_t listener_port(const struct cox_sidecar_egress *e)
 {
-	const struct cox_sidecar_egress **list = COX_ARENA_ARRAY(b->arena, const struct cox_sidecar_egress *, spec->egress.n);
+	if (!e || !e->port || !e->port->number.set || cox_protocol_of_name(e->port->protocol) == COX_PROTO_HTTP_PROXY)
+		return PORT_ALL;
+	return (int32_t)e->port->number.v;
+}
+
+static void add_listener(struct building *b, struct cox_scope_listener *l, const struct cox_sidecar_egress *egress)
+{
+	l->egress = egress;
+	b->port = listener_port(egress);
+	parse_imports(b, egress);
+	listener_svcs(b, l);
+	listener_rules(b, l);
+}
+
+static void add_listeners(struct building *b)
+{
+	const struct cox_sidecar *spec = b->scope->spec;
+	size_t max = spec && spec->egress.n > 0 ? spec->egress.n : 1, n = 0;
+	struct cox_scope_listener *all = COX_ARENA_ARRAY(b->arena, struct cox_scope_listener, max);
+	if (!spec || spec->egress.n == 0)
+		add_listener(b, &all[n++], NULL);
+	else
+		for (int explicit = 1; explicit >= 0; explicit--)
+			for (COX_EACH(struct cox_sidecar_egress, e, spec->egress))
+				if ((e->port != NULL) == explicit)
+					add_listener(b, &all[n++], e);
+	b->scope->listeners.p = all;
+	b->scope->listeners.n = n;
+}
+
+static void set_union(struct building *b)
+{
+	struct cox_scope_svc *svcs = COX_ARENA_ARRAY(b->arena, struct cox_scope_svc, b->s->svcs.n + 1);
 	size_t n = 0;
-	for (int with_port = 1; with_port >= 0; with_port--)
-		for (size_t i = 0; i < spec->egress.n; i++)
-			if ((spec->egress.p[i].port != NULL) == (with_port == 1))
-				list[n++] = &spec->egress.p[i];
-	*out = list;
-	return n;
+	for (size_t i = 0; i < b->s->svcs.n; i++)
+		if (b->ports[i] != PORT_NONE)
+			svcs[n++] = (struct cox_scope_svc){ &b->s->svcs.p[i], (uint16_t)b->ports[i] };
+	b->scope->svcs.p = svcs;
+	b->scope->svcs.n = n;
 }
 
-static void build_listeners(const struct building *b, struct cox_scope *scope)
+static void set_policy(struct building *b)
 {
-	const struct cox_sidecar_egress **egress = NULL;
-	size_t n = scope->spec && scope->spec->egress.n ? order_egress(b, scope->spec, &egress) : 0;
-	struct cox_scope_listener *listeners = COX_ARENA_ARRAY(b->arena, struct cox_scope_listener, n ? n : 1);
+	const struct cox_outbound_policy *p = b->scope->spec ? b->scope->spec->outbound_traffic_policy : NULL;
+	struct cox_str ns = b->scope->sidecar ? b->scope->sidecar->meta.ns : b->scope->ns;
+	p = p ? p : b->s->mesh->outbound_traffic_policy;
+	b->scope->is_registry_only = p && p->mode == COX_OUTBOUND_REGISTRY_ONLY;
+	if (!p || !p->egress_proxy)
+		return;
+	struct cox_destination *d = COX_ARENA_NEW(b->arena, struct cox_destination);
+	*d = *p->egress_proxy;
+	d->host = cox_host_resolve(b->arena, d->host, ns, b->s->domain);
+	b->scope->egress_proxy = d;
+	const struct cox_snap_svc *v = cox_snapshot_svc_find(b->s, d->host, b->scope->ns);
+	if (v && !host_is_in_union(b, d->host))
+		union_add(b, v, PORT_ALL);
+}
+
+static void put_svcs(struct cox_buf *out, const struct cox_scope_svc *p, size_t n)
+{
+	cox_buf_append(out, &n, sizeof(n));
 	for (size_t i = 0; i < n; i++) {
-		struct host_rule *rules;
-		size_t rule_n = parse_hosts(b, egress[i], &rules);
-		uint16_t port = egress[i]->port && egress[i]->port->number.set ? (uint16_t)egress[i]->port->number.v : 0;
-		listeners[i].egress = egress[i];
-		listener_svcs(b, rules, rule_n, false, port, &listeners[i]);
-		listener_vs(b, rules, rule_n, false, &listeners[i]);
+		cox_buf_append(out, &p[i].snap->svc->hash, sizeof(struct cox_hash));
+		cox_buf_append(out, &p[i].only_port, sizeof(p[i].only_port));
 	}
-	if (!n) {
-		listener_svcs(b, NULL, 0, true, 0, &listeners[0]);
-		listener_vs(b, NULL, 0, true, &listeners[0]);
+}
+
+static void set_hash(struct building *b)
+{
+	struct cox_buf out = { 0 };
+	const struct cox_scope *c = b->scope;
+	cox_buf_append_str(&out, c->ns);
+	cox_buf_append(&out, &b->s->mesh_hash, sizeof(struct cox_hash));
+	cox_buf_append(&out, &c->is_registry_only, sizeof(c->is_registry_only));
+	if (c->sidecar) {
+		cox_buf_append_str(&out, c->sidecar->id);
+		cox_buf_append(&out, &c->sidecar->hash, sizeof(struct cox_hash));
 	}
-	scope->listeners.p = listeners;
-	scope->listeners.n = n ? n : 1;
+	for (size_t i = 0; i < c->listeners.n; i++) {
+		const struct cox_scope_listener *l = &c->listeners.p[i];
+		put_svcs(&out, l->svcs.p, l->svcs.n);
+		cox_buf_append(&out, &l->virtual_services.n, sizeof(size_t));
+		for (size_t k = 0; k < l->virtual_services.n; k++)
+			cox_buf_append(&out, &l->virtual_services.p[k]->hash, sizeof(struct cox_hash));
+	}
+	put_svcs(&out, c->svcs.p, c->svcs.n);
+	b->scope->hash = cox_hash128(out.p, out.n);
+	cox_buf_fini(&out);
 }
 
 const struct cox_scope *cox_scope_build(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, struct cox_arena *arena)
 {
-	struct building b = { s, ns, arena };
 	struct cox_scope *scope = COX_ARENA_NEW(arena, struct cox_scope);
-	const struct cox_outbound_policy *policy = s->mesh->outbound_traffic_policy;
-	scope->ns = ns;
+	struct building b = { .s = s, .scope = scope, .arena = arena };
+	b.ports = COX_ARENA_ARRAY(arena, int32_t, s->svcs.n + 1);
+	for (size_t i = 0; i < s->svcs.n; i++)
+		b.ports[i] = PORT_NONE;
+	scope->ns = cox_arena_str(arena, ns);
 	scope->sidecar = cox_scope_sidecar_find(s, ns, labels, label_n);
-	scope->spec = scope->sidecar ? spec_of(scope->sidecar) : NULL;
-	if (scope->spec && scope->spec->outbound_traffic_policy)
-		policy = scope->spec->outbound_traffic_policy;
-	scope->is_registry_only = policy && policy->mode == COX_OUTBOUND_REGISTRY_ONLY;
-	scope->egress_proxy = policy ? policy->egress_proxy : NULL;
-	build_listeners(&b, scope);
-	scope_union(&b, scope);
-	scope_hash(&b, scope);
+	scope->spec = scope->sidecar ? COX_SPEC(cox_sidecar_object, scope->sidecar)->spec : NULL;
+	add_listeners(&b);
+	if (scope->spec)
+		add_destinations(&b); /* without a Sidecar all that is visible is there already */
+	set_policy(&b);
+	set_union(&b);
+	set_hash(&b);
 	return scope;
 }

@@ -71,6 +71,10 @@ void cox_snapshot_unref(const struct cox_snapshot *s);
 const struct cox_snap_svc *cox_snapshot_svc_find(const struct cox_snapshot *s, struct cox_str hostname, struct cox_str ns);
 /* The services whose endpoints are at one of these addresses: a proxy's own services (inbound). In creation order; gives an arena array. */
 size_t cox_snapshot_svcs_at(const struct cox_snapshot *s, const struct cox_str *ips, size_t ip_count, struct cox_arena *arena, const struct cox_snap_svc ***out);
+/* The same, and the services whose selector a workload of namespace `ns` with these labels satisfies: a pod asks for its configuration before its
+ * EndpointSlice names it, and sets that travel on the fast path are newer than the snapshot's. Use this for a proxy's own services. */
+size_t cox_snapshot_svcs_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, const struct cox_str *ips,
+			    size_t ip_count, struct cox_arena *arena, const struct cox_snap_svc ***out);
 /* Labels of a namespace, or of a node (region etc. come from endpoints and nodes), or NULL. */
 const struct cox_object *cox_snapshot_namespace_find(const struct cox_snapshot *s, struct cox_str name);
 /* "region/zone/subzone" of a node; empty when not known. */

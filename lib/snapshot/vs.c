@@ -1,392 +1,255 @@
-/* vs - VirtualServices ready for use: full names, delegates merged in (protocol facts, section 7). */
+/* One VirtualService made ready: names in full, delegates merged in. */
 #include "snapshot/snapshot_priv.h"
 
 #include <stdlib.h>
 
-static bool contains_str(const struct cox_str *p, size_t n, struct cox_str s)
-{
-	for (size_t i = 0; i < n; i++)
-		if (cox_str_eq(p[i], s))
-			return true;
-	return false;
-}
+#define MESH COX_STR("mesh")
 
-struct cox_str snap_full_gateway(struct cox_arena *arena, struct cox_str name, struct cox_str ns)
+struct cox_str snap_gateway_name(struct cox_arena *arena, struct cox_str name, struct cox_str ns)
 {
-	if (cox_str_eq(name, COX_STR("mesh")) || cox_str_find(name, '/') >= 0)
+	if (name.n == 0 || cox_str_eq(name, MESH))
 		return name;
-	ptrdiff_t dot = cox_str_find(name, '.');
-	if (dot > 0) { /* the old form "name.namespace", perhaps with more behind */
-		struct cox_str rest = cox_str_sub(name, (size_t)dot + 1, name.n);
-		ptrdiff_t end = cox_str_find(rest, '.');
-		struct cox_str in = cox_str_sub(rest, 0, end < 0 ? rest.n : (size_t)end);
-		return cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(in), COX_FMT(cox_str_sub(name, 0, (size_t)dot)));
-	}
-	return cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(ns), COX_FMT(name));
+	if (cox_str_has_prefix(name, COX_STR("./")))
+		return cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(ns), (int)(name.n - 2), name.p + 2);
+	if (cox_str_find(name, '/') >= 0)
+		return name;
+	ptrdiff_t dot = cox_str_find(name, '.'); /* "name.namespace...": how it was written before names had a slash */
+	if (dot <= 0)
+		return cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(ns), COX_FMT(name));
+	struct cox_str rest = cox_str_sub(name, (size_t)dot + 1, SIZE_MAX);
+	ptrdiff_t next = cox_str_find(rest, '.');
+	return cox_arena_printf(arena, "%.*s/%.*s", (int)(next < 0 ? (ptrdiff_t)rest.n : next), rest.p, (int)dot, name.p);
 }
 
-/* --- resolving one rule ---------------------------------------------------------------------- */
+static void l4_destinations(const struct cox_l4_route_destination *p, size_t n, const char *list, size_t at, snap_destination_fn *fn, void *arg)
+{
+	for (size_t k = 0; k < n; k++)
+		if (p[k].destination)
+			fn(arg, p[k].destination, &(struct snap_place){ list, at, "route", k });
+}
+
+void snap_vs_destinations(const struct cox_virtual_service *spec, snap_destination_fn *fn, void *arg)
+{
+	for (size_t i = 0; i < spec->http.n; i++) {
+		const struct cox_http_route *h = &spec->http.p[i];
+		for (size_t k = 0; k < h->route.n; k++)
+			if (h->route.p[k].destination)
+				fn(arg, h->route.p[k].destination, &(struct snap_place){ "http", i, "route", k });
+		if (h->mirror)
+			fn(arg, h->mirror, &(struct snap_place){ "http", i, "mirror", 0 });
+		for (size_t k = 0; k < h->mirrors.n; k++)
+			if (h->mirrors.p[k].destination)
+				fn(arg, h->mirrors.p[k].destination, &(struct snap_place){ "http", i, "mirrors", k });
+	}
+	for (size_t i = 0; i < spec->tls.n; i++)
+		l4_destinations(spec->tls.p[i].route.p, spec->tls.p[i].route.n, "tls", i, fn, arg);
+	for (size_t i = 0; i < spec->tcp.n; i++)
+		l4_destinations(spec->tcp.p[i].route.p, spec->tcp.p[i].route.n, "tcp", i, fn, arg);
+}
+
+/* --- names in full: in place, in a copy that is ours ---------------------------------------------- */
 
 struct resolving {
 	struct cox_arena *arena;
 	struct cox_str ns, domain;
+	bool has_changed;
 };
 
-static const struct cox_str *resolve_gateways(struct resolving *r, const struct cox_str *p, size_t n)
+static void set_host(struct resolving *v, const struct cox_str *at)
 {
-	struct cox_str *out = COX_ARENA_ARRAY(r->arena, struct cox_str, n + 1);
-	for (size_t i = 0; i < n; i++)
-		out[i] = snap_full_gateway(r->arena, p[i], r->ns);
-	return out;
+	struct cox_str full = cox_host_resolve(v->arena, *at, v->ns, v->domain);
+	v->has_changed |= full.p != at->p;
+	*(struct cox_str *)at = full;
 }
 
-static const struct cox_destination *resolve_destination(struct resolving *r, const struct cox_destination *d)
+static void set_destination(void *arg, const struct cox_destination *d, const struct snap_place *place)
 {
-	if (!d)
-		return NULL;
-	struct cox_str host = cox_host_resolve(r->arena, d->host, r->ns, r->domain);
-	if (host.p == d->host.p)
-		return d;
-	struct cox_destination *copy = COX_ARENA_NEW(r->arena, struct cox_destination);
-	*copy = *d;
-	copy->host = host;
-	return copy;
+	(void)place;
+	set_host(arg, &d->host);
 }
 
-static void resolve_http(struct resolving *r, struct cox_http_route *route)
+static void set_gateways(struct resolving *v, const struct cox_str *p, size_t n)
 {
-	struct cox_http_match *match = COX_ARENA_ARRAY(r->arena, struct cox_http_match, route->match.n);
-	for (size_t i = 0; i < route->match.n; i++) {
-		match[i] = route->match.p[i];
-		match[i].gateways.p = resolve_gateways(r, match[i].gateways.p, match[i].gateways.n);
-	}
-	route->match.p = match;
-	struct cox_http_route_destination *dest = COX_ARENA_ARRAY(r->arena, struct cox_http_route_destination, route->route.n);
-	for (size_t i = 0; i < route->route.n; i++) {
-		dest[i] = route->route.p[i];
-		dest[i].destination = resolve_destination(r, dest[i].destination);
-	}
-	route->route.p = dest;
-	route->mirror = resolve_destination(r, route->mirror);
-	struct cox_http_mirror *mirrors = COX_ARENA_ARRAY(r->arena, struct cox_http_mirror, route->mirrors.n);
-	for (size_t i = 0; i < route->mirrors.n; i++) {
-		mirrors[i] = route->mirrors.p[i];
-		mirrors[i].destination = resolve_destination(r, mirrors[i].destination);
-	}
-	route->mirrors.p = mirrors;
-}
-
-static const struct cox_l4_route_destination *resolve_l4(struct resolving *r, const struct cox_l4_route_destination *p, size_t n)
-{
-	struct cox_l4_route_destination *out = COX_ARENA_ARRAY(r->arena, struct cox_l4_route_destination, n);
 	for (size_t i = 0; i < n; i++) {
-		out[i] = p[i];
-		out[i].destination = resolve_destination(r, p[i].destination);
-	}
-	return out;
-}
-
-static void resolve_tls(struct resolving *r, struct cox_virtual_service *spec)
-{
-	struct cox_tls_route *tls = COX_ARENA_ARRAY(r->arena, struct cox_tls_route, spec->tls.n);
-	for (size_t i = 0; i < spec->tls.n; i++) {
-		tls[i] = spec->tls.p[i];
-		struct cox_tls_match *match = COX_ARENA_ARRAY(r->arena, struct cox_tls_match, tls[i].match.n);
-		for (size_t k = 0; k < tls[i].match.n; k++) {
-			match[k] = tls[i].match.p[k];
-			match[k].gateways.p = resolve_gateways(r, match[k].gateways.p, match[k].gateways.n);
-		}
-		tls[i].match.p = match;
-		tls[i].route.p = resolve_l4(r, tls[i].route.p, tls[i].route.n);
-	}
-	spec->tls.p = tls;
-}
-
-static void resolve_tcp(struct resolving *r, struct cox_virtual_service *spec)
-{
-	struct cox_tcp_route *tcp = COX_ARENA_ARRAY(r->arena, struct cox_tcp_route, spec->tcp.n);
-	for (size_t i = 0; i < spec->tcp.n; i++) {
-		tcp[i] = spec->tcp.p[i];
-		struct cox_tcp_match *match = COX_ARENA_ARRAY(r->arena, struct cox_tcp_match, tcp[i].match.n);
-		for (size_t k = 0; k < tcp[i].match.n; k++) {
-			match[k] = tcp[i].match.p[k];
-			match[k].gateways.p = resolve_gateways(r, match[k].gateways.p, match[k].gateways.n);
-		}
-		tcp[i].match.p = match;
-		tcp[i].route.p = resolve_l4(r, tcp[i].route.p, tcp[i].route.n);
-	}
-	spec->tcp.p = tcp;
-}
-
-/* --- delegates -------------------------------------------------------------------------------- */
-
-static const struct cox_virtual_service *spec_of(const struct cox_object *o) { return COX_SPEC(cox_virtual_service_object, o)->spec; }
-
-static const struct cox_object *find_delegate(const struct cox_registry *reg, const struct cox_object *root, const struct cox_delegate *d)
-{
-	struct cox_str ns = d->ns.n ? d->ns : root->meta.ns;
-	const struct cox_object *o = cox_registry_object_find(reg, COX_KIND_VIRTUAL_SERVICE, ns, d->name);
-	if (!o || !spec_of(o) || spec_of(o)->hosts.n)
-		return NULL; /* a delegate has no hosts of its own */
-	return o;
-}
-
-static bool string_match_eq(const struct cox_string_match *a, const struct cox_string_match *b)
-{
-	return a->exact.set == b->exact.set && a->prefix.set == b->prefix.set && a->regex.set == b->regex.set && cox_str_eq(a->exact.v, b->exact.v) &&
-	       cox_str_eq(a->prefix.v, b->prefix.v) && cox_str_eq(a->regex.v, b->regex.v);
-}
-
-/* Whether what `sub` matches is within what `root` matches, as far as that can be told. */
-static bool is_narrower(const struct cox_string_match *root, const struct cox_string_match *sub)
-{
-	if (!root)
-		return true;
-	if (!sub)
-		return false;
-	if (root->prefix.set) {
-		if (sub->exact.set)
-			return cox_str_has_prefix(sub->exact.v, root->prefix.v);
-		return sub->prefix.set && cox_str_has_prefix(sub->prefix.v, root->prefix.v);
-	}
-	return string_match_eq(root, sub);
-}
-
-static const struct cox_string_match *pick(const struct cox_string_match *root, const struct cox_string_match *sub) { return sub ? sub : root; }
-
-typedef COX_LIST(struct cox_string_match_entry) match_entries;
-
-static match_entries join_entries(struct cox_arena *arena, const match_entries root, const match_entries sub)
-{
-	struct cox_string_match_entry *out = COX_ARENA_ARRAY(arena, struct cox_string_match_entry, root.n + sub.n);
-	size_t n = 0;
-	for (size_t i = 0; i < root.n; i++)
-		out[n++] = root.p[i];
-	for (size_t i = 0; i < sub.n; i++) {
-		bool replaced = false;
-		for (size_t k = 0; k < n && !replaced; k++)
-			if (cox_str_eq(out[k].key, sub.p[i].key)) {
-				out[k] = sub.p[i];
-				replaced = true;
-			}
-		if (!replaced)
-			out[n++] = sub.p[i];
-	}
-	return (match_entries){ out, n };
-}
-
-#define JOIN(arena, into, root, sub, field)                                                                                   \
-	do {                                                                                                                  \
-		match_entries joined_ = join_entries(arena, (match_entries){ (root)->field.p, (root)->field.n },              \
-		                                     (match_entries){ (sub)->field.p, (sub)->field.n });                      \
-		(into)->field.p = joined_.p;                                                                                  \
-		(into)->field.n = joined_.n;                                                                                  \
-	} while (0)
-
-/* Both conditions hold; false when the delegate's reaches beyond the root's. */
-static bool merge_match(struct cox_arena *arena, const struct cox_http_match *root, const struct cox_http_match *sub, struct cox_http_match *out)
-{
-	if (!is_narrower(root->uri, sub->uri ? sub->uri : root->uri) || !is_narrower(root->method, sub->method ? sub->method : root->method) ||
-	    !is_narrower(root->scheme, sub->scheme ? sub->scheme : root->scheme) || !is_narrower(root->authority, sub->authority ? sub->authority : root->authority))
-		return false;
-	*out = *root;
-	out->uri = pick(root->uri, sub->uri);
-	out->method = pick(root->method, sub->method);
-	out->scheme = pick(root->scheme, sub->scheme);
-	out->authority = pick(root->authority, sub->authority);
-	out->ignore_uri_case |= sub->ignore_uri_case;
-	JOIN(arena, out, root, sub, headers);
-	JOIN(arena, out, root, sub, without_headers);
-	JOIN(arena, out, root, sub, query_params);
-	if (sub->port.set)
-		out->port = sub->port;
-	if (sub->source_labels.n)
-		out->source_labels = sub->source_labels;
-	if (sub->source_namespace.n)
-		out->source_namespace = sub->source_namespace;
-	if (sub->stat_prefix.n)
-		out->stat_prefix = sub->stat_prefix;
-	if (root->name.n && sub->name.n)
-		out->name = cox_arena_printf(arena, "%.*s-%.*s", COX_FMT(root->name), COX_FMT(sub->name));
-	else if (sub->name.n)
-		out->name = sub->name;
-	return true;
-}
-
-#define INHERIT(field) \
-	do {           \
-		if (!out->field) \
-			out->field = root->field; \
-	} while (0)
-
-/* The delegate's route under the root's conditions; what it leaves unset it inherits. False: it can never match. */
-static bool merge_route(struct cox_arena *arena, const struct cox_http_route *root, const struct cox_http_route *sub, struct cox_http_route *out)
-{
-	*out = *sub;
-	if (root->match.n && sub->match.n) {
-		struct cox_http_match *match = COX_ARENA_ARRAY(arena, struct cox_http_match, root->match.n * sub->match.n);
-		size_t n = 0;
-		for (size_t i = 0; i < sub->match.n; i++)
-			for (size_t k = 0; k < root->match.n; k++)
-				n += merge_match(arena, &root->match.p[k], &sub->match.p[i], &match[n]);
-		if (!n)
-			return false;
-		out->match.p = match;
-		out->match.n = n;
-	} else if (root->match.n) {
-		out->match = root->match;
-	}
-	if (root->name.n && sub->name.n)
-		out->name = cox_arena_printf(arena, "%.*s-%.*s", COX_FMT(root->name), COX_FMT(sub->name));
-	else if (root->name.n)
-		out->name = root->name;
-	INHERIT(rewrite);
-	INHERIT(retries);
-	INHERIT(fault);
-	INHERIT(mirror);
-	INHERIT(mirror_percentage);
-	INHERIT(cors_policy);
-	INHERIT(headers);
-	if (!out->timeout_ns.set)
-		out->timeout_ns = root->timeout_ns;
-	if (!out->mirror_percent.set)
-		out->mirror_percent = root->mirror_percent;
-	if (!out->mirrors.n)
-		out->mirrors = root->mirrors;
-	out->delegate = NULL;
-	return true;
-}
-
-static void add_delegated(struct resolving *r, const struct cox_registry *reg, const struct cox_object *root, const struct cox_http_route *route,
-                          void *out_vec)
-{
-	COX_VEC(struct cox_http_route) *out = out_vec;
-	const struct cox_object *o = find_delegate(reg, root, route->delegate);
-	if (!o)
-		return; /* snapshot/check reports it */
-	struct resolving in = { r->arena, o->meta.ns, r->domain };
-	struct resolving at_root = *r;
-	for (size_t i = 0; i < spec_of(o)->http.n; i++) {
-		struct cox_http_route sub = spec_of(o)->http.p[i], base = *route, merged;
-		if (sub.delegate)
-			continue; /* one level only */
-		resolve_http(&in, &sub);
-		resolve_http(&at_root, &base);
-		if (merge_route(r->arena, &base, &sub, &merged))
-			cox_vec_push(out, merged);
+		struct cox_str full = snap_gateway_name(v->arena, p[i], v->ns);
+		v->has_changed |= full.p != p[i].p;
+		((struct cox_str *)p)[i] = full;
 	}
 }
 
-static struct cox_hash rule_hash(const struct cox_registry *reg, const struct cox_object *o)
+/* A copy of an object's spec with every name in full; in the arena. */
+static struct cox_virtual_service *resolve(struct cox_arena *arena, const struct cox_object *o, struct cox_str domain, bool *has_changed)
 {
-	struct cox_hash h = o->hash;
-	for (size_t i = 0; i < spec_of(o)->http.n; i++) {
-		const struct cox_delegate *d = spec_of(o)->http.p[i].delegate;
-		const struct cox_object *target = d ? find_delegate(reg, o, d) : NULL;
-		if (d)
-			h = cox_hash_combine(h, target ? target->hash : (struct cox_hash){ 0, 1 });
+	size_t bytes = cox_message_copy_bytes(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, o->spec);
+	struct cox_virtual_service_object *copy = cox_message_copy(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, o->spec, cox_arena_alloc(arena, bytes), bytes);
+	struct cox_virtual_service *spec = (struct cox_virtual_service *)copy->spec;
+	struct resolving v = { .arena = arena, .ns = o->meta.ns, .domain = domain };
+	for (COX_EACH(struct cox_str, h, spec->hosts))
+		set_host(&v, h);
+	snap_vs_destinations(spec, set_destination, &v);
+	set_gateways(&v, spec->gateways.p, spec->gateways.n);
+	for (COX_EACH(struct cox_http_route, h, spec->http))
+		for (COX_EACH(struct cox_http_match, m, h->match))
+			set_gateways(&v, m->gateways.p, m->gateways.n);
+	for (COX_EACH(struct cox_tls_route, t, spec->tls))
+		for (COX_EACH(struct cox_tls_match, m, t->match))
+			set_gateways(&v, m->gateways.p, m->gateways.n);
+	for (COX_EACH(struct cox_tcp_route, t, spec->tcp))
+		for (COX_EACH(struct cox_tcp_match, m, t->match))
+			set_gateways(&v, m->gateways.p, m->gateways.n);
+	*has_changed |= v.has_changed;
+	return spec;
+}
+
+/* --- the block ------------------------------------------------------------------------------------- */
+
+typedef COX_VEC(struct cox_str) names;
+
+static void add_keys(names *keys, const struct cox_kv *labels, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool known = false;
+		for (size_t k = 0; k < keys->n && !known; k++)
+			known = cox_str_eq(keys->p[k], labels[i].key);
+		if (!known)
+			cox_vec_push(keys, labels[i].key);
 	}
+}
+
+static void collect_keys(const struct cox_virtual_service *spec, names *keys)
+{
+	for (COX_EACH(struct cox_http_route, h, spec->http))
+		for (COX_EACH(struct cox_http_match, m, h->match))
+			add_keys(keys, m->source_labels.p, m->source_labels.n);
+	for (COX_EACH(struct cox_tls_route, t, spec->tls))
+		for (COX_EACH(struct cox_tls_match, m, t->match))
+			add_keys(keys, m->source_labels.p, m->source_labels.n);
+	for (COX_EACH(struct cox_tcp_route, t, spec->tcp))
+		for (COX_EACH(struct cox_tcp_match, m, t->match))
+			add_keys(keys, m->source_labels.p, m->source_labels.n);
+}
+
+static struct cox_hash hash_of(const struct cox_object *o, const struct cox_object *const *delegates, size_t n, const struct cox_export *e, struct cox_str domain)
+{
+	struct cox_hash h = cox_hash_combine(cox_hash128(o->id.p, o->id.n), o->hash);
+	h = cox_hash_combine(h, cox_hash128(domain.p, domain.n)); /* short names were resolved with it */
+	for (size_t i = 0; i < n; i++)
+		h = cox_hash_combine(h, delegates[i] ? cox_hash_combine(cox_hash128(delegates[i]->id.p, delegates[i]->id.n), delegates[i]->hash) : h);
+	h.lo ^= e->is_public;
+	for (COX_EACH(struct cox_str, ns, e->namespaces))
+		h = cox_hash_combine(h, cox_hash128(ns->p, ns->n));
 	return h;
 }
 
-static struct cox_vs *make_vs(const struct cox_snapshot *s, const struct cox_registry *reg, const struct cox_object *o, struct cox_hash hash)
+static size_t round8(size_t n) { return (n + 7) & ~(size_t)7; }
+
+static size_t texts_bytes(const struct cox_str *p, size_t n)
 {
-	struct vs_box *box = COX_NEW(struct vs_box);
-	struct resolving r = { &box->arena, o->meta.ns, s->domain };
-	struct cox_virtual_service *spec = COX_ARENA_NEW(&box->arena, struct cox_virtual_service);
-	*spec = *spec_of(o);
-	struct cox_str *hosts = COX_ARENA_ARRAY(&box->arena, struct cox_str, spec->hosts.n);
-	for (size_t i = 0; i < spec->hosts.n; i++)
-		hosts[i] = cox_host_resolve(&box->arena, spec->hosts.p[i], o->meta.ns, s->domain);
-	spec->hosts.p = hosts;
-	COX_VEC(struct cox_http_route) http = { 0 };
-	for (size_t i = 0; i < spec->http.n; i++) {
-		struct cox_http_route route = spec->http.p[i];
-		if (route.delegate) {
-			add_delegated(&r, reg, o, &route, &http);
-			continue;
-		}
-		resolve_http(&r, &route);
-		cox_vec_push(&http, route);
+	size_t bytes = n * sizeof(*p);
+	for (size_t i = 0; i < n; i++)
+		bytes += p[i].n;
+	return round8(bytes);
+}
+
+static struct cox_str *texts_copy(char **at, const struct cox_str *p, size_t n)
+{
+	struct cox_str *to = (struct cox_str *)*at;
+	char *text = (char *)(to + n);
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].n > 0)
+			memcpy(text, p[i].p, p[i].n);
+		to[i] = (struct cox_str){ text, p[i].n };
+		text += p[i].n;
 	}
-	struct cox_http_route *kept = COX_ARENA_ARRAY(&box->arena, struct cox_http_route, http.n);
-	if (http.n)
-		memcpy(kept, http.p, http.n * sizeof(*kept));
-	spec->http.p = kept;
-	spec->http.n = http.n;
-	cox_vec_fini(&http);
-	resolve_tls(&r, spec);
-	resolve_tcp(&r, spec);
-	static const struct cox_str mesh_only[] = { COX_STR_INIT("mesh") };
-	spec->gateways.p = spec->gateways.n ? resolve_gateways(&r, spec->gateways.p, spec->gateways.n) : mesh_only;
-	spec->gateways.n = spec->gateways.n ? spec->gateways.n : 1;
-	struct cox_vs *v = &box->vs;
-	cox_ref_init(&v->ref);
-	v->hash = hash;
-	v->object = cox_object_ref(o);
-	v->spec = spec;
-	v->export_to = cox_export_build(&box->arena, spec->export_to.p, spec->export_to.n, o->meta.ns, s->mesh->default_virtual_service_export_to.p,
-	                                s->mesh->default_virtual_service_export_to.n);
-	v->is_mesh = contains_str(spec->gateways.p, spec->gateways.n, COX_STR("mesh"));
-	struct cox_str *gateways = COX_ARENA_ARRAY(&box->arena, struct cox_str, spec->gateways.n);
-	for (size_t i = 0; i < spec->gateways.n; i++)
-		if (!cox_str_eq(spec->gateways.p[i], COX_STR("mesh")))
-			gateways[v->gateways.n++] = spec->gateways.p[i];
-	v->gateways.p = gateways;
+	*at += texts_bytes(p, n);
+	return to;
+}
+
+struct parts {
+	const struct cox_virtual_service *spec; /* in scratch, or the object's own */
+	bool is_own;
+	struct cox_export export_to;
+	names gateways, keys;
+	bool is_mesh;
+};
+
+static struct snap_vs *seal(const struct cox_object *o, const struct cox_object *const *delegates, size_t delegate_n, const struct parts *p)
+{
+	struct cox_virtual_service_object object = { .spec = p->spec };
+	size_t spec_bytes = p->is_own ? 0 : cox_message_copy_bytes(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, &object);
+	size_t list_bytes = texts_bytes(p->export_to.namespaces.p, p->export_to.namespaces.n) + texts_bytes(p->gateways.p, p->gateways.n) +
+			    texts_bytes(p->keys.p, p->keys.n);
+	struct snap_vs *v = cox_zalloc(round8(sizeof(*v)) + delegate_n * sizeof(*delegates) + list_bytes + spec_bytes);
+	char *at = (char *)v + round8(sizeof(*v));
+	cox_ref_init(&v->vs.ref);
+	v->vs.object = cox_object_ref(o);
+	v->delegates = (const struct cox_object **)at;
+	v->delegate_n = delegate_n;
+	at += delegate_n * sizeof(*delegates);
+	for (size_t i = 0; i < delegate_n; i++)
+		v->delegates[i] = delegates[i] ? cox_object_ref(delegates[i]) : NULL;
+	v->vs.export_to.is_public = p->export_to.is_public;
+	v->vs.export_to.namespaces.n = p->export_to.namespaces.n;
+	v->vs.export_to.namespaces.p = texts_copy(&at, p->export_to.namespaces.p, p->export_to.namespaces.n);
+	v->vs.gateways.n = p->gateways.n;
+	v->vs.gateways.p = texts_copy(&at, p->gateways.p, p->gateways.n);
+	v->keys.n = p->keys.n;
+	v->keys.p = texts_copy(&at, p->keys.p, p->keys.n);
+	v->vs.is_mesh = p->is_mesh;
+	v->vs.spec = p->spec;
+	if (!p->is_own) {
+		struct cox_virtual_service_object *copy = cox_message_copy(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, &object, at, spec_bytes);
+		v->vs.spec = copy->spec;
+	}
 	return v;
 }
 
-void snap_vs_unref(const struct cox_vs *shared)
+static void collect_gateways(struct parts *p)
 {
-	struct vs_box *box = (struct vs_box *)(void *)shared;
-	if (!cox_ref_put(&box->vs.ref))
-		return;
-	struct cox_arena arena = box->arena;
-	cox_object_unref(box->vs.object);
-	cox_arena_fini(&arena);
-	cox_free(box);
-}
-
-static int cmp_vs(const void *a, const void *b)
-{
-	return cox_object_cmp_age((*(const struct cox_vs *const *)a)->object, (*(const struct cox_vs *const *)b)->object);
-}
-
-static void bind_gateway(struct cox_snapshot_index *x, struct cox_str gateway, const struct cox_vs *v)
-{
-	struct gateway_rules *g = cox_map_find(&x->gateways, gateway);
-	if (!g) {
-		g = COX_NEW(struct gateway_rules);
-		g->gateway = gateway;
-		cox_map_set(&x->gateways, g->gateway, g);
-	}
-	if (!g->items.n || g->items.p[g->items.n - 1] != v)
-		cox_vec_push(&g->items, v);
-}
-
-void snap_build_vs(struct cox_snapshot *s, const struct cox_registry *reg, const struct cox_snapshot *before)
-{
-	const struct cox_object *const *objects;
-	size_t n = cox_registry_objects(reg, COX_KIND_VIRTUAL_SERVICE, &objects), made = 0;
-	const struct cox_vs **all = COX_ARENA_ARRAY(&s->arena, const struct cox_vs *, n);
-	bool same_mesh = before && cox_hash_eq(before->mesh_hash, s->mesh_hash);
-	for (size_t i = 0; i < n; i++) {
-		if (!spec_of(objects[i]) || !spec_of(objects[i])->hosts.n)
-			continue; /* a delegate */
-		struct cox_hash hash = rule_hash(reg, objects[i]);
-		struct cox_vs *v = same_mesh ? cox_map_find(&before->index->vs_by_id, objects[i]->id) : NULL;
-		if (v && cox_hash_eq(v->hash, hash))
-			cox_ref_get(&v->ref);
+	p->is_mesh = p->spec->gateways.n == 0;
+	for (COX_EACH(struct cox_str, g, p->spec->gateways)) {
+		if (cox_str_eq(*g, MESH))
+			p->is_mesh = true;
 		else
-			v = make_vs(s, reg, objects[i], hash);
-		all[made++] = v;
+			cox_vec_push(&p->gateways, *g);
 	}
-	qsort(all, made, sizeof(*all), cmp_vs);
-	s->virtual_services.p = all;
-	s->virtual_services.n = made;
-	for (size_t i = 0; i < made; i++) {
-		cox_map_set(&s->index->vs_by_id, all[i]->object->id, (void *)all[i]);
-		for (size_t k = 0; k < all[i]->gateways.n; k++)
-			bind_gateway(s->index, all[i]->gateways.p[k], all[i]);
+}
+
+struct snap_vs *snap_vs_build(const struct cox_registry *r, const struct cox_object *o, const struct cox_object *const *delegates, size_t delegate_n)
+{
+	const struct cox_virtual_service *own = COX_SPEC(cox_virtual_service_object, o)->spec;
+	if (!own || own->hosts.n == 0)
+		return NULL;
+	struct cox_arena arena = { 0 };
+	struct cox_str domain = cox_registry_domain(r);
+	const struct cox_mesh_config *mesh = cox_registry_mesh(r);
+	bool has_changed = delegate_n > 0;
+	struct cox_virtual_service *spec = resolve(&arena, o, domain, &has_changed);
+	if (delegate_n > 0) {
+		const struct cox_virtual_service **specs = COX_ARENA_ARRAY(&arena, const struct cox_virtual_service *, delegate_n);
+		for (size_t i = 0; i < delegate_n; i++)
+			specs[i] = delegates[i] ? resolve(&arena, delegates[i], domain, &has_changed) : NULL;
+		snap_delegates_merge(spec, specs, &arena);
 	}
+	struct parts p = { .spec = has_changed ? spec : own, .is_own = !has_changed };
+	p.export_to = cox_export_build(&arena, own->export_to.p, own->export_to.n, o->meta.ns, mesh->default_virtual_service_export_to.p,
+				       mesh->default_virtual_service_export_to.n);
+	collect_gateways(&p);
+	collect_keys(p.spec, &p.keys);
+	struct snap_vs *v = seal(o, delegates, delegate_n, &p);
+	v->vs.hash = hash_of(o, delegates, delegate_n, &p.export_to, domain);
+	cox_vec_fini(&p.gateways);
+	cox_vec_fini(&p.keys);
+	cox_arena_fini(&arena);
+	return v;
+}
+
+void snap_vs_unref(struct snap_vs *v)
+{
+	if (!v || !cox_ref_put(&v->vs.ref))
+		return;
+	cox_object_unref(v->vs.object);
+	for (size_t i = 0; i < v->delegate_n; i++)
+		cox_object_unref(v->delegates[i]);
+	cox_free(v);
 }

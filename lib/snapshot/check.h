@@ -1,0 +1,37 @@
+/*
+ * check - what does not fit together in a generation: references that lead nowhere, names given twice. For status, metrics and coxctl.
+ * Pure and deterministic: equal snapshots give equal findings in equal order (by object, field, text).
+ * Thread: any.
+ */
+#ifndef COX_SNAPSHOT_CHECK_H
+#define COX_SNAPSHOT_CHECK_H
+
+#include "snapshot/snapshot.h"
+
+enum cox_finding_code {
+	COX_FINDING_CLAIMED,          /* the hostname belongs to an older object; or a bad mesh configuration (registry) */
+	COX_FINDING_NO_HOST,          /* a destination that no service has */
+	COX_FINDING_NO_SUBSET,        /* a destination's subset that no DestinationRule defines */
+	COX_FINDING_NO_GATEWAY,       /* a Gateway is named that does not exist */
+	COX_FINDING_NO_DELEGATE,      /* a delegate that does not exist, has hosts, or is not exported */
+	COX_FINDING_DUPLICATE_HOST,   /* two VirtualServices of the mesh for one host: the older one's routes are used */
+	COX_FINDING_DUPLICATE_SUBSET, /* a subset's name given before */
+	COX_FINDING_PORT_CONFLICT,    /* servers of one Gateway, or of Gateways for the same routers, on one port with different protocols */
+	COX_FINDING_CODES
+};
+const char *cox_finding_code_name(enum cox_finding_code code); /* "NoHost" */
+
+struct cox_finding {
+	enum cox_finding_code code;
+	enum cox_severity severity;
+	struct cox_str object_id, path, text; /* "VirtualService/default/reviews", "spec.http[0].route[1].destination.host" */
+};
+enum { COX_FINDINGS_MAX = 1000 }; /* kept; all are counted */
+struct cox_findings {
+	COX_LIST(struct cox_finding) items;
+	size_t counts[COX_FINDING_CODES];
+};
+/* `r` (may be NULL) adds its own findings (cox_registry_findings). Everything in `arena`; ids are borrowed from the snapshot. */
+void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry *r, struct cox_arena *arena, struct cox_findings *out);
+
+#endif
