@@ -146,8 +146,8 @@ void cox_metric_render(struct cox_buf *out)
 	for (size_t m = 0; m < COX_METRIC_COUNT; m++) {
 		const struct cox_series *s = state.metrics[m].first;
 		cox_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[m].name, rows[m].help, rows[m].name, kinds[rows[m].kind]);
-		if (!s && !rows[m].label && rows[m].kind != HISTOGRAM)
-			cox_buf_printf(out, "%s 0\n", rows[m].name);
+		if (!s && !rows[m].label) /* what has not happened yet is 0, not absent */
+			s = cox_metric_series((enum cox_metric)m, (struct cox_str){ 0 });
 		for (; s; s = s->next) {
 			if (rows[m].kind == HISTOGRAM)
 				render_histogram(out, m, s);
