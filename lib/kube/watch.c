@@ -14,6 +14,7 @@ enum {
 	SLOW_MAX_MS = 30 * 1000,
 	WATCH_S_MIN = 300,          /* the server ends a watch after 5 to 10 minutes, so that replicas spread and versions stay fresh */
 	WATCH_S_SPREAD = 300,
+	WATCH_S_UNSURE = 2,         /* while a CRD is being established its versions appear one by one: soon ask for the newest again */
 	WATCH_SLACK_MS = 60 * 1000, /* a server that does not end it in time is gone */
 	LIVED_MS = 500,             /* a watch that lived so long was a success */
 	ABSENT_SURE_MS = 5000,      /* a kind with objects must be unknown for so long before they count as gone */
@@ -69,6 +70,7 @@ static void absent(struct cox_kube_watch *w)
 {
 	int64_t now = cox_clock_mono_ms();
 	w->version_index = 0;
+	w->is_version_sure = false;
 	if (w->phase != PHASE_ABSENT) {
 		w->absent_since_ms = now;
 		cox_kube_backoff_reset(&w->slow);
@@ -265,6 +267,11 @@ static void watch_done(void *ctx, struct cox_kube_request *r, enum cox_rc rc, in
 		later(w, cox_kube_backoff_next_ms(&w->backoff));
 	} else if (status == 403) {
 		denied(w, err);
+	} else if (rc == COX_OK && w->version_index > 0) {
+		w->version_index = 0;
+		w->is_version_sure = true;
+		w->phase = PHASE_LIST;
+		later(w, 0);
 	} else if (has_lived && !w->is_broken) {
 		later(w, (int64_t)cox_random_below(100));
 	} else {
@@ -276,7 +283,8 @@ static void watch_done(void *ctx, struct cox_kube_request *r, enum cox_rc rc, in
 
 static void watch_start(struct cox_kube_watch *w)
 {
-	unsigned seconds = WATCH_S_MIN + cox_random_below(WATCH_S_SPREAD);
+	bool is_unsure = w->version_index > 0 && !w->is_version_sure;
+	unsigned seconds = is_unsure ? WATCH_S_UNSURE : WATCH_S_MIN + cox_random_below(WATCH_S_SPREAD);
 	struct cox_buf path = { 0 }, number = { 0 };
 	cox_buf_printf(&number, "%u", seconds);
 	cox_kube_watch_path_(w, COX_STR(""), &path);
@@ -386,9 +394,12 @@ void cox_kube_watch_poke(struct cox_kube_watch *w)
 		cox_kube_backoff_reset(&w->slow);
 		if (!w->list)
 			later(w, 0);
-	} else if (w->version_index > 0 && w->phase == PHASE_WATCH) {
-		w->version_index = 0;
-		cox_kube_watch_relist(w);
+	} else if (w->version_index > 0) {
+		w->is_version_sure = false;
+		if (w->phase == PHASE_WATCH) {
+			w->version_index = 0;
+			cox_kube_watch_relist(w);
+		}
 	}
 }
 

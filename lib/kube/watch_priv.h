@@ -36,6 +36,7 @@ struct cox_kube_watch {
 	struct cox_buf version;          /* the last resourceVersion seen */
 	uint32_t epoch;                  /* of the list that runs or ran last */
 	size_t version_index;            /* of the served version tried, in spec.versions */
+	bool is_version_sure;            /* an older version in use was confirmed: newer ones are not served */
 	bool is_synced;
 	bool is_troubled;                /* said so */
 	bool is_gone;                    /* 410 came in this watch */

@@ -27,7 +27,35 @@ def test_kind_that_appears_later(lab, driver, ns):
     wait(lambda: vs(lab, ns, "first"), 10)
     d.expect(f"put VirtualService/{ns}/first", 5)
     assert time.monotonic() - began < 5
-    assert d.stats()["VirtualService"] | {"state": "watch", "version": "v1"} == d.stats()["VirtualService"]
+    # Versions may appear one by one; in the end the newest is used.
+    wait(lambda: (d.stats()["VirtualService"]["state"], d.stats()["VirtualService"]["version"]) == ("watch", "v1"), 8)
+    assert len([x for x in d.since() if x.startswith(f"put VirtualService/{ns}/first")]) == 1
+
+
+def test_older_version_only(lab, driver, ns):
+    """A server whose CRD serves only v1alpha3 is watched in that, and in v1 once it has it. covers: b32"""
+    body = lab.crd([c for c in CRDS if "workloadentries" in c][0])
+    where = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{body['metadata']['name']}"
+    names = [v["name"] for v in body["spec"]["versions"]]
+
+    def serve(only):
+        patch = [{"op": "replace", "path": f"/spec/versions/{i}/served", "value": not only or n == only} for i, n in enumerate(names)]
+        lab.call("PATCH", where, patch, "application/json-patch+json")
+    entry = lambda version: lab.apply(f"/apis/networking.istio.io/{version}/namespaces/{ns}/workloadentries/w", {
+        "apiVersion": f"networking.istio.io/{version}", "kind": "WorkloadEntry", "metadata": {"name": "w", "namespace": ns}, "spec": {"address": "1.2.3.4"}})
+    serve("v1alpha3")
+    try:
+        wait(lambda: entry("v1alpha3"), 10)
+        wait(lambda: not lab.api.call("GET", "/apis/networking.istio.io/v1/workloadentries"), 10)
+        d = driver()
+        d.expect("synced")
+        d.expect(f"put WorkloadEntry/{ns}/w ")
+        assert d.stats()["WorkloadEntry"]["version"] == "v1alpha3"
+    finally:
+        serve(None)
+    wait(lambda: (d.stats()["WorkloadEntry"]["state"], d.stats()["WorkloadEntry"]["version"]) == ("watch", "v1"), 15)
+    assert not [x for x in d.since() if x.startswith("remove")]
+    assert len([x for x in d.since() if x.startswith(f"put WorkloadEntry/{ns}/w ")]) == 1
 
 
 def test_created_changed_deleted(lab, driver, ns):

@@ -1,0 +1,84 @@
+/* covers: g57 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "status/status_priv.h"
+
+static struct status_entry entry(struct cox_status_finding *findings, size_t n)
+{
+	struct status_entry e = { .kind = COX_KIND_VIRTUAL_SERVICE, .ns = COX_STR("n"), .name = COX_STR("v") };
+	e.parts[COX_STATUS_DECODE].findings = findings;
+	e.parts[COX_STATUS_DECODE].n = n;
+	return e;
+}
+
+static struct cox_json *written(struct cox_arena *a, const struct status_entry *e, int64_t generation, const struct cox_json *was, const char *now)
+{
+	struct cox_buf out = { 0 };
+	struct cox_json *v = NULL;
+	status_write(e, generation, was, cox_str_of(now), &out);
+	struct cox_str text = cox_arena_str(a, cox_buf_str(&out));
+	cox_buf_fini(&out);
+	assert_int_equal(cox_json_parse(a, text, &v, NULL), COX_OK);
+	return v;
+}
+
+static void accepted_and_invalid(void **state)
+{
+	(void)state;
+	struct cox_arena a = { 0 };
+	struct status_entry good = entry(NULL, 0);
+	struct cox_json *first = written(&a, &good, 3, NULL, "T1");
+	const struct cox_json *c = &cox_json_at(first, "status.conditions")->items[0];
+	assert_true(cox_str_eq_cstr(cox_json_str_at(first, "apiVersion"), "networking.istio.io/v1"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(c, "status"), "True"));
+	assert_true(status_is_said(&good, 3, first));
+	assert_false(status_is_said(&good, 4, first));
+	assert_false(status_is_said(&good, 3, NULL));
+
+	struct cox_status_finding f[] = { { .severity = COX_SEV_WARNING, .path = COX_STR("spec.x"), .text = COX_STR("has no effect") },
+		                          { .severity = COX_SEV_ERROR, .path = COX_STR("spec.y"), .text = COX_STR("is wrong") } };
+	struct status_entry warned = entry(f, 1), bad = entry(f, 2);
+	struct cox_json *second = written(&a, &warned, 3, first, "T2");
+	c = &cox_json_at(second, "status.conditions")->items[0];
+	assert_true(cox_str_eq_cstr(cox_json_str_at(c, "reason"), "Warnings"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(c, "lastTransitionTime"), "T1"));
+	struct cox_json *third = written(&a, &bad, 3, second, "T3");
+	c = &cox_json_at(third, "status.conditions")->items[0];
+	assert_true(cox_str_eq_cstr(cox_json_str_at(c, "status"), "False"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(c, "lastTransitionTime"), "T3"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(c, "message"), "spec.y: is wrong; spec.x: has no effect"));
+	assert_int_equal(cox_json_at(third, "status.validationMessages")->n, 2);
+	assert_false(cox_hash_eq(status_hash(&good, 3), status_hash(&bad, 3)));
+	assert_false(cox_hash_eq(status_hash(&bad, 3), status_hash(&bad, 4)));
+	assert_true(cox_hash_eq(status_hash(&bad, 3), status_hash(&bad, 3)));
+	cox_arena_fini(&a);
+}
+
+static void long_messages_are_cut_at_a_character(void **state)
+{
+	(void)state;
+	struct cox_arena a = { 0 };
+	struct cox_buf text = { 0 };
+	cox_buf_append_char(&text, 'x');
+	for (int i = 0; i < 2000; i++)
+		cox_buf_append_cstr(&text, "é");
+	struct cox_status_finding f = { .severity = COX_SEV_ERROR, .text = cox_buf_str(&text) };
+	struct status_entry e = entry(&f, 1);
+	struct cox_json *v = written(&a, &e, 0, NULL, "T");
+	struct cox_str message = cox_json_str_at(&cox_json_at(v, "status.conditions")->items[0], "message");
+	assert_true(message.n <= MESSAGE_BYTES_MAX && message.n > MESSAGE_BYTES_MAX - 3);
+	assert_true(cox_str_is_utf8(message));
+	assert_null(cox_json_at(v, "status.observedGeneration"));
+	cox_arena_fini(&a);
+	cox_buf_fini(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid), cmocka_unit_test(long_messages_are_cut_at_a_character) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
