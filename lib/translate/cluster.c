@@ -203,7 +203,7 @@ const struct cox_resource *cox_cluster_build(struct cox_tr *t, const struct cox_
 {
 	struct cox_hash identity = cox_hash_combine(cox_cluster_identity(t, spec, "cds"), spec->snap->endpoints->shape);
 	if (spec->discovery == COX_DISCOVERY_STRICT_DNS || spec->discovery == COX_DISCOVERY_LOGICAL_DNS)
-		identity = cox_hash_combine(identity, cox_hash128(t->view->locality.p, t->view->locality.n));
+		identity = cox_hash_combine(cox_hash_combine(identity, spec->snap->endpoints->hash), cox_cluster_place_hash(t, spec));
 	const struct cox_resource *known = cox_cluster_known(t, identity);
 	if (known != NULL)
 		return known;

@@ -55,5 +55,7 @@ const struct cox_resource *cox_cluster_known(struct cox_tr *t, struct cox_hash i
 struct cox_str cox_cluster_origins(struct cox_arena *a, const struct cox_svc *svc, const struct cox_dr *dr);
 /* Everything of the spec and of the view that every cluster and assignment depends on. */
 struct cox_hash cox_cluster_identity(const struct cox_tr *t, const struct cox_cluster_spec *spec, const char *what);
+/* What of the proxy's place endpoints depend on: locality, node, network, and labels where failoverPriority looks at them. */
+struct cox_hash cox_cluster_place_hash(const struct cox_tr *t, const struct cox_cluster_spec *spec);
 
 #endif

@@ -172,15 +172,18 @@ void cox_load_assignment_write(struct pb_endpoint_v3_ClusterLoadAssignment m, co
 	assignment_write(m, t, spec, endpoints, name, false);
 }
 
-/* Labels of the view count only where failoverPriority compares them. */
-static struct cox_hash labels_hash(const struct cox_tr *t, const struct cox_cluster_spec *spec)
+struct cox_hash cox_cluster_place_hash(const struct cox_tr *t, const struct cox_cluster_spec *spec)
 {
-	struct cox_hash h = { 0 };
-	bool forced;
+	const struct cox_view *v = t->view;
+	bool forced, is_near = spec->snap->svc->is_node_local || spec->snap->svc->distribution != COX_DIST_NONE;
+	struct cox_str node = is_near ? v->node_name : (struct cox_str){ 0 };
+	struct cox_str place = cox_arena_printf(t->arena, "%.*s\n%.*s\n%.*s\n%.*s", COX_FMT(v->locality), COX_FMT(node), COX_FMT(v->network), COX_FMT(v->cluster_id));
+	struct cox_hash h = cox_hash128(place.p, place.n);
 	const struct cox_locality_lb *l = cox_locality_setting(t, spec, &forced);
 
+	/* Labels of the view count only where failoverPriority compares them. */
 	if (l != NULL && l->failover_priority.n > 0)
-		for (COX_EACH(struct cox_kv, kv, t->view->labels)) {
+		for (COX_EACH(struct cox_kv, kv, v->labels)) {
 			h = cox_hash_combine(h, cox_hash128(kv->key.p, kv->key.n));
 			h = cox_hash_combine(h, cox_hash128(kv->value.p, kv->value.n));
 		}
@@ -189,11 +192,8 @@ static struct cox_hash labels_hash(const struct cox_tr *t, const struct cox_clus
 
 const struct cox_resource *cox_endpoints_build(struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints)
 {
-	const struct cox_view *v = t->view;
-	struct cox_str node = spec->snap->svc->is_node_local || spec->snap->svc->distribution != COX_DIST_NONE ? v->node_name : (struct cox_str){ 0 };
-	struct cox_str place = cox_arena_printf(t->arena, "%.*s\n%.*s\n%.*s\n%.*s", COX_FMT(v->locality), COX_FMT(node), COX_FMT(v->network), COX_FMT(v->cluster_id));
 	struct cox_hash identity = cox_hash_combine(cox_cluster_identity(t, spec, "eds"), endpoints->hash);
-	identity = cox_hash_combine(cox_hash_combine(identity, cox_hash128(place.p, place.n)), labels_hash(t, spec));
+	identity = cox_hash_combine(identity, cox_cluster_place_hash(t, spec));
 	const struct cox_resource *known = cox_cluster_known(t, identity);
 	if (known != NULL)
 		return known;

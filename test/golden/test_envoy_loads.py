@@ -34,7 +34,7 @@ def test_the_check_has_teeth(tmp_path):
     assert "istio.metadata_exchange" in envoy_check.refusal({"LDS": rendered["LDS"], "RDS": rendered["RDS"]}, tmp_path)
     rendered = refdiff.render("protocols", refdiff.proxies("protocols")[0], ["--class", "upstream"])
     rendered["RDS"]["80"]["virtual_hosts"][0]["routes"][0]["match"] = {"safe_regex": {"regex": "("}}
-    assert "regex" in envoy_check.refusal(rendered, tmp_path)
+    assert "missing )" in envoy_check.refusal(rendered, tmp_path)
     name = next(iter(rendered["EDS"]))
     rendered = {"EDS": {name: dict(rendered["EDS"][name], endpoints=[{"priority": 7, "lb_endpoints": [{}]}])}}
     assert envoy_check.refusal(rendered, tmp_path) is not None
