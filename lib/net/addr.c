@@ -22,8 +22,8 @@ enum cox_rc cox_addr_parse(struct cox_str text, struct cox_addr *out, struct cox
 {
 	if (cox_str_has_prefix(text, COX_STR("unix:"))) {
 		struct cox_str path = cox_str_sub(text, 5, text.n);
-		if (cox_str_has_prefix(path, COX_STR("///"))) /* unix:///path, as gRPC writes it */
-			path = cox_str_sub(path, 2, path.n);
+		while (cox_str_has_prefix(path, COX_STR("//"))) /* unix:///path, as gRPC writes it */
+			path = cox_str_sub(path, 1, path.n);
 		return parse_unix(path, out, err);
 	}
 	ptrdiff_t colon = cox_str_rfind(text, ':');
@@ -35,7 +35,10 @@ enum cox_rc cox_addr_parse(struct cox_str text, struct cox_addr *out, struct cox
 		host = cox_str_sub(host, 1, host.n - 2);
 	else if (cox_str_find(host, ':') >= 0)
 		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\": an IPv6 address stands in brackets", COX_FMT(text));
-	if (host.n >= sizeof(out->host) || cox_str_find(host, ' ') >= 0 || cox_str_find(host, '/') >= 0 || (host.n && memchr(host.p, 0, host.n)))
+	bool has_odd = false;
+	for (size_t i = 0; i < host.n; i++)
+		has_odd |= host.p[i] == 0 || strchr(" /[]", host.p[i]) != NULL;
+	if (host.n >= sizeof(out->host) || has_odd)
 		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\": not a host", COX_FMT(text));
 	*out = (struct cox_addr){ .port = (uint16_t)port };
 	cox_str_to_cstr(host, out->host, sizeof(out->host));
