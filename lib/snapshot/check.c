@@ -252,5 +252,13 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 		check_dr(&c, (const struct snap_dr *)s->destination_rules.p[i]);
 	check_gateways(&c);
 	qsort(c.items, out->items.n, sizeof(*c.items), finding_cmp);
+	size_t kept = 0;
+	for (size_t i = 0; i < out->items.n; i++) { /* a rule that stands in two merged ones is found twice */
+		if (kept > 0 && finding_cmp(&c.items[kept - 1], &c.items[i]) == 0)
+			out->counts[c.items[i].code]--;
+		else
+			c.items[kept++] = c.items[i];
+	}
+	out->items.n = kept;
 	out->items.p = c.items;
 }
