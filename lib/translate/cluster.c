@@ -86,7 +86,7 @@ static struct cox_cluster_http http_of(const struct cox_tr *t, const struct cox_
 	enum cox_protocol protocol = spec->port->protocol;
 	struct cox_cluster_http h = { .pool = pool, .outlier = spec->policy.outlier };
 
-	h.follows_downstream = protocol == COX_PROTO_AUTO || (pool != NULL && pool->http != NULL && pool->http->use_client_protocol.v);
+	h.follows_downstream = (protocol == COX_PROTO_AUTO && !spec->is_sni_dnat) || (pool != NULL && pool->http != NULL && pool->http->use_client_protocol.v);
 	h.is_http2 = !h.follows_downstream && (cox_protocol_is_http2(protocol) || cox_cluster_upgrades_h2(t->s->mesh, pool, protocol));
 	if (tls->kind == COX_CLUSTER_TLS_ALWAYS && tls->settings->mode != COX_TLS_ISTIO_MUTUAL && tls->settings->sni.n == 0) {
 		bool is_insecure = tls->settings->insecure_skip_verify.set && tls->settings->insecure_skip_verify.v;

@@ -3,10 +3,11 @@
 static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_resources *by_type)
 {
 	t->scope = cox_scope_build(t->s, t->view->ns, t->view->labels.p, t->view->labels.n, t->arena);
+	/* The workload's own ports first: of equal names the first stays, and a listener that really binds must not be lost. */
+	cox_translate_inbound(t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_LDS]);
 	cox_translate_clusters(t, &by_type[COX_TYPE_CDS]);
 	cox_translate_endpoints(t, &by_type[COX_TYPE_EDS]);
 	cox_translate_outbound(t, &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS], &by_type[COX_TYPE_VHDS]);
-	cox_translate_inbound(t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_LDS]);
 }
 
 void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out)

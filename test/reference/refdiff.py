@@ -113,7 +113,7 @@ def compare(name, on_purpose=lambda *where: None, adjust=lambda name, kind, reso
                     found = ["only istiod has it" if h is None else "only ours has it"]
                 else:
                     found = differences(normal(adjust(name, kind, resource, w)), normal(h))
-                found = [d for d in found if on_purpose(name, kind, resource, d) is None]
+                found = [d for d in found if on_purpose(name, kind, resource, d, who) is None]
                 if found:
                     entry[2].append((who, resource, found))
                 else:
