@@ -119,10 +119,8 @@ static void add_https(struct gw_plan *p, const struct gw_server *s, struct gw_li
 	}
 	c.sni = sni;
 	c.tls = tls;
-	for (size_t i = 0; i < l->plan.chains.n; i++)
-		if (cox_chain_match_eq(&l->plan.chains.p[i], &c))
-			return; /* the older Gateway keeps these hosts */
-	cox_vec_push(&l->plan.chains, c);
+	if (!cox_listener_chain_add(&l->plan, c, p->t->arena))
+		return; /* the older Gateway keeps these hosts */
 	struct gw_route *r = route_get(p, name);
 	cox_vec_push(&r->servers, s);
 }

@@ -5,6 +5,7 @@ struct gw_host {                       /* a virtual host in the making */
 	struct cox_str host;
 	COX_VEC(const struct cox_vs *) vss;
 	const struct gw_server *server; /* the first that has it */
+	COX_VEC(struct cox_str) gateways; /* of all servers that have it: match.gateways may name any */
 	bool require_tls;
 	bool is_merged;                /* its domains went to another with the same rules */
 };
@@ -25,6 +26,8 @@ static void host_add(gw_hosts *hosts, const struct gw_server *s, struct cox_str 
 	struct gw_host *h = host_get(hosts, host);
 	h->server = h->server ? h->server : s;
 	h->require_tls |= s->server->tls && s->server->tls->https_redirect;
+	if (!h->gateways.n || !cox_str_eq(h->gateways.p[h->gateways.n - 1], s->gateway_name))
+		cox_vec_push(&h->gateways, s->gateway_name);
 	for (size_t i = 0; i < h->vss.n; i++)
 		if (h->vss.p[i] == vs)
 			return;
@@ -53,6 +56,7 @@ static void collect_server(const struct gw_server *s, gw_hosts *hosts)
 static bool same_rules(const struct gw_host *a, const struct gw_host *b)
 {
 	return a->server->port == b->server->port && a->require_tls == b->require_tls && a->vss.n == b->vss.n && a->vss.n &&
+	       a->gateways.n == b->gateways.n && memcmp(a->gateways.p, b->gateways.p, a->gateways.n * sizeof(*a->gateways.p)) == 0 &&
 	       memcmp(a->vss.p, b->vss.p, a->vss.n * sizeof(*a->vss.p)) == 0;
 }
 
@@ -76,7 +80,7 @@ static size_t merge_domains(struct cox_arena *arena, gw_hosts *hosts, size_t i, 
 static void build_vhost(struct gw_plan *p, const struct gw_host *h, struct cox_str name, const struct cox_str *domains, size_t n, void *out_vec)
 {
 	COX_VEC(struct cox_vhost) *out = out_vec;
-	struct cox_route_ctx ctx = { .t = p->t, .port = h->server->port, .gateways = &h->server->gateway_name, .gateway_n = 1,
+	struct cox_route_ctx ctx = { .t = p->t, .port = h->server->port, .gateways = h->gateways.p, .gateway_n = h->gateways.n,
 		                     .is_https = cox_protocol_is_tls(h->server->protocol) };
 	struct cox_vhost_spec spec = { .name = cox_arena_printf(p->t->arena, "%.*s:%u", COX_FMT(name), h->server->port), .domains = domains, .domain_n = n,
 		                       .vss = h->vss.p, .vs_n = h->vss.n, .require_tls = h->require_tls, .without_routes = h->vss.n == 0 };
@@ -111,8 +115,10 @@ void gw_route_build(struct gw_plan *p, const struct gw_route *r, cox_resources *
 	cox_vec_push(out, cox_route_config_build(p->t, r->name, vhosts.p, vhosts.n, false, NULL));
 	for (size_t i = 0; i < vhosts.n; i++)
 		cox_vhost_fini(&vhosts.p[i]);
-	for (size_t i = 0; i < hosts.n; i++)
+	for (size_t i = 0; i < hosts.n; i++) {
 		cox_vec_fini(&hosts.p[i].vss);
+		cox_vec_fini(&hosts.p[i].gateways);
+	}
 	cox_vec_fini(&hosts);
 	cox_vec_fini(&vhosts);
 }

@@ -6,7 +6,7 @@ static struct cox_chain routed_chain(struct gw_plan *p, const struct gw_server *
 	struct cox_tr *t = p->t;
 	const struct cox_meta *meta = &vs->object->meta;
 	struct cox_tcp_target *targets = COX_ARENA_ARRAY(t->arena, struct cox_tcp_target, n + 1);
-	struct cox_chain c = { .config_path = cox_istio_config_path(t->arena, "virtual-service", meta->ns, meta->name) };
+	struct cox_chain c = { 0 }; /* Istio names the VirtualService in the metadata of sidecars' chains only */
 	bool weighted = false;
 	for (size_t i = 0; i < n; i++)
 		weighted |= routes[i].weight.set && routes[i].weight.v > 0;
@@ -32,14 +32,6 @@ static struct cox_chain routed_chain(struct gw_plan *p, const struct gw_server *
 	c.tcp.idle_timeout_ns = t->view->idle_timeout_ns;
 	c.origin = vs->object->id;
 	return c;
-}
-
-static void chain_add(struct gw_listener *l, struct cox_chain c)
-{
-	for (size_t i = 0; i < l->plan.chains.n; i++)
-		if (cox_chain_match_eq(&l->plan.chains.p[i], &c))
-			return; /* the first rule for these connections wins */
-	cox_vec_push(&l->plan.chains, c);
 }
 
 static bool applies(struct gw_plan *p, const struct gw_server *s, struct cox_source_match m)
@@ -70,12 +62,12 @@ static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struc
 			c.sni = sni;
 		}
 		if (!r->match.n)
-			chain_add(l, c);
+			cox_listener_chain_add(&l->plan, c, p->t->arena);
 		for (COX_EACH(struct cox_tcp_match, m, r->match))
 			if (applies(p, s, (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace })) {
 				c.cidrs = m->destination_subnets.p;
 				c.cidr_n = m->destination_subnets.n;
-				chain_add(l, c);
+				cox_listener_chain_add(&l->plan, c, p->t->arena);
 			}
 	}
 }
@@ -103,7 +95,7 @@ static void tls_routes(struct gw_plan *p, const struct gw_server *s, const struc
 			c.sni_n = all ? 0 : c.sni_n;
 			c.cidrs = m->destination_subnets.p;
 			c.cidr_n = m->destination_subnets.n;
-			chain_add(l, c);
+			cox_listener_chain_add(&l->plan, c, p->t->arena);
 		}
 }
 
@@ -125,8 +117,8 @@ static void dnat_visit(void *arg, const struct cox_cluster_spec *spec)
 	struct cox_tcp_target *target = COX_ARENA_NEW(a, struct cox_tcp_target);
 	*sni = cox_cluster_spec_name(d->p->t, spec);
 	*target = (struct cox_tcp_target){ *sni, 0 };
-	chain_add(d->l, (struct cox_chain){ .sni = sni, .sni_n = 1, .is_istio_alpn = true, .origin = spec->snap->svc->object_id,
-	                    .tcp = { .stat_prefix = *sni, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } });
+	cox_listener_chain_add(&d->l->plan, (struct cox_chain){ .sni = sni, .sni_n = 1, .is_istio_alpn = true, .origin = spec->snap->svc->object_id,
+	                    .tcp = { .stat_prefix = *sni, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } }, a);
 	cox_vec_push(&d->p->dnat, *spec);
 }
 

@@ -89,6 +89,8 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 	d->alpn_n = COX_LEN(http_alpn);
 	if (!d->cert.n && !d->cert_n)
 		return false; /* a server without a certificate would reset every connection; validation reports it */
+	if (checks && !d->root.n)
+		return false; /* nothing to check clients with: anybody would be let in */
 	*out = d;
 	return true;
 }

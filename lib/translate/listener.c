@@ -41,6 +41,46 @@ bool cox_chain_match_eq(const struct cox_chain *a, const struct cox_chain *b)
 	       strs_same(a->sni, a->sni_n, b->sni, b->sni_n) && strs_same(a->cidrs, a->cidr_n, b->cidrs, b->cidr_n);
 }
 
+/* Both empty (anything), or a common member. */
+static bool strs_meet(const struct cox_str *a, size_t an, const struct cox_str *b, size_t bn)
+{
+	if (an == 0 || bn == 0)
+		return an == bn;
+	for (size_t i = 0; i < an; i++)
+		if (strs_have(b, bn, a[i]))
+			return true;
+	return false;
+}
+
+static const struct cox_str *strs_without(struct cox_arena *arena, const struct cox_str *a, size_t *n, const struct cox_str *b, size_t bn)
+{
+	struct cox_str *out = COX_ARENA_ARRAY(arena, struct cox_str, *n);
+	size_t kept = 0;
+	for (size_t i = 0; i < *n; i++)
+		if (!strs_have(b, bn, a[i]))
+			out[kept++] = a[i];
+	*n = kept;
+	return out;
+}
+
+bool cox_listener_chain_add(struct cox_listener_plan *p, struct cox_chain c, struct cox_arena *arena)
+{
+	for (size_t i = 0; i < p->chains.n; i++) {
+		const struct cox_chain *e = &p->chains.p[i];
+		if (e->is_http_sniffed != c.is_http_sniffed || e->is_istio_alpn != c.is_istio_alpn || e->destination_port != c.destination_port ||
+		    !strs_meet(e->sni, e->sni_n, c.sni, c.sni_n) || !strs_meet(e->cidrs, e->cidr_n, c.cidrs, c.cidr_n))
+			continue;
+		if (c.sni_n > 0)
+			c.sni = strs_without(arena, c.sni, &c.sni_n, e->sni, e->sni_n);
+		else if (c.cidr_n > 0)
+			c.cidrs = strs_without(arena, c.cidrs, &c.cidr_n, e->cidrs, e->cidr_n);
+		if (c.sni_n + c.cidr_n == 0 || (e->sni_n > 0 && c.sni_n == 0))
+			return false;
+	}
+	cox_vec_push(&p->chains, c);
+	return true;
+}
+
 /* --- identity --------------------------------------------------------------------------------- */
 
 static struct cox_hash mix_str(struct cox_hash h, struct cox_str s) { return cox_hash_combine(h, cox_hash128(s.p, s.n)); }

@@ -44,8 +44,11 @@ struct cox_listener_plan {
 };
 /* The chain that matches everything, or NULL. */
 const struct cox_chain *cox_listener_match_all(const struct cox_listener_plan *p);
-/* Both match the same connections: Envoy refuses that. */
+/* Both match the same connections. */
 bool cox_chain_match_eq(const struct cox_chain *a, const struct cox_chain *b);
+/* Adds a chain to the plan. Envoy refuses a whole listener over one connection that two chains match: server names and address ranges that
+ * an earlier chain has are taken off the new one. False: nothing is left of it, it is not added. */
+bool cox_listener_chain_add(struct cox_listener_plan *p, struct cox_chain c, struct cox_arena *arena);
 /* From the memo where nothing has changed. Gives. */
 const struct cox_resource *cox_listener_build(struct cox_tr *t, const struct cox_listener_plan *p);
 

@@ -64,15 +64,9 @@ static struct cox_chain http_chain(struct out_plan *p, const struct out_port *op
 
 static void chains_merge(struct out_plan *p, struct out_listener *l, const struct cox_chain *chains, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		bool taken = false;
-		for (size_t k = 0; k < l->plan.chains.n && !taken; k++)
-			taken = cox_chain_match_eq(&l->plan.chains.p[k], &chains[i]);
-		if (taken)
+	for (size_t i = 0; i < n; i++)
+		if (!cox_listener_chain_add(&l->plan, chains[i], p->t->arena))
 			p->conflicts.tcp_dropped++;
-		else
-			cox_vec_push(&l->plan.chains, chains[i]);
-	}
 }
 
 /* --- one service port into the listener of its address ------------------------------------------------ */

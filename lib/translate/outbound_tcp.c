@@ -90,6 +90,16 @@ static void cidrs_set(struct cox_chain *c, struct cox_arena *a, struct cox_str c
 	}
 }
 
+/* "*" is any name, which Envoy says by none. */
+static void sni_set(struct cox_chain *c, const struct cox_str *hosts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cox_str_eq(hosts[i], COX_STR("*")))
+			return;
+	c->sni = hosts;
+	c->sni_n = n;
+}
+
 /* Matches are tried in order; of two with the same runtime conditions only the first can ever be reached. */
 static void chain_add(chains *out, struct cox_chain c)
 {
@@ -112,8 +122,7 @@ static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox
 				if (!cox_source_matches(ctx, &s))
 					continue;
 				struct cox_chain c = routed_chain(p, op, vs, r->route.p, r->route.n);
-				c.sni = m->sni_hosts.p;
-				c.sni_n = m->sni_hosts.n;
+				sni_set(&c, m->sni_hosts.p, m->sni_hosts.n);
 				cidrs_set(&c, p->t->arena, cidr, m->destination_subnets.p, op->port > 0 ? m->destination_subnets.n : 0);
 				chain_add(out, c);
 			}
