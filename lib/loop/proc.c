@@ -14,9 +14,9 @@ enum {
 struct cox_proc {
 	uv_process_t uv;
 	uv_pipe_t pipes[3];
-	bool has_pipe[3];   /* opened, and not yet asked to close */
+	bool has_pipe[3]; /* opened, and not yet asked to close */
 	uv_timer_t grace;
-	int open_handles;   /* freed at 0 after the owner closed */
+	int open_handles; /* freed at 0 after the owner closed */
 	struct cox_loop *loop;
 	struct cox_proc_spec spec; /* only callbacks and ctx are used after open */
 	size_t waiting_bytes;
@@ -128,8 +128,15 @@ enum cox_rc cox_proc_open(struct cox_loop *loop, const struct cox_proc_spec *spe
 	stdio_set(p, &stdio[1], 1, spec->stdout_);
 	stdio_set(p, &stdio[2], 2, spec->stderr_);
 	uv_process_options_t o = {
-		.exit_cb = on_exit_cb, .file = spec->argv[0], .args = (char **)(uintptr_t)spec->argv, .env = (char **)(uintptr_t)spec->env,
-		.cwd = spec->cwd, .stdio = stdio, .stdio_count = 3, .uid = (uv_uid_t)spec->uid, .gid = (uv_gid_t)spec->gid,
+		.exit_cb = on_exit_cb,
+		.file = spec->argv[0],
+		.args = (char **)(uintptr_t)spec->argv,
+		.env = (char **)(uintptr_t)spec->env,
+		.cwd = spec->cwd,
+		.stdio = stdio,
+		.stdio_count = 3,
+		.uid = (uv_uid_t)spec->uid,
+		.gid = (uv_gid_t)spec->gid,
 		.flags = (spec->uid ? UV_PROCESS_SETUID : 0U) | (spec->gid ? UV_PROCESS_SETGID : 0U),
 	};
 	uv_timer_init(cox_loop_uv(loop), &p->grace);

@@ -34,7 +34,7 @@ struct cox_grpc_client {
 	struct addrinfo *addresses, *next_address;
 	nghttp2_session *session;
 	struct cox_grpc_call *calls;
-	int open_parts;   /* freed at 0 after the owner closed */
+	int open_parts; /* freed at 0 after the owner closed */
 	bool has_io, is_owner_gone, is_dead, is_going, has_settings, is_resolving;
 	int64_t opened_ms, heard_ms, ping_sent_ms;
 };
@@ -226,7 +226,8 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 	return cox_h2_io_is_full(&c->io) ? NGHTTP2_ERR_PAUSE : 0;
 }
 
-static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source, void *user)
+static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source,
+                       void *user)
 {
 	(void)session, (void)id, (void)buf, (void)user;
 	struct cox_grpc_call *call = source->ptr;
@@ -423,7 +424,8 @@ static void client_connect(struct cox_grpc_client *c)
 	}
 }
 
-enum cox_rc cox_grpc_client_open(struct cox_loop *loop, const struct cox_grpc_client_spec *spec, struct cox_grpc_client **out, struct cox_err *err)
+enum cox_rc cox_grpc_client_open(struct cox_loop *loop, const struct cox_grpc_client_spec *spec, struct cox_grpc_client **out,
+                                 struct cox_err *err)
 {
 	cox_loop_assert_here(loop);
 	if (!spec->addr.unix_path[0] && spec->addr.port == 0)

@@ -15,8 +15,8 @@ struct cox_grpc_call;
 
 struct cox_grpc_client_spec {
 	struct cox_addr addr;
-	struct cox_tls *tls;     /* NULL: clear text; shared */
-	const char *server_name; /* for SNI, verification and :authority; NULL: the address's host */
+	struct cox_tls *tls;           /* NULL: clear text; shared */
+	const char *server_name;       /* for SNI, verification and :authority; NULL: the address's host */
 	int64_t connect_timeout_ms;    /* 0: 10 s, until the server's settings came */
 	int64_t keepalive_interval_ms; /* 0: 30 s; timeout 10 s */
 	/* Once: the connection is unusable; every call got its on_close before. COX_OK: the server said GOAWAY and the last call ended.
@@ -44,8 +44,9 @@ COX_MUST_USE enum cox_rc cox_grpc_client_open(struct cox_loop *loop, const struc
 /* Ends the connection. Open calls get no callback. Accepts NULL. */
 void cox_grpc_client_close(struct cox_grpc_client **c);
 /* COX_ECANCELED: the connection is closed or going away. `path` "/package.Service/Method"; deadline_ms 0: none. */
-COX_MUST_USE enum cox_rc cox_grpc_call_open(struct cox_grpc_client *c, const char *path, const struct cox_grpc_kv *metadata, size_t metadata_count,
-                                            int64_t deadline_ms, const struct cox_grpc_call_cb *cb, struct cox_grpc_call **out);
+COX_MUST_USE enum cox_rc cox_grpc_call_open(struct cox_grpc_client *c, const char *path, const struct cox_grpc_kv *metadata,
+                                            size_t metadata_count, int64_t deadline_ms, const struct cox_grpc_call_cb *cb,
+                                            struct cox_grpc_call **out);
 /* Copies. COX_EAGAIN: wait for on_drained. COX_ECANCELED: half closed. */
 COX_MUST_USE enum cox_rc cox_grpc_call_send(struct cox_grpc_call *c, struct cox_str message);
 /* No more messages from us, after the one on its way. */
@@ -54,8 +55,8 @@ void cox_grpc_call_half_close(struct cox_grpc_call *c);
 void cox_grpc_call_cancel(struct cox_grpc_call **c);
 
 /* One request, one answer: on_close follows on_message. */
-COX_MUST_USE enum cox_rc cox_grpc_call_unary(struct cox_grpc_client *c, const char *path, const struct cox_grpc_kv *metadata, size_t metadata_count,
-                                             int64_t deadline_ms, struct cox_str request, const struct cox_grpc_call_cb *cb,
-                                             struct cox_grpc_call **out);
+COX_MUST_USE enum cox_rc cox_grpc_call_unary(struct cox_grpc_client *c, const char *path, const struct cox_grpc_kv *metadata,
+                                             size_t metadata_count, int64_t deadline_ms, struct cox_str request,
+                                             const struct cox_grpc_call_cb *cb, struct cox_grpc_call **out);
 
 #endif

@@ -20,8 +20,8 @@ static int read_head(struct cox_grpc_deframer *d, size_t max_bytes)
 	return d->want_bytes > max_bytes ? COX_GRPC_RESOURCE_EXHAUSTED : COX_GRPC_OK;
 }
 
-int cox_grpc_deframe(struct cox_grpc_deframer *d, const uint8_t *p, size_t n, size_t max_bytes, bool (*on_message)(void *ctx, struct cox_str m),
-                     void *ctx)
+int cox_grpc_deframe(struct cox_grpc_deframer *d, const uint8_t *p, size_t n, size_t max_bytes,
+                     bool (*on_message)(void *ctx, struct cox_str m), void *ctx)
 {
 	for (;;) {
 		while (d->head_n < HEAD_BYTES && n > 0) {
@@ -59,17 +59,30 @@ int cox_grpc_deframe(struct cox_grpc_deframer *d, const uint8_t *p, size_t n, si
 enum cox_rc cox_grpc_timeout_parse(struct cox_str text, int64_t *ms)
 {
 	uint64_t n;
-	if (text.n < 2 || text.n > 9 || text.p[0] < '0' || text.p[0] > '9' || cox_str_to_u64(cox_str_sub(text, 0, text.n - 1), &n) != COX_OK)
+	if (text.n < 2 || text.n > 9 || text.p[0] < '0' || text.p[0] > '9' ||
+	    cox_str_to_u64(cox_str_sub(text, 0, text.n - 1), &n) != COX_OK)
 		return COX_EINVAL;
 	int64_t value = (int64_t)n;
 	switch (text.p[text.n - 1]) {
-	case 'H': value *= 3600000; break;
-	case 'M': value *= 60000; break;
-	case 'S': value *= 1000; break;
-	case 'm': break;
-	case 'u': value /= 1000; break;
-	case 'n': value /= 1000000; break;
-	default: return COX_EINVAL;
+	case 'H':
+		value *= 3600000;
+		break;
+	case 'M':
+		value *= 60000;
+		break;
+	case 'S':
+		value *= 1000;
+		break;
+	case 'm':
+		break;
+	case 'u':
+		value /= 1000;
+		break;
+	case 'n':
+		value /= 1000000;
+		break;
+	default:
+		return COX_EINVAL;
 	}
 	*ms = value > 0 ? value : 1;
 	return COX_OK;
@@ -100,7 +113,10 @@ void cox_grpc_message_encode(struct cox_str text, struct cox_buf *out)
 	}
 }
 
-static int hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 void cox_grpc_message_decode(struct cox_str text, struct cox_buf *out)
 {

@@ -31,8 +31,8 @@ void cox_grpc_deframer_fini(struct cox_grpc_deframer *d);
 /* Feeds bytes. on_message(ctx, message) gets each whole message, borrowed until return; false from it: no more are
  * wanted, the rest is ignored. Answers a gRPC status: OK; UNIMPLEMENTED: a compressed message; INTERNAL: no gRPC
  * message; RESOURCE_EXHAUSTED: longer than max_bytes. After a failure the stream is over. */
-int cox_grpc_deframe(struct cox_grpc_deframer *d, const uint8_t *p, size_t n, size_t max_bytes, bool (*on_message)(void *ctx, struct cox_str m),
-                     void *ctx);
+int cox_grpc_deframe(struct cox_grpc_deframer *d, const uint8_t *p, size_t n, size_t max_bytes,
+                     bool (*on_message)(void *ctx, struct cox_str m), void *ctx);
 /* True when bytes of an incomplete message wait. */
 static inline bool cox_grpc_deframer_is_inside(const struct cox_grpc_deframer *d) { return d->head_n != 0; }
 

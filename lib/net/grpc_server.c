@@ -7,7 +7,10 @@ enum {
 	MESSAGE_OUT_MAX_BITS = 32,
 };
 
-#define NV(n, v, vn) { (uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, vn, NGHTTP2_NV_FLAG_NONE }
+#define NV(n, v, vn)                                                                                                                       \
+	{                                                                                                                                  \
+		(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, vn, NGHTTP2_NV_FLAG_NONE                              \
+	}
 
 /* --- what comes ------------------------------------------------------------------------------ */
 
@@ -196,7 +199,8 @@ ssize_t cox_grpc_stream_read(struct cox_grpc_stream *s, size_t length, uint32_t 
 	return 0;
 }
 
-static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source, void *user)
+static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_t length, uint32_t *flags, nghttp2_data_source *source,
+                       void *user)
 {
 	(void)session, (void)id, (void)buf, (void)user;
 	return cox_grpc_stream_read(source->ptr, length, flags);
@@ -219,10 +223,7 @@ static void pieces_release(const struct cox_grpc_piece *pieces, size_t count)
 			pieces[i].release(pieces[i].ctx);
 }
 
-bool cox_grpc_is_writable(const struct cox_grpc_stream *s)
-{
-	return !s->out && !s->is_finished && !s->is_gone && !s->conn->io.is_closing;
-}
+bool cox_grpc_is_writable(const struct cox_grpc_stream *s) { return !s->out && !s->is_finished && !s->is_gone && !s->conn->io.is_closing; }
 
 enum cox_rc cox_grpc_send(struct cox_grpc_stream *s, const struct cox_grpc_piece *pieces, size_t count)
 {
@@ -307,7 +308,8 @@ bool cox_grpc_stream_peer_is_loopback(const struct cox_grpc_stream *s) { return 
 
 struct cox_str cox_grpc_stream_metadata(const struct cox_grpc_stream *s, const char *name) { return header_find(s, cox_str_of(name)); }
 
-void cox_grpc_stream_metadata_each(const struct cox_grpc_stream *s, void (*fn)(void *ctx, struct cox_str name, struct cox_str value), void *ctx)
+void cox_grpc_stream_metadata_each(const struct cox_grpc_stream *s, void (*fn)(void *ctx, struct cox_str name, struct cox_str value),
+                                   void *ctx)
 {
 	for (size_t i = 0; i < s->headers.n; i++) {
 		const struct cox_grpc_header *h = &s->headers.p[i];

@@ -12,7 +12,8 @@ enum {
 	 * times a second while data flows. */
 	TOKENS_MAX = 200,
 	TOKENS_PER_SECOND = 20,
-	/* Streams opened and reset ("rapid reset"): the numbers of nghttp2's own limit, which acts only after all that was read is processed. */
+	/* Streams opened and reset ("rapid reset"): the numbers of nghttp2's own limit, which acts only after all that was read is
+	   processed. */
 	RESETS_MAX = 1000,
 	RESETS_PER_SECOND = 33,
 	CONTINUATIONS_MAX = 8,
@@ -161,8 +162,11 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 			return NGHTTP2_ERR_CALLBACK_FAILURE; /* breaks the connection at once */
 		}
 		break;
-	case NGHTTP2_PRIORITY: spend_token(c, "priority"); break;
-	default: break;
+	case NGHTTP2_PRIORITY:
+		spend_token(c, "priority");
+		break;
+	default:
+		break;
 	}
 	return 0;
 }
@@ -282,9 +286,7 @@ static void on_bytes(struct cox_h2_io *io, const uint8_t *p, size_t n)
 	ssize_t taken = nghttp2_session_mem_recv(c->session, p, n);
 	if (taken < 0) {
 		/* Not HTTP/2 at all, or a flood that filled the queue of answers. */
-		cox_h2_refused(taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "preface"
-		               : taken == NGHTTP2_ERR_FLOODED        ? "flood"
-		                                                     : "protocol");
+		cox_h2_refused(taken == NGHTTP2_ERR_BAD_CLIENT_MAGIC ? "preface" : taken == NGHTTP2_ERR_FLOODED ? "flood" : "protocol");
 		cox_h2_conn_close(c, COX_EPROTO);
 		return;
 	}

@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 enum {
-	READ_BYTES = 65536,         /* one buffer per thread: a session holds none */
-	READS_PER_EVENT = 4,        /* then others get their turn */
-	FULL_BYTES = 256 << 10,     /* queued output at which no more frames are made */
-	TURN_BYTES = 2 << 20,       /* written to one peer per turn */
+	READ_BYTES = 65536,     /* one buffer per thread: a session holds none */
+	READS_PER_EVENT = 4,    /* then others get their turn */
+	FULL_BYTES = 256 << 10, /* queued output at which no more frames are made */
+	TURN_BYTES = 2 << 20,   /* written to one peer per turn */
 	IOV_MAX_USED = 128,
-	COPY_BELOW_BYTES = 512,     /* a segment of its own costs more than the copy */
-	KEEP_COPIED_BYTES = 1024,   /* kept by an idle session */
+	COPY_BELOW_BYTES = 512,   /* a segment of its own costs more than the copy */
+	KEEP_COPIED_BYTES = 1024, /* kept by an idle session */
 	TLS_RECORD_BYTES = 16384,
 };
 

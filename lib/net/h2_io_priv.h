@@ -32,10 +32,10 @@ struct cox_h2_msg *cox_h2_msg_new(const struct cox_grpc_piece *pieces, size_t co
 void cox_h2_msg_unref(struct cox_h2_msg **m);
 
 struct cox_h2_io_cb {
-	void (*on_ready)(struct cox_h2_io *io);                                 /* connected, TLS done */
-	void (*on_bytes)(struct cox_h2_io *io, const uint8_t *p, size_t n);     /* n == 0: the peer closed its side */
+	void (*on_ready)(struct cox_h2_io *io);                                   /* connected, TLS done */
+	void (*on_bytes)(struct cox_h2_io *io, const uint8_t *p, size_t n);       /* n == 0: the peer closed its side */
 	void (*on_failed)(struct cox_h2_io *io, enum cox_rc rc, const char *why); /* the owner calls cox_h2_io_close() */
-	void (*pull)(struct cox_h2_io *io);                                     /* queue more output until cox_h2_io_is_full() */
+	void (*pull)(struct cox_h2_io *io);                                       /* queue more output until cox_h2_io_is_full() */
 	void (*on_gone)(struct cox_h2_io *io);
 };
 
@@ -66,11 +66,11 @@ struct cox_h2_io {
 	int fd;
 	bool is_dirty, is_ready, is_connecting, is_closing, wants_write, ends_after_flush, is_shut;
 	COX_VEC(struct cox_h2_seg) segs;
-	size_t seg_at;          /* the first that is not written */
-	struct cox_buf copied;  /* bytes of the segments without pointer */
+	size_t seg_at;         /* the first that is not written */
+	struct cox_buf copied; /* bytes of the segments without pointer */
 	size_t copied_at;
 	size_t pending_bytes;
-	int64_t progress_ms;    /* when the kernel last took bytes, or output became pending */
+	int64_t progress_ms; /* when the kernel last took bytes, or output became pending */
 };
 
 /* Takes `fd`. With `is_connecting` waits for the connection first. */

@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 enum {
-	BACKLOG = 4096,           /* a whole mesh reconnects at once after a restart */
+	BACKLOG = 4096, /* a whole mesh reconnects at once after a restart */
 	ACCEPTS_PER_EVENT = 64,
 	ACCEPT_PAUSE_MS = 100,
 	SWEEP_MAX_MS = 1000,
 	SWEEP_MIN_MS = 10,
-	LINGER_MS = 2000,         /* for the peer's side to end after ours did */
+	LINGER_MS = 2000, /* for the peer's side to end after ours did */
 };
 
 struct cox_h2_listener {
@@ -75,7 +75,8 @@ static void sweep_drain(struct cox_h2_conn *c, int64_t now)
 		return;
 	if (!c->has_goaway && now >= c->goaway_at_ms) {
 		c->has_goaway = true;
-		nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(c->session), NGHTTP2_NO_ERROR, NULL, 0);
+		nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(c->session), NGHTTP2_NO_ERROR,
+		                      NULL, 0);
 		cox_h2_io_mark(&c->io);
 		cox_h2_conn_end_if_idle(c);
 	}
@@ -125,7 +126,7 @@ static void on_sweep(uv_timer_t *timer)
 static int64_t sweep_period(const struct cox_grpc_limits *l)
 {
 	const int64_t all[] = { l->keepalive_interval_ms, l->keepalive_timeout_ms, l->write_timeout_ms,
-				l->handshake_timeout_ms,  l->max_age_grace_ms,     l->max_age_ms > 0 ? l->max_age_ms : SWEEP_MAX_MS };
+		                l->handshake_timeout_ms,  l->max_age_grace_ms,     l->max_age_ms > 0 ? l->max_age_ms : SWEEP_MAX_MS };
 	int64_t period = SWEEP_MAX_MS;
 	for (size_t i = 0; i < COX_LEN(all); i++)
 		period = all[i] / 4 < period ? all[i] / 4 : period;

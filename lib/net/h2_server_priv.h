@@ -24,7 +24,7 @@ struct cox_h2_loop {
 	struct cox_h2_flusher flusher;
 	uv_timer_t sweep;
 	struct cox_h2_conn *conns;
-	_Atomic uint32_t load;   /* connections given to it: the accepting loop reads it */
+	_Atomic uint32_t load; /* connections given to it: the accepting loop reads it */
 	bool is_closing;
 	int64_t drain_grace_ms;
 	struct cox_loop_task open_task, drain_task, close_task, gone_task;
@@ -67,8 +67,8 @@ struct cox_h2_conn {
 	int64_t age_at_ms;                         /* 0: no limit */
 	int64_t goaway_at_ms, drain_end_ms;        /* 0: not draining */
 	int64_t end_at_ms;                         /* when our side was ended; 0: it was not */
-	struct cox_h2_bucket cheap;  /* frames that cost us an answer, or bring nothing: PING, SETTINGS, empty DATA */
-	struct cox_h2_bucket resets; /* streams that the peer reset */
+	struct cox_h2_bucket cheap;                /* frames that cost us an answer, or bring nothing: PING, SETTINGS, empty DATA */
+	struct cox_h2_bucket resets;               /* streams that the peer reset */
 	size_t inbound_bytes;
 	int tag;
 	bool has_settings, is_loopback, has_goaway, is_flooded;

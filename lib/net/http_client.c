@@ -100,20 +100,27 @@ static void request_free(struct cox_http_request *r)
 static enum cox_rc rc_of_curl(const struct cox_http_request *r, CURLcode code)
 {
 	switch (code) {
-	case CURLE_OK: return COX_OK;
-	case CURLE_OPERATION_TIMEDOUT: return COX_ETIMEOUT;
-	case CURLE_WRITE_ERROR: return r->body_rc != COX_OK ? r->body_rc : COX_EINTERNAL;
+	case CURLE_OK:
+		return COX_OK;
+	case CURLE_OPERATION_TIMEDOUT:
+		return COX_ETIMEOUT;
+	case CURLE_WRITE_ERROR:
+		return r->body_rc != COX_OK ? r->body_rc : COX_EINTERNAL;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH: return COX_EAUTH;
-	case CURLE_URL_MALFORMAT: return COX_EINVAL;
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+		return COX_EAUTH;
+	case CURLE_URL_MALFORMAT:
+		return COX_EINVAL;
 	case CURLE_UNSUPPORTED_PROTOCOL: /* the URL was checked before: an answer without a status line, or a redirect elsewhere */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_TOO_MANY_REDIRECTS:
-	case CURLE_HTTP2: return COX_EPROTO;
-	default: return COX_EIO;
+	case CURLE_HTTP2:
+		return COX_EPROTO;
+	default:
+		return COX_EIO;
 	}
 }
 
@@ -440,7 +447,8 @@ static enum cox_rc configure(struct cox_http_request *r, const struct cox_http_s
 	curl_easy_setopt(e, CURLOPT_MAXREDIRS, (long)REDIRECTS_MAX);
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, spec->http1_only ? (long)CURL_HTTP_VERSION_1_1 : (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(e, CURLOPT_PIPEWAIT, spec->http1_only ? 0L : 1L);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(spec->connect_timeout_ms > 0 ? spec->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+	                 (long)(spec->connect_timeout_ms > 0 ? spec->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)spec->total_timeout_ms);
 	if (spec->idle_timeout_ms > 0) {
 		r->idle_ms = spec->idle_timeout_ms;

@@ -32,11 +32,13 @@ struct cox_http_cb {
 	/* The final response's head (never 1xx). May be NULL. Headers: cox_http_request_header(). */
 	void (*on_head)(void *ctx, struct cox_http_request *r, int status);
 	/* A part of the body, borrowed until return. COX_OK: consumed. COX_EAGAIN: not consumed; the same bytes come again (perhaps with
-	 * more behind them) after cox_http_request_resume(). Any other code ends the request with it. NULL: the body is collected and handed to on_done. */
+	 * more behind them) after cox_http_request_resume(). Any other code ends the request with it. NULL: the body is collected and
+	 * handed to on_done. */
 	enum cox_rc (*on_body)(void *ctx, struct cox_http_request *r, struct cox_str bytes);
-	/* The end, exactly once unless canceled; `r` is gone after the return. COX_OK: a whole response of any status came; then `body` is what was collected.
-	 * Otherwise err->text says what happened: COX_ETIMEOUT, COX_EIO (connection refused, reset, name unknown), COX_EAUTH (TLS: a certificate was
-	 * not accepted), COX_EPROTO (no HTTP), COX_ELIMIT (body too long). `status` is 0 when none came. */
+	/* The end, exactly once unless canceled; `r` is gone after the return. COX_OK: a whole response of any status came; then `body` is
+	 * what was collected. Otherwise err->text says what happened: COX_ETIMEOUT, COX_EIO (connection refused, reset, name unknown),
+	 * COX_EAUTH (TLS: a certificate was not accepted), COX_EPROTO (no HTTP), COX_ELIMIT (body too long). `status` is 0 when none came.
+	 */
 	void (*on_done)(void *ctx, struct cox_http_request *r, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err);
 	void *ctx;
 };
@@ -46,8 +48,8 @@ struct cox_http_spec {
 	const char *url;
 	const struct cox_http_header *headers;
 	size_t header_count;
-	struct cox_str body;             /* copied; empty: none, except that POST, PUT and PATCH send length 0 */
-	const struct cox_http_tls *tls;  /* NULL: system roots */
+	struct cox_str body;            /* copied; empty: none, except that POST, PUT and PATCH send length 0 */
+	const struct cox_http_tls *tls; /* NULL: system roots */
 	/* Writes the current bearer token (without "Bearer ") into `out`; called once when the request starts. NULL: no authorization. */
 	enum cox_rc (*token)(void *ctx, struct cox_buf *out);
 	void *token_ctx;

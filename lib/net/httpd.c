@@ -27,13 +27,13 @@ enum {
 struct daemon {
 	struct MHD_Daemon *mhd;
 	char *cert, *key;
-	int given_fd;      /* what quiescing gave back to us */
+	int given_fd; /* what quiescing gave back to us */
 	bool has_given_fd;
 };
 
 struct cox_httpd {
 	struct cox_httpd_spec spec;
-	int fd; /* the listening socket; daemons have copies */
+	int fd;               /* the listening socket; daemons have copies */
 	pthread_mutex_t lock; /* of the two below */
 	struct daemon now;
 	struct daemon old; /* serves the connections it had when the certificate changed */
@@ -177,8 +177,8 @@ static enum MHD_Result begin(struct cox_httpd *d, struct MHD_Connection *mhd, co
 	return MHD_YES;
 }
 
-static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method, const char *version, const char *data,
-                                 size_t *data_n, void **state)
+static enum MHD_Result on_access(void *cls, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
+                                 const char *data, size_t *data_n, void **state)
 {
 	struct cox_httpd *d = cls;
 	struct cox_httpd_request *r = *state;
@@ -277,7 +277,8 @@ enum cox_rc cox_httpd_open(const struct cox_httpd_spec *spec, struct cox_httpd *
 		pthread_mutex_destroy(&d->lock);
 		cox_free(d);
 		return cox_err_set(err, has_tls ? COX_EINVAL : COX_EIO, NULL, "cannot serve HTTP on %s%s",
-		                   cox_addr_format(&spec->addr, where, sizeof(where)), has_tls ? ": the certificate or key is not accepted" : "");
+		                   cox_addr_format(&spec->addr, where, sizeof(where)),
+		                   has_tls ? ": the certificate or key is not accepted" : "");
 	}
 	*out = d;
 	return COX_OK;
@@ -409,10 +410,11 @@ static void on_stream_free(void *cls)
 	cox_free(s);
 }
 
-void cox_httpd_reply_stream(struct cox_httpd_request *r, int status, const char *content_type, enum cox_rc (*next)(void *ctx, struct cox_buf *part),
-                            void *ctx, void (*free_ctx)(void *ctx))
+void cox_httpd_reply_stream(struct cox_httpd_request *r, int status, const char *content_type,
+                            enum cox_rc (*next)(void *ctx, struct cox_buf *part), void *ctx, void (*free_ctx)(void *ctx))
 {
 	struct stream *s = COX_NEW(struct stream);
 	*s = (struct stream){ .next = next, .ctx = ctx, .free_ctx = free_ctx };
-	answer(r, status, content_type, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PART_BYTES, on_stream_read, s, on_stream_free));
+	answer(r, status, content_type,
+	       MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_PART_BYTES, on_stream_read, s, on_stream_free));
 }

@@ -61,7 +61,7 @@ void cox_httpd_reply(struct cox_httpd_request *r, int status, const char *conten
 void cox_httpd_reply_buf_take(struct cox_httpd_request *r, int status, const char *content_type, struct cox_buf *body);
 /* A body made in parts: `next` appends the next part to an empty buffer and returns COX_OK; COX_ENOTFOUND: the end; any other: break off.
  * Called on the daemon's thread; free_ctx (may be NULL) once in the end. */
-void cox_httpd_reply_stream(struct cox_httpd_request *r, int status, const char *content_type, enum cox_rc (*next)(void *ctx, struct cox_buf *part),
-                            void *ctx, void (*free_ctx)(void *ctx));
+void cox_httpd_reply_stream(struct cox_httpd_request *r, int status, const char *content_type,
+                            enum cox_rc (*next)(void *ctx, struct cox_buf *part), void *ctx, void (*free_ctx)(void *ctx));
 
 #endif

@@ -21,7 +21,7 @@ struct cox_tls {
 
 /* ECDHE with AEAD only: what Istio's control plane offers under TLS 1.2. */
 static const char default_ciphers[] = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
-				      "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+                                      "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 static const unsigned char alpn_h2[] = { 2, 'h', '2' };
 
 const char *cox_tls_error_text(const char *fallback, char *buf, size_t cap)
@@ -95,7 +95,8 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
 static enum cox_rc configure(SSL_CTX *ctx, const struct cox_tls_spec *spec, struct cox_err *err)
 {
 	SSL_CTX_set_min_proto_version(ctx, spec->tls13_only ? TLS1_3_VERSION : TLS1_2_VERSION);
-	/* RELEASE_BUFFERS: an idle session gives its 34 KiB of record buffers back. No renegotiation, no tickets: streams live for hours. */
+	/* RELEASE_BUFFERS: an idle session gives its 34 KiB of record buffers back. No renegotiation, no tickets: streams live for hours.
+	 */
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	                             SSL_OP_IGNORE_UNEXPECTED_EOF);

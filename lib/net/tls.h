@@ -31,9 +31,9 @@ void cox_tls_unref(struct cox_tls **t);
 /* What a peer proved. Borrowed from its connection. */
 struct cox_tls_peer {
 	bool is_tls;
-	bool is_verified;             /* its certificate chains to ca_pem */
-	struct cox_str cert_der;      /* its leaf certificate; empty: none */
-	const struct cox_str *uris;   /* URI names of the leaf (SPIFFE) */
+	bool is_verified;           /* its certificate chains to ca_pem */
+	struct cox_str cert_der;    /* its leaf certificate; empty: none */
+	const struct cox_str *uris; /* URI names of the leaf (SPIFFE) */
 	size_t uri_count;
 };
 

@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		socklen_t len;
 		if (cox_addr_parse(cox_str_of(cox_addr_format(&a, shown, sizeof(shown))), &b, NULL) != COX_OK)
 			abort();
-		if (a.port != b.port || !cox_str_eq_cstr(cox_str_of(a.host), b.host) || !cox_str_eq_cstr(cox_str_of(a.unix_path), b.unix_path))
+		if (a.port != b.port || !cox_str_eq_cstr(cox_str_of(a.host), b.host) ||
+		    !cox_str_eq_cstr(cox_str_of(a.unix_path), b.unix_path))
 			abort();
 		if (cox_addr_to_sockaddr(&a, &sa, &len) == COX_OK)
 			cox_sockaddr_format(&sa, len, shown, sizeof(shown));

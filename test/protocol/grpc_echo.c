@@ -53,8 +53,9 @@ static void tell(void *ctx, struct cox_grpc_stream *s, struct cox_str m)
 {
 	struct cox_buf b = { 0 };
 	(void)ctx, (void)m;
-	cox_buf_printf(&b, "peer=%s loopback=%d tls=%d clusterid=%.*s deadline=%d", cox_grpc_stream_peer_address(s), cox_grpc_stream_peer_is_loopback(s),
-	               cox_grpc_stream_peer(s)->is_tls, COX_FMT(cox_grpc_stream_metadata(s, "clusterid")), cox_grpc_stream_deadline_left_ms(s) > 0);
+	cox_buf_printf(&b, "peer=%s loopback=%d tls=%d clusterid=%.*s deadline=%d", cox_grpc_stream_peer_address(s),
+	               cox_grpc_stream_peer_is_loopback(s), cox_grpc_stream_peer(s)->is_tls,
+	               COX_FMT(cox_grpc_stream_metadata(s, "clusterid")), cox_grpc_stream_deadline_left_ms(s) > 0);
 	(void)!cox_grpc_send_copy(s, cox_buf_str(&b));
 	cox_buf_fini(&b);
 }
@@ -62,7 +63,7 @@ static void tell(void *ctx, struct cox_grpc_stream *s, struct cox_str m)
 static void hold(void *ctx, struct cox_grpc_stream *s) { (void)ctx, (void)s; }
 
 static const struct cox_grpc_method methods[] = {
-	{ "/test.Echo/Echo", NULL, echo, NULL, NULL, NULL, NULL },   { "/test.Echo/Blob", NULL, send_blob, NULL, NULL, NULL, NULL },
+	{ "/test.Echo/Echo", NULL, echo, NULL, NULL, NULL, NULL },     { "/test.Echo/Blob", NULL, send_blob, NULL, NULL, NULL, NULL },
 	{ "/test.Echo/Refuse", refuse, NULL, NULL, NULL, NULL, NULL }, { "/test.Echo/Tell", NULL, tell, NULL, NULL, NULL, NULL },
 	{ "/test.Echo/Hold", NULL, NULL, hold, NULL, NULL, NULL },
 };
@@ -91,8 +92,11 @@ int main(int argc, char **argv)
 		return 2;
 	loop = cox_loop_new("echo");
 	ending = cox_timer_new(loop, on_end, NULL);
-	struct cox_grpc_server_spec spec = { .loops = &loop, .loop_count = 1, .methods = methods, .method_count = COX_LEN(methods),
-					     .limits = { .max_age_ms = age_ms, .max_age_grace_ms = 300, .streams_per_connection = 1000 } };
+	struct cox_grpc_server_spec spec = { .loops = &loop,
+		                             .loop_count = 1,
+		                             .methods = methods,
+		                             .method_count = COX_LEN(methods),
+		                             .limits = { .max_age_ms = age_ms, .max_age_grace_ms = 300, .streams_per_connection = 1000 } };
 	if (cox_addr_parse(COX_STR("127.0.0.1:0"), &addr, NULL) != COX_OK || cox_grpc_server_open(&spec, &server, NULL) != COX_OK ||
 	    cox_grpc_server_listen(server, &addr, NULL, 0, &port, NULL) != COX_OK ||
 	    cox_signal_open(loop, SIGTERM, on_signal, NULL, &term) != COX_OK)

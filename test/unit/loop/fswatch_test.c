@@ -181,7 +181,10 @@ struct child {
 	int64_t status;
 	int signal;
 };
-static void on_output(void *ctx, int fd, const char *p, size_t n) { cox_buf_append(fd == 1 ? &((struct child *)ctx)->out : &((struct child *)ctx)->err, p, n); }
+static void on_output(void *ctx, int fd, const char *p, size_t n)
+{
+	cox_buf_append(fd == 1 ? &((struct child *)ctx)->out : &((struct child *)ctx)->err, p, n);
+}
 static void on_exit_(void *ctx, int64_t status, int signal)
 {
 	struct child *c = ctx;
@@ -194,8 +197,13 @@ static bool has_exited(void *arg) { return ((struct child *)arg)->has_exited; }
 static enum cox_rc child_start(struct child *c, const char *const *argv, struct cox_err *err)
 {
 	*c = (struct child){ .loop = cox_loop_new("test") };
-	struct cox_proc_spec spec = { .argv = argv, .stdin_ = COX_PROC_PIPE, .stdout_ = COX_PROC_PIPE, .stderr_ = COX_PROC_PIPE,
-				      .on_output = on_output, .on_exit = on_exit_, .ctx = c };
+	struct cox_proc_spec spec = { .argv = argv,
+		                      .stdin_ = COX_PROC_PIPE,
+		                      .stdout_ = COX_PROC_PIPE,
+		                      .stderr_ = COX_PROC_PIPE,
+		                      .on_output = on_output,
+		                      .on_exit = on_exit_,
+		                      .ctx = c };
 	return cox_proc_open(c->loop, &spec, &c->proc, err);
 }
 static void child_end(struct child *c)
@@ -260,9 +268,8 @@ static void test_child_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files),           cmocka_unit_test(test_directories),
-		cmocka_unit_test(test_appears_and_comes_back), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_child_talks),     cmocka_unit_test(test_child_is_killed),
+		cmocka_unit_test(test_files),         cmocka_unit_test(test_directories), cmocka_unit_test(test_appears_and_comes_back),
+		cmocka_unit_test(test_refused),       cmocka_unit_test(test_child_talks), cmocka_unit_test(test_child_is_killed),
 		cmocka_unit_test(test_child_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

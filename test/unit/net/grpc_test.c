@@ -67,7 +67,9 @@ static void echo_message(void *ctx, struct cox_grpc_stream *s, struct cox_str m)
 static void blob_message(void *ctx, struct cox_grpc_stream *s, struct cox_str m)
 {
 	(void)ctx;
-	struct cox_grpc_piece pieces[] = { { "head", 4, NULL, NULL }, { blob, sizeof(blob), blob_release, blob }, { "tail", 4, NULL, NULL } };
+	struct cox_grpc_piece pieces[] = { { "head", 4, NULL, NULL },
+		                           { blob, sizeof(blob), blob_release, blob },
+		                           { "tail", 4, NULL, NULL } };
 	atomic_fetch_add(&blob_refs, 1);
 	enum cox_rc rc = cox_grpc_send(s, pieces, 3);
 	assert_true(rc == COX_OK || m.n == 0);
@@ -107,7 +109,9 @@ static void fixture_open(struct fixture *f, const struct cox_grpc_limits *limits
 		loops[1] = f->second = cox_loop_new("two");
 		assert_int_equal(cox_loop_start(f->second), COX_OK);
 	}
-	struct cox_grpc_server_spec spec = { .loops = loops, .loop_count = two_loops ? 2 : 1, .methods = methods, .method_count = COX_LEN(methods) };
+	struct cox_grpc_server_spec spec = {
+		.loops = loops, .loop_count = two_loops ? 2 : 1, .methods = methods, .method_count = COX_LEN(methods)
+	};
 	if (limits)
 		spec.limits = *limits;
 	struct cox_addr any;
@@ -469,8 +473,9 @@ static void test_garbage(void **state)
 	struct fixture f;
 	fixture_open(&f, NULL, false);
 	double before = cox_series_get(cox_metric_series(COX_M_H2_REFUSED, COX_STR("preface")));
-	const char *const texts[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n.....", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03.....................",
-				      "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" };
+	const char *const texts[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n.....",
+		                      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03.....................",
+		                      "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" };
 	for (size_t i = 0; i < COX_LEN(texts); i++) {
 		struct raw r = { .f = &f, .fd = raw_connect(&f) };
 		assert_true(cox_loop_run_until(f.loop, has_connection, &f, 2000));
@@ -546,8 +551,8 @@ static void put_header(struct cox_buf *b, const char *name, const char *value)
 }
 static void put_frame(struct cox_buf *out, char type, char flags, uint32_t id, struct cox_str body)
 {
-	const char head[9] = { (char)(body.n >> 16), (char)(body.n >> 8), (char)body.n, type, flags, (char)(id >> 24), (char)(id >> 16),
-			       (char)(id >> 8), (char)id };
+	const char head[9] = { (char)(body.n >> 16), (char)(body.n >> 8), (char)body.n,    type,    flags,
+		               (char)(id >> 24),     (char)(id >> 16),    (char)(id >> 8), (char)id };
 	cox_buf_append(out, head, 9);
 	cox_buf_append_str(out, body);
 }
@@ -627,9 +632,9 @@ static void test_not_grpc(void **state)
 		struct cox_str data;
 	} cases[] = { { "GET", "application/grpc", COX_STR_INIT("") },
 		      { "POST", "text/plain", COX_STR_INIT("") },
-		      { "POST", "application/grpc", { "\1\0\0\0\1x", 6 } },           /* compressed */
-		      { "POST", "application/grpc", { "\7\0\0\0\1x", 6 } },           /* no such flag */
-		      { "POST", "application/grpc", { "\0\xff\xff\xff\xff", 5 } } };  /* 4 GiB announced */
+		      { "POST", "application/grpc", { "\1\0\0\0\1x", 6 } },          /* compressed */
+		      { "POST", "application/grpc", { "\7\0\0\0\1x", 6 } },          /* no such flag */
+		      { "POST", "application/grpc", { "\0\xff\xff\xff\xff", 5 } } }; /* 4 GiB announced */
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
 		struct raw r;
 		cox_buf_clear(&b);

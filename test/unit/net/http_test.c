@@ -77,8 +77,8 @@ static void serve_redirect(void *ctx, struct cox_httpd_request *r)
 	cox_httpd_reply(r, 302, NULL, COX_STR("elsewhere"));
 }
 static const struct cox_httpd_route routes[] = {
-	{ "GET", "/hello", serve_hello, NULL },       { "POST", "/echo", serve_echo, NULL },    { "GET", "/stream", serve_stream, NULL },
-	{ "GET", "/nothing", serve_nothing, NULL },   { "GET", "/slow", serve_slow, NULL },     { "*", "/debug/*", serve_hello, NULL },
+	{ "GET", "/hello", serve_hello, NULL },       { "POST", "/echo", serve_echo, NULL }, { "GET", "/stream", serve_stream, NULL },
+	{ "GET", "/nothing", serve_nothing, NULL },   { "GET", "/slow", serve_slow, NULL },  { "*", "/debug/*", serve_hello, NULL },
 	{ "GET", "/redirect", serve_redirect, NULL },
 };
 
@@ -247,7 +247,9 @@ static void test_plain_requests(void **state)
 	fixture_open(&f, NULL, NULL);
 	for (int i = 1; i <= 2; i++) {
 		char wanted[100];
-		struct cox_http_spec spec = { .url = url(&f, "http", "/hello?who=a%20b&empty="), .token = give_token, .token_ctx = &tokens };
+		struct cox_http_spec spec = { .url = url(&f, "http", "/hello?who=a%20b&empty="),
+			                      .token = give_token,
+			                      .token_ctx = &tokens };
 		run(&f, &spec, &o);
 		assert_int_equal(o.rc, COX_OK);
 		assert_int_equal(o.status, 200);
@@ -289,7 +291,10 @@ static void test_bodies(void **state)
 	assert_true(o.status == 413 || o.rc == COX_EIO); /* the answer may come while we still send */
 	out_fini(&o);
 	const struct cox_http_header chunked = { COX_STR("Transfer-Encoding"), COX_STR("chunked") };
-	run(&f, &(struct cox_http_spec){ .method = "POST", .url = url(&f, "http", "/echo"), .body = { big, (1 << 20) + 1 }, .headers = &chunked, .header_count = 1 }, &o);
+	run(&f,
+	    &(struct cox_http_spec){
+	        .method = "POST", .url = url(&f, "http", "/echo"), .body = { big, (1 << 20) + 1 }, .headers = &chunked, .header_count = 1 },
+	    &o);
 	assert_int_equal(o.status, 413);
 	out_fini(&o);
 	run(&f, &(struct cox_http_spec){ .method = "POST", .url = url(&f, "http", "/echo") }, &o);
@@ -374,11 +379,16 @@ static void test_timeouts_and_refusals(void **state)
 	out_fini(&o);
 	const char *const bad_urls[] = { "", "no url", "ftp://x/", "file:///etc/passwd", "http://" };
 	for (size_t i = 0; i < COX_LEN(bad_urls); i++)
-		assert_int_equal(cox_http_request_open(f.client, &(struct cox_http_spec){ .url = bad_urls[i] }, &cb, NULL, &err), COX_EINVAL);
-	const struct cox_http_header bad[] = { { COX_STR("X"), COX_STR("a\r\nY: b") }, { COX_STR("X: Y"), COX_STR("a") }, { COX_STR(""), COX_STR("a") } };
+		assert_int_equal(cox_http_request_open(f.client, &(struct cox_http_spec){ .url = bad_urls[i] }, &cb, NULL, &err),
+		                 COX_EINVAL);
+	const struct cox_http_header bad[] = { { COX_STR("X"), COX_STR("a\r\nY: b") },
+		                               { COX_STR("X: Y"), COX_STR("a") },
+		                               { COX_STR(""), COX_STR("a") } };
 	for (size_t i = 0; i < COX_LEN(bad); i++)
-		assert_int_equal(cox_http_request_open(f.client, &(struct cox_http_spec){ .url = "http://x/", .headers = &bad[i], .header_count = 1 }, &cb,
-		                                       NULL, &err), COX_EINVAL);
+		assert_int_equal(cox_http_request_open(f.client,
+		                                       &(struct cox_http_spec){ .url = "http://x/", .headers = &bad[i], .header_count = 1 },
+		                                       &cb, NULL, &err),
+		                 COX_EINVAL);
 	run(&f, &(struct cox_http_spec){ .url = url(&f, "http", "/redirect") }, &o);
 	assert_int_equal(o.status, 302);
 	out_fini(&o);
@@ -543,9 +553,14 @@ static void test_many_at_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain_requests), cmocka_unit_test(test_bodies), cmocka_unit_test(test_streaming),
-		cmocka_unit_test(test_timeouts_and_refusals), cmocka_unit_test(test_tls), cmocka_unit_test(test_httpd_open_refused),
-		cmocka_unit_test(test_bad_servers), cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_plain_requests),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_streaming),
+		cmocka_unit_test(test_timeouts_and_refusals),
+		cmocka_unit_test(test_tls),
+		cmocka_unit_test(test_httpd_open_refused),
+		cmocka_unit_test(test_bad_servers),
+		cmocka_unit_test(test_many_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,9 +24,10 @@ static void test_addr(void **state)
 	static const struct {
 		const char *text, *host, *path;
 		int port;
-	} good[] = { { ":15010", "", "", 15010 },          { "[::]:15010", "::", "", 15010 },   { "1.2.3.4:80", "1.2.3.4", "", 80 },
-		     { "istiod.istio-system.svc:15012", "istiod.istio-system.svc", "", 15012 }, { "[::1]:0", "::1", "", 0 },
-		     { "unix:/run/x", "", "/run/x", 0 },   { "unix:///run/x", "", "/run/x", 0 }, { "unix:@name", "", "@name", 0 } };
+	} good[] = { { ":15010", "", "", 15010 },          { "[::]:15010", "::", "", 15010 },
+		     { "1.2.3.4:80", "1.2.3.4", "", 80 },  { "istiod.istio-system.svc:15012", "istiod.istio-system.svc", "", 15012 },
+		     { "[::1]:0", "::1", "", 0 },          { "unix:/run/x", "", "/run/x", 0 },
+		     { "unix:///run/x", "", "/run/x", 0 }, { "unix:@name", "", "@name", 0 } };
 	struct cox_addr a;
 	char buf[400];
 	for (size_t i = 0; i < COX_LEN(good); i++) {
@@ -39,7 +40,8 @@ static void test_addr(void **state)
 		assert_string_equal(again.host, a.host);
 		assert_string_equal(again.unix_path, a.unix_path);
 	}
-	static const char *const bad[] = { "", "host", "host:", "host:x", "host:65536", "host:-1", "::1:80", "a b:80", "http://x:80", "unix:", "1:2:3" };
+	static const char *const bad[] = { "",       "host",   "host:",       "host:x", "host:65536", "host:-1",
+		                           "::1:80", "a b:80", "http://x:80", "unix:",  "1:2:3" };
 	struct cox_err err;
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
 		err.text[0] = 0;
@@ -110,7 +112,8 @@ static void test_texts(void **state)
 	static const struct {
 		const char *text;
 		int64_t ms;
-	} good[] = { { "1H", 3600000 }, { "2M", 120000 }, { "3S", 3000 }, { "4m", 4 }, { "5000u", 5 }, { "1n", 1 }, { "0S", 1 }, { "99999999H", 359999996400000 } };
+	} good[] = { { "1H", 3600000 }, { "2M", 120000 }, { "3S", 3000 }, { "4m", 4 },
+		     { "5000u", 5 },    { "1n", 1 },      { "0S", 1 },    { "99999999H", 359999996400000 } };
 	for (size_t i = 0; i < COX_LEN(good); i++) {
 		assert_int_equal(cox_grpc_timeout_parse(cox_str_of(good[i].text), &ms), COX_OK);
 		assert_int_equal(ms, good[i].ms);
@@ -161,9 +164,11 @@ static struct id id_new(const char *san, const struct id *issuer)
 	X509_gmtime_adj(X509_getm_notBefore(id.x), -60);
 	X509_gmtime_adj(X509_getm_notAfter(id.x), 3600);
 	X509_set_pubkey(id.x, id.key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(id.x), "CN", MBSTRING_ASC, (const unsigned char *)(issuer ? "leaf" : "root"), -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(id.x), "CN", MBSTRING_ASC, (const unsigned char *)(issuer ? "leaf" : "root"), -1,
+	                           -1, 0);
 	X509_set_issuer_name(id.x, X509_get_subject_name(issuer ? issuer->x : id.x));
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, issuer ? NID_subject_alt_name : NID_basic_constraints, issuer ? san : "critical,CA:TRUE");
+	X509_EXTENSION *e =
+	    X509V3_EXT_conf_nid(NULL, NULL, issuer ? NID_subject_alt_name : NID_basic_constraints, issuer ? san : "critical,CA:TRUE");
 	X509_add_ext(id.x, e, -1);
 	X509_EXTENSION_free(e);
 	X509_sign(id.x, issuer ? issuer->key : id.key, EVP_sha256());
@@ -259,7 +264,8 @@ static void client_closed(void *ctx, enum cox_rc rc, const struct cox_err *err)
 }
 static bool is_done(void *arg) { return ((struct outcome *)arg)->is_done; }
 
-static struct outcome call_over(struct cox_loop *l, uint16_t port, const struct cox_tls_spec *spec, const char *name, struct cox_str message)
+static struct outcome call_over(struct cox_loop *l, uint16_t port, const struct cox_tls_spec *spec, const char *name,
+                                struct cox_str message)
 {
 	struct outcome o = { 0 };
 	struct cox_grpc_client *c;
@@ -285,15 +291,21 @@ static void test_grpc_over_tls(void **state)
 	struct id root = id_new(NULL, NULL), other = id_new(NULL, NULL);
 	struct id server = id_new("DNS:istiod.test", &root), pod = id_new("URI:spiffe://cluster.local/ns/a/sa/b", &root);
 	struct cox_tls *tls;
-	struct cox_tls_spec ss = { .is_server = true, .ca_pem = cox_str_of(root.cert_pem), .cert_pem = cox_str_of(server.cert_pem),
-				   .key_pem = cox_str_of(server.key_pem), .request_client_cert = true };
+	struct cox_tls_spec ss = { .is_server = true,
+		                   .ca_pem = cox_str_of(root.cert_pem),
+		                   .cert_pem = cox_str_of(server.cert_pem),
+		                   .key_pem = cox_str_of(server.key_pem),
+		                   .request_client_cert = true };
 	struct cox_loop *l = cox_loop_new("test");
 	struct cox_grpc_server *s;
 	struct cox_addr a;
 	uint16_t port;
 	assert_int_equal(cox_tls_new(&ss, &tls, NULL), COX_OK);
 	assert_int_equal(cox_addr_parse(COX_STR("127.0.0.1:0"), &a, NULL), COX_OK);
-	assert_int_equal(cox_grpc_server_open(&(struct cox_grpc_server_spec){ .loops = &l, .loop_count = 1, .methods = methods, .method_count = 1 }, &s, NULL), COX_OK);
+	assert_int_equal(
+	    cox_grpc_server_open(&(struct cox_grpc_server_spec){ .loops = &l, .loop_count = 1, .methods = methods, .method_count = 1 }, &s,
+	                         NULL),
+	    COX_OK);
 	assert_int_equal(cox_grpc_server_listen(s, &a, tls, 2, &port, NULL), COX_OK);
 	cox_tls_unref(&tls);
 
@@ -320,7 +332,9 @@ static void test_grpc_over_tls(void **state)
 	cs.ca_pem = cox_str_of(other.cert_pem);
 	assert_int_equal(call_over(l, port, &cs, "istiod.test", COX_STR("x")).status, 14);
 	struct id stranger = id_new("URI:spiffe://cluster.local/ns/a/sa/b", &other);
-	cs = (struct cox_tls_spec){ .ca_pem = cox_str_of(root.cert_pem), .cert_pem = cox_str_of(stranger.cert_pem), .key_pem = cox_str_of(stranger.key_pem) };
+	cs = (struct cox_tls_spec){ .ca_pem = cox_str_of(root.cert_pem),
+		                    .cert_pem = cox_str_of(stranger.cert_pem),
+		                    .key_pem = cox_str_of(stranger.key_pem) };
 	assert_int_equal(call_over(l, port, &cs, "istiod.test", COX_STR("x")).status, 14);
 	assert_int_equal(call_over(l, port, NULL, NULL, COX_STR("x")).status, 14);
 	assert_int_equal(seen.opened, opened);
