@@ -71,7 +71,8 @@ int coxctl_render(int argc, char **argv)
 	if (!options_parse(argc, argv, &o))
 		return usage();
 	enum cox_rc rc = cox_tool_render(&o, &out, &notes, &err);
-	(void)fwrite(notes.p, 1, notes.n, stderr);
+	if (notes.n > 0)
+		(void)fwrite(notes.p, 1, notes.n, stderr);
 	if (rc == COX_OK)
 		(void)fwrite(out.p, 1, out.n, stdout);
 	else
