@@ -70,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "bookinfo"
     app = None
+    wbufsize = 1 << 16  # head and body in one segment: in two, the second waits for a delayed acknowledgement
+    disable_nagle_algorithm = True
 
     def forwarded(self):
         return {name: self.headers[name] for name in FORWARDED if name in self.headers}
