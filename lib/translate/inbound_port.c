@@ -103,7 +103,8 @@ void cox_inbound_ports(struct cox_inbound *in)
 	else
 		for (size_t i = 0; i < n; i++)
 			service_ports_add(in, own[i]);
-	qsort(in->ports.p, in->ports.n, sizeof(in->ports.p[0]), cmp_port);
+	if (in->ports.n > 1)
+		qsort(in->ports.p, in->ports.n, sizeof(in->ports.p[0]), cmp_port);
 	for (size_t i = 0; i < in->ports.n; i++) {
 		struct cox_inbound_port *p = &in->ports.p[i];
 		p->cluster = cox_cluster_name(t->arena, "inbound", p->target, (struct cox_str){ 0 }, (struct cox_str){ 0 });
