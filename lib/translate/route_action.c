@@ -56,17 +56,20 @@ struct cox_str route_authority_of(const struct cox_header_ops *ops)
 
 static int kv_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
 
+/* Envoy refuses a configuration that names these; the host is set by its own means (route_authority_of). */
+static bool is_untouchable(struct cox_str key) { return key.n == 0 || key.p[0] == ':' || is_host_header(key); }
+
 typedef struct pb_core_v3_HeaderValueOption add_fn(struct cox_pb_at at);
 typedef void remove_fn(struct cox_pb_at at, struct cox_str name);
 
-static void header_list_write(struct cox_arena *a, struct cox_pb_at at, add_fn *add, const struct cox_kv *items, size_t n, bool overwrite, bool is_request)
+static void header_list_write(struct cox_arena *a, struct cox_pb_at at, add_fn *add, const struct cox_kv *items, size_t n, bool overwrite)
 {
 	struct cox_kv *sorted = COX_ARENA_ARRAY(a, struct cox_kv, n + 1);
 	if (n > 0)
 		memcpy(sorted, items, n * sizeof(*items));
 	qsort(sorted, n, sizeof(*sorted), kv_cmp);
 	for (size_t i = 0; i < n; i++) {
-		if (is_request && is_host_header(sorted[i].key))
+		if (is_untouchable(sorted[i].key))
 			continue;
 		PB_WITH (o, add(at)) {
 			PB_WITH (h, pb_core_v3_HeaderValueOption_header(o)) {
@@ -79,14 +82,15 @@ static void header_list_write(struct cox_arena *a, struct cox_pb_at at, add_fn *
 	}
 }
 
-static void header_values_write(struct cox_arena *a, struct cox_pb_at at, add_fn *add, remove_fn *rm, const struct cox_header_values *v, bool is_request)
+static void header_values_write(struct cox_arena *a, struct cox_pb_at at, add_fn *add, remove_fn *rm, const struct cox_header_values *v)
 {
 	if (v == NULL)
 		return;
-	header_list_write(a, at, add, v->set.p, v->set.n, true, is_request);
-	header_list_write(a, at, add, v->add.p, v->add.n, false, is_request);
+	header_list_write(a, at, add, v->set.p, v->set.n, true);
+	header_list_write(a, at, add, v->add.p, v->add.n, false);
 	for (COX_EACH(struct cox_str, name, v->remove))
-		rm(at, *name);
+		if (!is_untouchable(*name))
+			rm(at, *name);
 }
 
 #define HEADER_FNS(prefix, type)                                                                                                                     \
@@ -101,8 +105,8 @@ static void route_headers_write(struct cox_arena *a, struct pb_route_v3_Route r,
 {
 	if (ops == NULL)
 		return;
-	header_values_write(a, r.at, on_route_req_add, on_route_req_remove, ops->request, true);
-	header_values_write(a, r.at, on_route_resp_add, on_route_resp_remove, ops->response, false);
+	header_values_write(a, r.at, on_route_req_add, on_route_req_remove, ops->request);
+	header_values_write(a, r.at, on_route_resp_add, on_route_resp_remove, ops->response);
 }
 
 /* --- retries ---------------------------------------------------------------------------------- */
@@ -269,8 +273,8 @@ static void weighted_write(const struct cox_route_ctx *ctx, struct pb_route_v3_R
 				pb_route_v3_WeightedCluster_ClusterWeight_name(c, cluster);
 				pb_route_v3_WeightedCluster_ClusterWeight_weight(c, weight);
 				if (d->headers) {
-					header_values_write(ctx->t->arena, c.at, on_weight_req_add, on_weight_req_remove, d->headers->request, true);
-					header_values_write(ctx->t->arena, c.at, on_weight_resp_add, on_weight_resp_remove, d->headers->response, false);
+					header_values_write(ctx->t->arena, c.at, on_weight_req_add, on_weight_req_remove, d->headers->request);
+					header_values_write(ctx->t->arena, c.at, on_weight_resp_add, on_weight_resp_remove, d->headers->response);
 				}
 				if (authority.n > 0)
 					pb_route_v3_WeightedCluster_ClusterWeight_host_rewrite_literal(c, authority);
@@ -384,7 +388,8 @@ static void redirect_write(const struct cox_route_ctx *ctx, struct pb_route_v3_R
 static void direct_response_write(struct pb_route_v3_Route r, const struct cox_http_direct_response *d)
 {
 	PB_WITH (a, pb_route_v3_Route_direct_response(r)) {
-		pb_route_v3_DirectResponseAction_status(a, (uint32_t)d->status.v);
+		bool is_status = d->status.set && d->status.v >= 200 && d->status.v <= 599; /* Envoy refuses others */
+		pb_route_v3_DirectResponseAction_status(a, is_status ? (uint32_t)d->status.v : 500);
 		if (d->body && (d->body->string.set || d->body->bytes.set))
 			PB_WITH (b, pb_route_v3_DirectResponseAction_body(a)) {
 				if (d->body->string.set)

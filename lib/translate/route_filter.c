@@ -37,7 +37,9 @@ static void delay_write(struct pb_filters_http_fault_v3_HTTPFault f, const struc
 
 static bool abort_has_effect(const struct cox_fault_abort *a)
 {
-	return a != NULL && (a->http_status.set || (a->grpc_status.n > 0 && grpc_code_of(a->grpc_status) >= 0));
+	if (a != NULL && a->http_status.set)
+		return a->http_status.v >= 200 && a->http_status.v < 600; /* Envoy refuses others */
+	return a != NULL && (a->grpc_status.n > 0 && grpc_code_of(a->grpc_status) >= 0);
 }
 
 static void abort_write(struct pb_filters_http_fault_v3_HTTPFault f, const struct cox_fault_abort *a)
