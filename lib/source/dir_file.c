@@ -25,7 +25,7 @@ struct reading {
 	const struct cox_source_sink *sink;
 	struct cox_arena *arena;
 	COX_VEC(struct cox_dir_doc) docs;
-	COX_VEC(size_t) unreadable;      /* documents whose object could not even be named */
+	bool has_unreadable;             /* a document whose object could not even be named */
 };
 
 static void report(struct reading *r, const struct cox_json *doc, const struct cox_diags *diags, int line, bool has_last_good)
@@ -78,7 +78,10 @@ static void take_object(struct reading *r, const struct cox_json *doc)
 	}
 	const struct cox_object *good = last_good(r, doc);
 	report(r, doc, &diags, doc->line, good != NULL);
-	add_doc(r, good ? cox_object_ref(good) : NULL);
+	if (good)
+		add_doc(r, cox_object_ref(good));
+	else if (cox_json_str_at(doc, "metadata.name").n == 0)
+		r->has_unreadable = true;
 }
 
 static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
@@ -88,9 +91,8 @@ static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const 
 	if (!root) {
 		struct cox_diags diags = { .arena = r->arena };
 		cox_diag_add(&diags, COX_SEV_ERROR, err->line, err->path, "%s", err->text);
-		report(r, NULL, &diags, err->line, r->docs.n < r->file->docs.n);
-		cox_vec_push(&r->unreadable, r->docs.n);
-		add_doc(r, NULL);
+		report(r, NULL, &diags, err->line, r->file->docs.n > 0);
+		r->has_unreadable = true;
 		return;
 	}
 	const struct cox_json *items = cox_json_get(root, COX_STR("items"));
@@ -104,32 +106,31 @@ static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const 
 static bool has_object(const struct reading *r, const struct cox_object *o)
 {
 	for (size_t i = 0; i < r->docs.n; i++)
-		if (r->docs.p[i].object && cox_str_eq(r->docs.p[i].object->id, o->id))
+		if (cox_str_eq(r->docs.p[i].object->id, o->id))
 			return true;
 	return false;
 }
 
-/* A document that cannot be read keeps what stood at its place, unless that object now stands elsewhere in the file. */
-static void keep_unreadable(struct reading *r)
+/* Which object a document was that cannot be read nobody can tell: until it can, nothing that the file had goes away. */
+static void keep_missing(struct reading *r)
 {
-	for (size_t i = 0; i < r->unreadable.n; i++) {
-		size_t at = r->unreadable.p[i];
-		const struct cox_object *before = at < r->file->docs.n ? r->file->docs.p[at].object : NULL;
-		if (before && !has_object(r, before))
-			r->docs.p[at].object = cox_object_ref(before);
-	}
+	for (size_t i = 0; i < r->file->docs.n && r->has_unreadable; i++)
+		if (!has_object(r, r->file->docs.p[i].object))
+			add_doc(r, cox_object_ref(r->file->docs.p[i].object));
 }
 
-static enum cox_rc read_whole(const char *path, struct cox_buf *out, struct cox_err *err)
+static enum cox_rc read_whole(const char *path, struct cox_buf *out, uint64_t *inode, struct cox_err *err)
 {
 	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us up */
+	*inode = 0;
 	if (fd < 0)
 		return cox_err_set(err, errno == ENOENT ? COX_ENOTFOUND : COX_EIO, NULL, "cannot be opened (errno %d)", errno);
 	enum cox_rc rc = COX_OK;
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		rc = cox_err_set(err, COX_EINVAL, NULL, "not a regular file");
-	else if (st.st_size > COX_DIR_FILE_BYTES_MAX)
+	*inode = rc == COX_OK ? st.st_ino : 0;
+	if (rc == COX_OK && st.st_size > COX_DIR_FILE_BYTES_MAX)
 		rc = cox_err_set(err, COX_ELIMIT, NULL, "%lld bytes; a file may have %d", (long long)st.st_size, COX_DIR_FILE_BYTES_MAX);
 	while (rc == COX_OK && out->n <= COX_DIR_FILE_BYTES_MAX) {
 		char *at = cox_buf_reserve(out, 64 * 1024);
@@ -153,7 +154,6 @@ static void replace_docs(struct reading *r)
 	r->file->docs.p = r->docs.p;
 	r->file->docs.n = r->docs.n;
 	r->file->docs.cap = r->docs.cap;
-	cox_vec_fini(&r->unreadable);
 }
 
 void cox_dir_file_read(struct cox_dir_file *f, const struct cox_source_sink *sink, struct cox_arena *scratch)
@@ -161,11 +161,11 @@ void cox_dir_file_read(struct cox_dir_file *f, const struct cox_source_sink *sin
 	struct reading r = { .file = f, .sink = sink, .arena = scratch };
 	struct cox_buf text = { 0 };
 	struct cox_err err = { 0 };
-	enum cox_rc rc = read_whole(f->path.p, &text, &err);
+	enum cox_rc rc = read_whole(f->path.p, &text, &f->inode, &err);
 	if (rc == COX_OK)
 		rc = cox_yaml_each(scratch, cox_buf_str(&text), COX_DIR_FILE_BYTES_MAX, on_doc, &r, &err);
 	if (rc == COX_OK || rc == COX_ENOTFOUND) {
-		keep_unreadable(&r);
+		keep_missing(&r);
 		replace_docs(&r);
 	} else {
 		/* The file as a whole cannot be used: all that it had stays. */
@@ -175,7 +175,6 @@ void cox_dir_file_read(struct cox_dir_file *f, const struct cox_source_sink *sin
 		for (size_t i = 0; i < r.docs.n; i++)
 			cox_object_unref(r.docs.p[i].object);
 		cox_vec_fini(&r.docs);
-		cox_vec_fini(&r.unreadable);
 	}
 	cox_buf_fini(&text);
 	cox_arena_reset(scratch);

@@ -3,7 +3,9 @@
  * Thread: the loop it was opened on; cox_dir_load() anywhere.
  * Files *.yaml, *.yml, *.json of the directory and its subdirectories; names that start with '.' are left out, so that
  * editors' and ConfigMap mounts' own files do not count. Many documents a file; a List is unfolded.
- * A bad document is reported with file, line and field; its last good version stays in force and the rest of the file counts.
+ * A bad document is reported with file, line and field; its last good version stays in force and the rest of the file counts. While a
+ * document cannot even be read, nothing that the file had before goes away. A directory that vanishes makes the source stale.
+ * A file written in place is read as its writer closes it; one that is new or replaced after 10 ms, one that is gone after 50 ms.
  * One object in two files: that of the first file by name is in force, the other is reported.
  */
 #ifndef COX_SOURCE_DIR_SOURCE_H
