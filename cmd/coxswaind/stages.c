@@ -1,3 +1,4 @@
+#include "findings.h"
 #include "stages.h"
 
 #include "admin/admin.h"
@@ -12,6 +13,8 @@
 #include "push/push.h"
 #include "source/dir_source.h"
 #include "source/kube_source.h"
+#include "status/lease.h"
+#include "status/status.h"
 #include "validate/report.h"
 #include "xds/server.h"
 
@@ -33,6 +36,10 @@ struct daemon {
 	struct cox_kube_client *kube;
 	struct cox_kube_source *kube_source;
 	struct cox_dir_source *dir_source;
+	struct cox_status *status;           /* with a kube-apiserver only */
+	struct cox_lease *lease;
+	struct findings *findings;
+	struct cox_buf reported;             /* the object of the last report: its put, which follows, does not clear what was said */
 	struct cox_work_pool *enders;        /* closes what would wait for this loop */
 	struct cox_signal *on_term, *on_int;
 	struct cox_timer *drain_timer;
@@ -53,6 +60,9 @@ static void on_put(void *arg, const struct cox_object *o)
 	cox_metric_add(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(o->kind), 1);
 	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
 	cox_registry_put(d->registry, o);
+	if (d->status && cox_kind_info(o->kind)->ours && !cox_str_eq(cox_buf_str(&d->reported), o->id))
+		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
+	cox_buf_clear(&d->reported);
 }
 
 static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
@@ -61,12 +71,19 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 	cox_metric_add(cox_kind_info(kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(kind), 1);
 	cox_log(COX_LOG_DEBUG, "source", "remove kind=%s ns=%.*s name=%.*s", kind_label(kind), COX_FMT(ns), COX_FMT(name));
 	cox_registry_remove(d->registry, kind, ns, name);
+	if (d->status)
+		cox_status_forget(d->status, kind, ns, name);
 }
 
 static void on_report(void *arg, const struct cox_source_report *r)
 {
+	struct daemon *d = arg;
 	struct cox_report_about about = { r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name : COX_STR(""), r->ns, r->name, r->origin };
-	(void)arg;
+	if (d->status && r->kind < COX_KIND_COUNT && r->name.n)
+		cox_status_set_diags(d->status, r->kind, r->ns, r->name, 0, r->diags);
+	cox_buf_clear(&d->reported);
+	if (r->kind < COX_KIND_COUNT)
+		cox_buf_printf(&d->reported, "%s/%.*s/%.*s", kind_label(r->kind), COX_FMT(r->ns), COX_FMT(r->name));
 	for (size_t i = 0; i < r->diags->n; i++) {
 		struct cox_buf line = { 0 };
 		bool is_error = r->diags->items[i].severity == COX_SEV_ERROR;
@@ -138,18 +155,39 @@ static void stop_registry(struct daemon *d) { cox_registry_free(d->registry); }
 
 static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message)
 {
-	(void)arg;
+	struct daemon *d = arg;
+	struct cox_str rest = origins, id, kind_name, ns, object;
+	while (d->status && rest.n && cox_str_next(&rest, '\n', &id)) {
+		struct cox_status_finding finding = { .severity = COX_SEV_ERROR, .name = COX_STR("ProxyRejected"), .path = name, .text = message };
+		if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', &ns) || !cox_str_next(&id, '/', &object))
+			continue;
+		for (int k = 0; k < COX_KIND_COUNT; k++)
+			if (cox_str_eq(cox_kind_info((enum cox_kind)k)->name, kind_name))
+				cox_status_set(d->status, (enum cox_kind)k, ns, object, 0, COX_STATUS_PROXY, &finding, 1);
+	}
 	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"", COX_FMT(cox_type_short(type)), COX_FMT(name),
 	        COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
+}
+
+static void on_generation(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes)
+{
+	struct daemon *d = arg;
+	(void)s, (void)changes;
+	findings_poke(d->findings);
 }
 
 static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 {
 	(void)err;
-	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop, .registry = d->registry, .on_reject = on_reject, .arg = d });
+	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop, .registry = d->registry, .on_generation = on_generation, .on_reject = on_reject, .arg = d });
+	d->findings = findings_new(d->loop, d->registry, d->push);
 	return COX_OK;
 }
-static void stop_push(struct daemon *d) { cox_push_free(d->push); }
+static void stop_push(struct daemon *d)
+{
+	findings_free(d->findings);
+	cox_push_free(d->push);
+}
 
 static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
 {
@@ -180,6 +218,7 @@ static void stop_xds(struct daemon *d)
 		cox_log(COX_LOG_WARN, "ads", "streams did not end in time");
 }
 
+static enum cox_rc start_status(struct daemon *d, struct cox_err *err);
 static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 {
 	struct cox_kube_config config = { 0 };
@@ -199,9 +238,41 @@ static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 	cox_log(COX_LOG_INFO, "kube", "kube-apiserver server=%.*s", COX_FMT(config.server));
 	d->kube = cox_kube_client_new_take(d->loop, &config, &(struct cox_kube_client_spec){ .qps = d->flags.kube_qps, .burst = (unsigned)d->flags.kube_burst });
 	struct cox_source_sink sink = make_sink(d);
+	COX_TRY(start_status(d, err));
 	cox_kube_source_open(d->kube, &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id), .root_ns = cox_str_of(d->flags.ns),
 	                         .list_limit = (unsigned)d->flags.list_limit }, &sink, &d->kube_source);
 	return COX_OK;
+}
+
+static void on_leader(void *arg, bool is_leader)
+{
+	struct daemon *d = arg;
+	cox_log(COX_LOG_INFO, "status", "%s", is_leader ? "this replica writes status" : "another replica writes status");
+	cox_metric_set(COX_M_LEADER, "status", is_leader);
+	cox_status_lead(d->status, is_leader);
+}
+
+/* Conditions of objects, written by the replica that holds the lease. */
+static enum cox_rc start_status(struct daemon *d, struct cox_err *err)
+{
+	char identity[192], host[128] = "";
+	(void)err;
+	if (!d->kube)
+		return COX_OK;
+	gethostname(host, sizeof(host) - 1);
+	snprintf(identity, sizeof(identity), "%s-%d-%08x", host, (int)getpid(), cox_random_below(UINT32_MAX));
+	cox_status_open(d->kube, NULL, &d->status);
+	findings_set_status(d->findings, d->status);
+	cox_lease_open(d->kube, &(struct cox_lease_spec){ .ns = cox_str_of(d->flags.ns), .name = COX_STR("coxswain-status-leader"), .identity = cox_str_of(identity),
+	                   .on_change = on_leader, .ctx = d }, &d->lease);
+	return COX_OK;
+}
+static void stop_status(struct daemon *d)
+{
+	cox_lease_close(&d->lease);
+	if (d->findings)
+		findings_set_status(d->findings, NULL);
+	cox_status_close(&d->status);
 }
 
 static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
@@ -216,6 +287,7 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 static void stop_source(struct daemon *d)
 {
 	cox_kube_source_close(&d->kube_source);
+	stop_status(d);
 	cox_kube_client_free(&d->kube);
 	cox_dir_source_close(&d->dir_source);
 }
@@ -301,6 +373,7 @@ static void free_rest(struct daemon *d)
 	cox_work_pool_free(&d->enders);
 	cox_loop_free(&d->loop);
 	cox_buf_fini(&d->mesh_yaml);
+	cox_buf_fini(&d->reported);
 	cox_free(d);
 }
 

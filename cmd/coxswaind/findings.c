@@ -1,0 +1,128 @@
+#include "findings.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "base/metric.h"
+#include "loop/timer.h"
+#include "snapshot/check.h"
+
+enum { SETTLE_MS = 1000 };
+
+struct findings {
+	struct cox_loop *loop;
+	struct cox_registry *registry;
+	struct cox_push *push;
+	struct cox_status *status;
+	struct cox_timer *timer;
+	struct cox_map said;               /* "<object id> <path> <text>": owned keys; value is the key */
+	struct cox_map objects;            /* ids of objects with findings in their status */
+	struct cox_arena arena;
+};
+
+static void on_settled(void *arg);
+
+struct findings *findings_new(struct cox_loop *loop, struct cox_registry *registry, struct cox_push *push)
+{
+	struct findings *f = COX_NEW(struct findings);
+	f->loop = loop;
+	f->registry = registry;
+	f->push = push;
+	f->timer = cox_timer_new(loop, on_settled, f);
+	return f;
+}
+
+static void clear(struct cox_map *m)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(m, e));)
+		cox_free(e->value);
+	cox_map_fini(m);
+}
+
+void findings_free(struct findings *f)
+{
+	if (!f)
+		return;
+	cox_timer_free(&f->timer);
+	clear(&f->said);
+	clear(&f->objects);
+	cox_arena_fini(&f->arena);
+	cox_free(f);
+}
+
+void findings_set_status(struct findings *f, struct cox_status *status) { f->status = status; }
+void findings_poke(struct findings *f) { cox_timer_start(f->timer, SETTLE_MS, 0); }
+
+static void add(struct cox_map *m, struct cox_str key)
+{
+	if (cox_map_find(m, key))
+		return;
+	char *own = cox_str_dup_cstr(key);
+	cox_map_set(m, (struct cox_str){ own, key.n }, own);
+}
+
+/* "VirtualService/default/reviews" */
+static bool split_id(struct cox_str id, enum cox_kind *kind, struct cox_str *ns, struct cox_str *name)
+{
+	struct cox_str kind_name;
+	if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', ns) || !cox_str_next(&id, '/', name))
+		return false;
+	for (int k = 0; k < COX_KIND_COUNT; k++)
+		if (cox_str_eq(cox_kind_info((enum cox_kind)k)->name, kind_name)) {
+			*kind = (enum cox_kind)k;
+			return true;
+		}
+	return false;
+}
+
+static void tell_status(struct findings *f, struct cox_str id, const struct cox_finding *items, size_t n)
+{
+	struct cox_status_finding *out = COX_ARENA_ARRAY(&f->arena, struct cox_status_finding, n);
+	enum cox_kind kind;
+	struct cox_str ns, name;
+	if (!f->status || !split_id(id, &kind, &ns, &name))
+		return;
+	for (size_t i = 0; i < n; i++)
+		out[i] = (struct cox_status_finding){ .severity = items[i].severity, .name = cox_str_of(cox_finding_code_name(items[i].code)), .path = items[i].path, .text = items[i].text };
+	cox_status_set(f->status, kind, ns, name, 0, COX_STATUS_CHECK, out, n);
+}
+
+/* Log lines for what is new; lines said before and gone are forgotten, so that they are said again when they come back. */
+static void tell_log(struct findings *f, const struct cox_findings *found)
+{
+	struct cox_map now = { 0 };
+	for (COX_EACH(struct cox_finding, i, found->items)) {
+		struct cox_str line = cox_arena_printf(&f->arena, "%.*s %.*s: %.*s", COX_FMT(i->object_id), COX_FMT(i->path), COX_FMT(i->text));
+		if (!cox_map_find(&f->said, line))
+			cox_log(COX_LOG_WARN, "check", "%.*s", COX_FMT(line));
+		add(&now, line);
+	}
+	clear(&f->said);
+	f->said = now;
+}
+
+static void on_settled(void *arg)
+{
+	struct findings *f = arg;
+	const struct cox_snapshot *s = cox_push_snapshot(f->push);
+	struct cox_findings found = { 0 };
+	struct cox_map now = { 0 };
+	if (!s)
+		return;
+	cox_arena_reset(&f->arena);
+	cox_snapshot_check(s, f->registry, &f->arena, &found);
+	cox_metric_set(COX_M_DANGLING, NULL, (double)(found.counts[COX_FINDING_NO_HOST] + found.counts[COX_FINDING_NO_SUBSET]));
+	cox_metric_set(COX_M_DUP_SUBSETS, NULL, (double)found.counts[COX_FINDING_DUPLICATE_SUBSET]);
+	cox_metric_set(COX_M_VS_DUP_DOMAIN, NULL, (double)found.counts[COX_FINDING_DUPLICATE_HOST]);
+	tell_log(f, &found);
+	for (size_t i = 0, n; i < found.items.n; i += n) {
+		for (n = 1; i + n < found.items.n && cox_str_eq(found.items.p[i + n].object_id, found.items.p[i].object_id); n++)
+			;
+		tell_status(f, found.items.p[i].object_id, &found.items.p[i], n);
+		add(&now, found.items.p[i].object_id);
+	}
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&f->objects, e));)
+		if (!cox_map_find(&now, e->key))
+			tell_status(f, e->key, NULL, 0);
+	clear(&f->objects);
+	f->objects = now;
+}

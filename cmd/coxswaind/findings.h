@@ -1,0 +1,15 @@
+/* findings - what does not fit together in the latest generation: said once in the log, in metrics, and in objects' status. */
+#ifndef COXSWAIND_FINDINGS_H
+#define COXSWAIND_FINDINGS_H
+
+#include "push/push.h"
+#include "status/status.h"
+
+struct findings;
+/* Borrows all; `status` may be NULL and may be set later. Looks a second after the last poke, not at every generation. */
+struct findings *findings_new(struct cox_loop *loop, struct cox_registry *registry, struct cox_push *push);
+void findings_set_status(struct findings *f, struct cox_status *status);
+void findings_poke(struct findings *f);
+void findings_free(struct findings *f);
+
+#endif
