@@ -211,9 +211,12 @@ def edit_to_v3(mesh):
 
 def run(mesh):
     url = f"http://{mesh.address}:{mesh.port}/productpage"
-    eventually(lambda: request(mesh.address, mesh.port, "/productpage").status == 200, timeout=30)
-    page = request(mesh.address, mesh.port, "/productpage")
-    assert "The Comedy of Errors" in page.body and "Error fetching" not in page.body, page.body
+    def page_is_whole():
+        """The last pod became ready a moment ago: its endpoint is on its way to the other proxies."""
+        page = request(mesh.address, mesh.port, "/productpage")
+        assert page.status == 200 and "The Comedy of Errors" in page.body and "Error fetching" not in page.body, page
+        return True
+    eventually(page_is_whole, timeout=10)
     print(f"== Bookinfo answers at {url}")
     assert request(mesh.address, mesh.port, "/elsewhere").status == 404, "other paths are 404"
     print("== traffic split: 90 % of reviews to v1, 10 % to v3")

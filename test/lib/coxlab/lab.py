@@ -196,7 +196,7 @@ class Lab:
             return [p for p in list(self.runner.pods.values()) if namespace in (None, p.namespace) and not p.stopping.is_set()
                     and (not labels or objects.matches(labels, p.labels))]
         until = time.monotonic() + timeout
-        while not (len(those()) == count and all(p.ready for p in those())):
+        while not (len(those()) == count and all(p.reported for p in those())):
             if self.daemon is not None and not self.control and self.daemon.poll() is not None:
                 raise RuntimeError(f"coxswaind ended (exit {self.daemon.poll()}):\n{tail(self.daemon_log)}")
             if time.monotonic() > until:

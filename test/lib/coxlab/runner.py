@@ -23,7 +23,8 @@ class Pod:
         self.name, self.namespace, self.labels = meta["name"], meta["namespace"], meta.get("labels", {})
         self.account = obj["spec"].get("serviceAccountName", "default")
         self.netns = self.address = self.proxy = self.app = None
-        self.ready = False
+        self.ready = False     # as probed
+        self.reported = False  # as the control plane was told
         self.stopping = threading.Event()
 
     def __repr__(self):
@@ -166,6 +167,7 @@ class Runner:
                 if ready != pod.ready:
                     pod.ready = ready
                     self.on_ready(pod)
+                    pod.reported = ready
 
     def close(self):
         self.closing.set()
