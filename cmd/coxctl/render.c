@@ -29,7 +29,7 @@ static bool type_parse(const char *text, enum cox_type *out)
 static const struct option longs[] = {
 	{ "filename", required_argument, NULL, 'f' }, { "proxy", required_argument, NULL, 'p' }, { "type", required_argument, NULL, 't' },
 	{ "output", required_argument, NULL, 'o' },   { "class", required_argument, NULL, 'c' }, { "router", no_argument, NULL, 'r' },
-	{ "no-sds", no_argument, NULL, 's' },	      { "node", required_argument, NULL, 'n' },	 { NULL, 0, NULL, 0 },
+	{ "no-sds", no_argument, NULL, 's' },         { "node", required_argument, NULL, 'n' },  { NULL, 0, NULL, 0 },
 };
 
 /* False: wrong usage. */
@@ -37,11 +37,21 @@ static bool options_parse(int argc, char **argv, struct cox_render_options *o)
 {
 	for (int c; (c = getopt_long(argc, argv, "f:o:", longs, NULL)) != -1;)
 		switch (c) {
-		case 'f': o->path = optarg; break;
-		case 'p': o->proxy = cox_str_of(optarg); break;
-		case 'n': o->node_file = optarg; break;
-		case 'r': o->is_router = true; break;
-		case 's': o->no_sds = true; break;
+		case 'f':
+			o->path = optarg;
+			break;
+		case 'p':
+			o->proxy = cox_str_of(optarg);
+			break;
+		case 'n':
+			o->node_file = optarg;
+			break;
+		case 'r':
+			o->is_router = true;
+			break;
+		case 's':
+			o->no_sds = true;
+			break;
 		case 'c':
 			o->is_upstream = strcmp(optarg, "upstream") == 0;
 			if (!o->is_upstream && strcmp(optarg, "istio") != 0)
@@ -56,7 +66,8 @@ static bool options_parse(int argc, char **argv, struct cox_render_options *o)
 			if (!type_parse(optarg, &o->only))
 				return false;
 			break;
-		default: return false;
+		default:
+			return false;
 		}
 	return o->path != NULL && (o->proxy.n > 0 || o->node_file != NULL) && optind == argc;
 }

@@ -19,10 +19,7 @@ struct load {
 	struct cox_buf *notes;
 };
 
-static void load_put(void *arg, const struct cox_object *o)
-{
-	cox_registry_put(((struct load *)arg)->registry, o);
-}
+static void load_put(void *arg, const struct cox_object *o) { cox_registry_put(((struct load *)arg)->registry, o); }
 
 static void load_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
@@ -34,8 +31,8 @@ static void load_report(void *arg, const struct cox_source_report *report)
 	struct load *l = arg;
 	for (size_t i = 0; i < report->diags->n; i++) {
 		const struct cox_diag *d = &report->diags->items[i];
-		cox_buf_printf(l->notes, "%.*s: %s: %.*s: %.*s\n", COX_FMT(report->origin), d->severity == COX_SEV_ERROR ? "error" : "warning",
-			       COX_FMT(d->path), COX_FMT(d->text));
+		cox_buf_printf(l->notes, "%.*s: %s: %.*s: %.*s\n", COX_FMT(report->origin),
+		               d->severity == COX_SEV_ERROR ? "error" : "warning", COX_FMT(d->path), COX_FMT(d->text));
 	}
 }
 
@@ -109,7 +106,8 @@ static void node_extensions(struct cox_arena *a, struct cox_json *node, bool is_
 	cox_json_set(a, node, COX_STR("extensions"), list);
 }
 
-static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_object *pod, const struct cox_snapshot *s)
+static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_object *pod,
+                                     const struct cox_snapshot *s)
 {
 	const struct cox_pod *spec = pod->spec;
 	struct cox_json *m = cox_json_new_object(a), *labels = cox_json_new_object(a);
@@ -131,8 +129,8 @@ static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_rende
 	return m;
 }
 
-static enum cox_rc node_of_pod(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_registry *r, const struct cox_snapshot *s,
-			       struct cox_json **out, struct cox_err *err)
+static enum cox_rc node_of_pod(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_registry *r,
+                               const struct cox_snapshot *s, struct cox_json **out, struct cox_err *err)
 {
 	ptrdiff_t dot = cox_str_rfind(opts->proxy, '.');
 	struct cox_str name = dot < 0 ? opts->proxy : cox_str_sub(opts->proxy, 0, (size_t)dot);
@@ -144,8 +142,9 @@ static enum cox_rc node_of_pod(struct cox_arena *a, const struct cox_render_opti
 	const struct cox_pod *spec = pod->spec;
 	struct cox_str ip = spec->status != NULL ? spec->status->pod_ip : (struct cox_str){ 0 };
 	struct cox_json *node = cox_json_new_object(a);
-	set_str(a, node, "id", cox_arena_printf(a, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", opts->is_router ? "router" : "sidecar", COX_FMT(ip), COX_FMT(name),
-						COX_FMT(ns), COX_FMT(ns), COX_FMT(s->domain)));
+	set_str(a, node, "id",
+	        cox_arena_printf(a, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", opts->is_router ? "router" : "sidecar", COX_FMT(ip), COX_FMT(name),
+	                         COX_FMT(ns), COX_FMT(ns), COX_FMT(s->domain)));
 	cox_json_set(a, node, COX_STR("metadata"), pod_metadata(a, opts, pod, s));
 	if (spec->spec != NULL)
 		node_locality(a, node, cox_snapshot_node_locality(s, spec->spec->node_name));
@@ -154,8 +153,8 @@ static enum cox_rc node_of_pod(struct cox_arena *a, const struct cox_render_opti
 	return COX_OK;
 }
 
-static enum cox_rc node_find(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_registry *r, const struct cox_snapshot *s,
-			     struct cox_json **out, struct cox_err *err)
+static enum cox_rc node_find(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_registry *r,
+                             const struct cox_snapshot *s, struct cox_json **out, struct cox_err *err)
 {
 	struct cox_buf text = { 0 };
 	if (opts->node_file == NULL)
@@ -183,8 +182,8 @@ static enum cox_rc set_to_json(struct cox_arena *a, const struct cox_set *set, s
 	return COX_OK;
 }
 
-static enum cox_rc rendered_write(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_rendered *r, struct cox_buf *out,
-				  struct cox_err *err)
+static enum cox_rc rendered_write(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_rendered *r,
+                                  struct cox_buf *out, struct cox_err *err)
 {
 	struct cox_json *all = cox_json_new_object(a);
 	for (int type = 0; type < COX_TYPE_COUNT; type++) {
@@ -201,8 +200,8 @@ static enum cox_rc rendered_write(struct cox_arena *a, const struct cox_render_o
 	return COX_OK;
 }
 
-static enum cox_rc render_with(const struct cox_render_options *opts, const struct cox_registry *r, const struct cox_snapshot *s, struct cox_buf *out,
-			       struct cox_err *err)
+static enum cox_rc render_with(const struct cox_render_options *opts, const struct cox_registry *r, const struct cox_snapshot *s,
+                               struct cox_buf *out, struct cox_err *err)
 {
 	struct cox_arena arena = { 0 };
 	struct cox_rendered rendered = { 0 };
@@ -227,8 +226,10 @@ static enum cox_rc render_with(const struct cox_render_options *opts, const stru
 
 enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_buf *out, struct cox_buf *notes, struct cox_err *err)
 {
-	struct cox_registry_options ro = { .domain = COX_STR("cluster.local"), .cluster_id = COX_STR("Kubernetes"), .root_namespace = COX_STR("istio-system"),
-					   .mesh_yaml = opts->mesh_yaml };
+	struct cox_registry_options ro = { .domain = COX_STR("cluster.local"),
+		                           .cluster_id = COX_STR("Kubernetes"),
+		                           .root_namespace = COX_STR("istio-system"),
+		                           .mesh_yaml = opts->mesh_yaml };
 	struct cox_registry *r = cox_registry_new(&ro);
 	enum cox_rc rc = load_path(opts, r, notes, err);
 

@@ -56,7 +56,7 @@ static bool spec_fill(const struct cox_tr *t, struct cox_cluster_spec *spec)
 }
 
 bool cox_cluster_spec_find(const struct cox_tr *t, const struct cox_snap_svc *snap, uint16_t port, struct cox_str subset, bool is_sni_dnat,
-			   struct cox_cluster_spec *out)
+                           struct cox_cluster_spec *out)
 {
 	struct cox_cluster_spec spec = { .snap = snap, .dr = rule_of(t, snap->svc), .is_sni_dnat = is_sni_dnat };
 
@@ -86,7 +86,8 @@ static struct cox_cluster_http http_of(const struct cox_tr *t, const struct cox_
 	enum cox_protocol protocol = spec->port->protocol;
 	struct cox_cluster_http h = { .pool = pool, .outlier = spec->policy.outlier };
 
-	h.follows_downstream = (protocol == COX_PROTO_AUTO && !spec->is_sni_dnat) || (pool != NULL && pool->http != NULL && pool->http->use_client_protocol.v);
+	h.follows_downstream =
+	    (protocol == COX_PROTO_AUTO && !spec->is_sni_dnat) || (pool != NULL && pool->http != NULL && pool->http->use_client_protocol.v);
 	h.is_http2 = !h.follows_downstream && (cox_protocol_is_http2(protocol) || cox_cluster_upgrades_h2(t->s->mesh, pool, protocol));
 	if (tls->kind == COX_CLUSTER_TLS_ALWAYS && tls->settings->mode != COX_TLS_ISTIO_MUTUAL && tls->settings->sni.n == 0) {
 		bool is_insecure = tls->settings->insecure_skip_verify.set && tls->settings->insecure_skip_verify.v;
@@ -96,7 +97,8 @@ static struct cox_cluster_http http_of(const struct cox_tr *t, const struct cox_
 	return h;
 }
 
-static void metadata_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_cluster_tls *tls)
+static void metadata_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+                           const struct cox_cluster_tls *tls)
 {
 	const struct cox_svc *svc = spec->snap->svc;
 	struct cox_istio_service service = { svc->hostname, svc->name, svc->ns };
@@ -119,7 +121,8 @@ static void eds_write(struct pb_cluster_v3_Cluster c, struct cox_str name)
 {
 	PB_WITH (eds, pb_cluster_v3_Cluster_eds_cluster_config(c)) {
 		PB_WITH (cs, pb_cluster_v3_Cluster_EdsClusterConfig_eds_config(eds)) {
-			PB_WITH (ads, pb_core_v3_ConfigSource_ads(cs)) { }
+			PB_WITH (ads, pb_core_v3_ConfigSource_ads(cs)) {
+			}
 			pb_core_v3_ConfigSource_initial_fetch_timeout(cs, 0);
 			pb_core_v3_ConfigSource_resource_api_version(cs, PB_core_v3_V3);
 		}
@@ -136,7 +139,8 @@ static void dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
 	pb_cluster_v3_Cluster_dns_jitter(c, DNS_JITTER_NS);
 	PB_WITH (resolver, pb_cluster_v3_Cluster_typed_dns_resolver_config(c)) {
 		pb_core_v3_TypedExtensionConfig_name(resolver, COX_STR("envoy.network.dns_resolver.cares"));
-		PB_ANY (cares, pb_core_v3_TypedExtensionConfig_typed_config(resolver), pb_network_dns_resolver_cares_v3_CaresDnsResolverConfig)
+		PB_ANY (cares, pb_core_v3_TypedExtensionConfig_typed_config(resolver),
+		        pb_network_dns_resolver_cares_v3_CaresDnsResolverConfig)
 			/* A c-ares channel whose UDP socket lives for ever keeps asking a server that has gone. */
 			pb_network_dns_resolver_cares_v3_CaresDnsResolverConfig_udp_max_queries(cares, 100);
 	}
@@ -148,13 +152,15 @@ static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 		pb_cluster_v3_Cluster_CustomClusterType_name(type, COX_STR("envoy.clusters.dynamic_forward_proxy"));
 		PB_ANY (dfp, pb_cluster_v3_Cluster_CustomClusterType_typed_config(type), pb_clusters_dynamic_forward_proxy_v3_ClusterConfig)
 			PB_WITH (cache, pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_dns_cache_config(dfp)) {
-				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(cache, cox_arena_concat(t->arena, svc->hostname, COX_STR("_dfp_dns_cache")));
+				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(
+				    cache, cox_arena_concat(t->arena, svc->hostname, COX_STR("_dfp_dns_cache")));
 				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, PB_cluster_v3_Cluster_V4_ONLY);
 			}
 	}
 }
 
-static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec, struct cox_str name)
+static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+                            struct cox_str name)
 {
 	switch (spec->discovery) {
 	case COX_DISCOVERY_EDS:
@@ -163,7 +169,8 @@ static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 		break;
 	case COX_DISCOVERY_STRICT_DNS:
 	case COX_DISCOVERY_LOGICAL_DNS:
-		pb_cluster_v3_Cluster_type(c, spec->discovery == COX_DISCOVERY_STRICT_DNS ? PB_cluster_v3_Cluster_STRICT_DNS : PB_cluster_v3_Cluster_LOGICAL_DNS);
+		pb_cluster_v3_Cluster_type(c, spec->discovery == COX_DISCOVERY_STRICT_DNS ? PB_cluster_v3_Cluster_STRICT_DNS
+		                                                                          : PB_cluster_v3_Cluster_LOGICAL_DNS);
 		PB_WITH (cla, pb_cluster_v3_Cluster_load_assignment(c))
 			cox_load_assignment_write(cla, t, spec, spec->snap->endpoints, name);
 		dns_write(c, t);
@@ -184,7 +191,7 @@ static void cluster_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t
 	struct cox_cluster_tls tls = cox_cluster_tls_of(t, spec);
 	struct cox_cluster_http http = http_of(t, spec, &tls);
 	struct cox_str stat = cox_cluster_stat_name(t->arena, t->s->mesh->outbound_cluster_stat_name, name, spec->snap->svc, spec->port,
-						    spec->subset != NULL ? spec->subset->name : (struct cox_str){ 0 });
+	                                            spec->subset != NULL ? spec->subset->name : (struct cox_str){ 0 });
 
 	cox_cluster_head_write(c, t, name, stat, spec->policy.pool);
 	discovery_write(c, t, spec, name);
@@ -218,7 +225,7 @@ const struct cox_resource *cox_cluster_build(struct cox_tr *t, const struct cox_
 }
 
 void cox_cluster_each(const struct cox_tr *t, const struct cox_snap_svc *snap, uint16_t only_port, bool is_sni_dnat,
-		      void (*visit)(void *arg, const struct cox_cluster_spec *spec), void *arg)
+                      void (*visit)(void *arg, const struct cox_cluster_spec *spec), void *arg)
 {
 	const struct cox_dr *dr = rule_of(t, snap->svc);
 
@@ -283,7 +290,8 @@ static void collect_newer(void *arg, const struct cox_cluster_spec *spec)
 		cox_vec_push(c->out, cox_endpoints_build(c->t, spec, c->endpoints));
 }
 
-void cox_translate_service_endpoints(struct cox_tr *t, const struct cox_snap_svc *svc, const struct cox_endpoint_set *endpoints, cox_resources *out)
+void cox_translate_service_endpoints(struct cox_tr *t, const struct cox_snap_svc *svc, const struct cox_endpoint_set *endpoints,
+                                     cox_resources *out)
 {
 	struct collect_newer c = { t, endpoints, out };
 	if (t->scope == NULL) {
@@ -309,8 +317,10 @@ static void passthrough_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 		PB_WITH (common, pb_upstreams_http_v3_HttpProtocolOptions_common_http_protocol_options(o))
 			pb_core_v3_HttpProtocolOptions_idle_timeout(common, PASSTHROUGH_IDLE_NS);
 		PB_WITH (down, pb_upstreams_http_v3_HttpProtocolOptions_use_downstream_protocol_config(o)) {
-			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) { }
-			PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down)) { }
+			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) {
+			}
+			PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down)) {
+			}
 		}
 	}
 	if (!is_inbound) {
@@ -327,7 +337,8 @@ static void passthrough_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str name)
 {
 	char class_id[2] = { (char)('0' + t->view->klass), 0 };
-	struct cox_hash identity = cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, 1)), cox_hash128(name.p, name.n));
+	struct cox_hash identity =
+	    cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, 1)), cox_hash128(name.p, name.n));
 	const struct cox_resource *known = cox_cluster_known(t, identity);
 	if (known != NULL)
 		return known;
@@ -358,7 +369,8 @@ bool cox_cluster_name_parse(struct cox_str name, uint16_t *port, struct cox_str 
 
 	while (n < COX_LEN(parts) && cox_str_next(&rest, '|', &parts[n]))
 		n++;
-	if (n != COX_LEN(parts) || !cox_str_eq_cstr(parts[0], "outbound") || cox_str_to_u64(parts[1], &number) != COX_OK || number > UINT16_MAX)
+	if (n != COX_LEN(parts) || !cox_str_eq_cstr(parts[0], "outbound") || cox_str_to_u64(parts[1], &number) != COX_OK ||
+	    number > UINT16_MAX)
 		return false;
 	*port = (uint16_t)number;
 	*subset = parts[2];

@@ -85,7 +85,8 @@ static void common_lb_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 			PB_WITH (p, pb_cluster_v3_Cluster_CommonLbConfig_healthy_panic_threshold(common))
 				pb_type_v3_Percent_value(p, (double)o->min_health_percent.v);
 		if (is_weighted)
-			PB_WITH (w, pb_cluster_v3_Cluster_CommonLbConfig_locality_weighted_lb_config(common)) { }
+			PB_WITH (w, pb_cluster_v3_Cluster_CommonLbConfig_locality_weighted_lb_config(common)) {
+			}
 	}
 }
 

@@ -5,7 +5,8 @@
 
 #define CONNECT_TIMEOUT_NS (10 * COX_NS_PER_S)
 
-static struct cox_str stat_value(struct cox_arena *a, struct cox_str key, const struct cox_svc *svc, const struct cox_svc_port *port, struct cox_str subset)
+static struct cox_str stat_value(struct cox_arena *a, struct cox_str key, const struct cox_svc *svc, const struct cox_svc_port *port,
+                                 struct cox_str subset)
 {
 	if (cox_str_eq_cstr(key, "SERVICE"))
 		return svc->origin == COX_SVC_KUBE ? cox_arena_printf(a, "%.*s.%.*s", COX_FMT(svc->name), COX_FMT(svc->ns)) : svc->hostname;
@@ -25,7 +26,7 @@ static struct cox_str stat_value(struct cox_arena *a, struct cox_str key, const 
 }
 
 struct cox_str cox_cluster_stat_name(struct cox_arena *a, struct cox_str pattern, struct cox_str name, const struct cox_svc *svc,
-				     const struct cox_svc_port *port, struct cox_str subset)
+                                     const struct cox_svc_port *port, struct cox_str subset)
 {
 	if (pattern.n == 0)
 		return name;
@@ -45,7 +46,7 @@ struct cox_str cox_cluster_stat_name(struct cox_arena *a, struct cox_str pattern
 }
 
 void cox_cluster_head_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, struct cox_str name, struct cox_str stat_name,
-			    const struct cox_connection_pool *pool)
+                            const struct cox_connection_pool *pool)
 {
 	int64_t timeout = t->s->mesh->connect_timeout_ns.set ? t->s->mesh->connect_timeout_ns.v : CONNECT_TIMEOUT_NS;
 	if (pool != NULL && pool->tcp != NULL && pool->tcp->connect_timeout_ns.set)
@@ -62,7 +63,8 @@ static uint32_t limit_of(const struct cox_opt_i64 *v)
 	return v != NULL && v->set && v->v > 0 && v->v < UINT32_MAX ? (uint32_t)v->v : UINT32_MAX;
 }
 
-void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox_connection_pool *pool, const struct cox_retry_budget *budget)
+void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox_connection_pool *pool,
+                                const struct cox_retry_budget *budget)
 {
 	const struct cox_pool_tcp *tcp = pool != NULL ? pool->tcp : NULL;
 	const struct cox_pool_http *http = pool != NULL ? pool->http : NULL;
@@ -70,7 +72,8 @@ void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox
 	PB_WITH (breakers, pb_cluster_v3_Cluster_circuit_breakers(c))
 		PB_WITH (th, pb_cluster_v3_CircuitBreakers_thresholds(breakers)) {
 			pb_cluster_v3_CircuitBreakers_Thresholds_max_connections(th, limit_of(tcp ? &tcp->max_connections : NULL));
-			pb_cluster_v3_CircuitBreakers_Thresholds_max_pending_requests(th, limit_of(http ? &http->http1_max_pending_requests : NULL));
+			pb_cluster_v3_CircuitBreakers_Thresholds_max_pending_requests(
+			    th, limit_of(http ? &http->http1_max_pending_requests : NULL));
 			pb_cluster_v3_CircuitBreakers_Thresholds_max_requests(th, limit_of(http ? &http->http2_max_requests : NULL));
 			pb_cluster_v3_CircuitBreakers_Thresholds_max_retries(th, limit_of(http ? &http->max_retries : NULL));
 			if (budget == NULL)
@@ -79,7 +82,7 @@ void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox
 				PB_WITH (percent, pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_budget_percent(b))
 					pb_type_v3_Percent_value(percent, budget->percent.set ? budget->percent.v : 20.0);
 				pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_min_retry_concurrency(
-					b, budget->min_retry_concurrency.set ? (uint32_t)budget->min_retry_concurrency.v : 3);
+				    b, budget->min_retry_concurrency.set ? (uint32_t)budget->min_retry_concurrency.v : 3);
 			}
 		}
 }
@@ -192,7 +195,8 @@ static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o
 		}
 	if (h->follows_downstream) {
 		PB_WITH (down, pb_upstreams_http_v3_HttpProtocolOptions_use_downstream_protocol_config(o)) {
-			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) { }
+			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) {
+			}
 			PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down))
 				http2_options_write(h2, h->pool);
 		}
@@ -202,7 +206,8 @@ static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o
 				PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig_http2_protocol_options(explicit))
 					http2_options_write(h2, h->pool);
 			else
-				PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig_http_protocol_options(explicit)) { }
+				PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig_http_protocol_options(explicit)) {
+				}
 		}
 	}
 	if (h->outlier != NULL && h->outlier->outlier_detection_http_error_codes.n > 0)
@@ -217,7 +222,7 @@ void cox_cluster_http_write(struct pb_cluster_v3_Cluster c, const struct cox_clu
 	if (!has_common && !has_codes && !h->is_http2 && !h->follows_downstream && !h->has_auto_sni)
 		return;
 	PB_ANY (o, pb_cluster_v3_Cluster_typed_extension_protocol_options(c, COX_HTTP_OPTIONS), pb_upstreams_http_v3_HttpProtocolOptions)
-			http_options_write(o, h, has_common);
+		http_options_write(o, h, has_common);
 }
 
 /* --- resources ---------------------------------------------------------------------------- */
@@ -227,8 +232,8 @@ const struct cox_resource *cox_cluster_known(struct cox_tr *t, struct cox_hash i
 	return t->memo != NULL ? cox_memo_find(t->memo, identity) : NULL;
 }
 
-const struct cox_resource *cox_cluster_finish(struct cox_tr *t, struct cox_hash identity, enum cox_type type, struct cox_str name, struct cox_buf *wire,
-					      struct cox_str origins)
+const struct cox_resource *cox_cluster_finish(struct cox_tr *t, struct cox_hash identity, enum cox_type type, struct cox_str name,
+                                              struct cox_buf *wire, struct cox_str origins)
 {
 	const struct cox_resource *r = cox_resource_new(type, name, cox_buf_str(wire), origins, (struct cox_str){ 0 });
 	cox_buf_fini(wire);
@@ -256,8 +261,8 @@ struct cox_hash cox_cluster_identity(const struct cox_tr *t, const struct cox_cl
 
 	if (spec->dr != NULL)
 		h = cox_hash_combine(h, spec->dr->hash);
-	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%u:%d:", what, (int)t->view->type, (int)t->view->klass, (int)t->view->has_sds, (int)spec->is_sni_dnat,
-		       spec->port->port, spec->dr != NULL);
+	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%u:%d:", what, (int)t->view->type, (int)t->view->klass, (int)t->view->has_sds,
+	               (int)spec->is_sni_dnat, spec->port->port, spec->dr != NULL);
 	if (spec->subset != NULL)
 		cox_buf_append_str(&text, spec->subset->name);
 	h = cox_hash_combine(h, cox_hash128(text.p, text.n));

@@ -50,9 +50,10 @@ struct cox_cluster_tls cox_cluster_tls_of(const struct cox_tr *t, const struct c
 	return spec->policy.tls != NULL ? tls_of_rule(t, spec) : tls_auto(t, spec);
 }
 
-/* Class ISTIO rewrites the list per request (filter istio.alpn); a stock Envoy says on the cluster what the server's filter chains look for. */
-static size_t alpn_of(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_cluster_tls *tls, const struct cox_cluster_http *http,
-		      const struct cox_str **out)
+/* Class ISTIO rewrites the list per request (filter istio.alpn); a stock Envoy says on the cluster what the server's filter chains look
+ * for. */
+static size_t alpn_of(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_cluster_tls *tls,
+                      const struct cox_cluster_http *http, const struct cox_str **out)
 {
 	static const struct cox_str istio[] = { COX_STR_INIT("istio-peer-exchange"), COX_STR_INIT("istio"), COX_STR_INIT("h2") };
 	static const struct cox_str http1[] = { COX_STR_INIT("istio-http/1.1"), COX_STR_INIT("istio"), COX_STR_INIT("http/1.1") };
@@ -98,14 +99,15 @@ static size_t service_sans(const struct cox_tr *t, const struct cox_cluster_spec
 }
 
 static void tls_socket_write(struct pb_core_v3_TransportSocket s, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-			     const struct cox_cluster_tls *tls, const struct cox_cluster_http *http)
+                             const struct cox_cluster_tls *tls, const struct cox_cluster_http *http)
 {
 	bool is_mesh = tls->settings->mode == COX_TLS_ISTIO_MUTUAL;
 	struct cox_upstream_tls u = { .tls = tls->settings, .arena = t->arena, .has_sds = t->view->has_sds };
 
 	if (is_mesh)
-		u.default_sni = cox_cluster_sni(t->arena, spec->port->port, spec->subset != NULL ? spec->subset->name : (struct cox_str){ 0 },
-						spec->snap->svc->hostname);
+		u.default_sni =
+		    cox_cluster_sni(t->arena, spec->port->port, spec->subset != NULL ? spec->subset->name : (struct cox_str){ 0 },
+		                    spec->snap->svc->hostname);
 	if (is_mesh || spec->snap->svc->origin == COX_SVC_ENTRY)
 		u.service_san_n = service_sans(t, spec, &u.service_sans);
 	u.alpn_n = alpn_of(t, spec, tls, http, &u.alpn);
@@ -118,15 +120,16 @@ static void proxy_protocol_write(struct pb_core_v3_TransportSocket s, const stru
 	pb_core_v3_TransportSocket_name(s, COX_STR("envoy.transport_sockets.upstream_proxy_protocol"));
 	PB_ANY (up, pb_core_v3_TransportSocket_typed_config(s), pb_transport_sockets_proxy_protocol_v3_ProxyProtocolUpstreamTransport) {
 		PB_WITH (config, pb_transport_sockets_proxy_protocol_v3_ProxyProtocolUpstreamTransport_config(up))
-			pb_core_v3_ProxyProtocolConfig_version(config, p->version == COX_PROXY_PROTOCOL_V2 ? PB_core_v3_ProxyProtocolConfig_V2
-													    : PB_core_v3_ProxyProtocolConfig_V1);
+			pb_core_v3_ProxyProtocolConfig_version(config, p->version == COX_PROXY_PROTOCOL_V2
+			                                                   ? PB_core_v3_ProxyProtocolConfig_V2
+			                                                   : PB_core_v3_ProxyProtocolConfig_V1);
 		pb_transport_sockets_proxy_protocol_v3_ProxyProtocolUpstreamTransport_transport_socket_raw(up, inner);
 	}
 }
 
 /* One socket's bytes, with the PROXY protocol around it where the policy has it. */
-static void socket_encode(struct cox_buf *out, const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_cluster_tls *tls,
-			  const struct cox_cluster_http *http, bool is_tls)
+static void socket_encode(struct cox_buf *out, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+                          const struct cox_cluster_tls *tls, const struct cox_cluster_http *http, bool is_tls)
 {
 	struct cox_buf inner = { 0 };
 	struct cox_pb pb;
@@ -162,7 +165,7 @@ static void match_write(struct pb_cluster_v3_Cluster c, struct cox_str name, boo
 }
 
 void cox_cluster_tls_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-			   const struct cox_cluster_tls *tls, const struct cox_cluster_http *http)
+                           const struct cox_cluster_tls *tls, const struct cox_cluster_http *http)
 {
 	struct cox_buf socket = { 0 };
 

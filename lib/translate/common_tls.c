@@ -24,7 +24,8 @@ void cox_tls_sds_secret(struct pb_transport_sockets_tls_v3_SdsSecretConfig c, st
 	pb_transport_sockets_tls_v3_SdsSecretConfig_name(c, name);
 	PB_WITH (cs, pb_transport_sockets_tls_v3_SdsSecretConfig_sds_config(c)) {
 		if (is_ours)
-			PB_WITH (ads, pb_core_v3_ConfigSource_ads(cs)) { }
+			PB_WITH (ads, pb_core_v3_ConfigSource_ads(cs)) {
+			}
 		else
 			sds_agent_write(cs);
 		/* The workload's own certificate can take as long as the first CSR: the listener or cluster waits without end. */
@@ -48,7 +49,8 @@ void cox_tls_san_matchers(struct pb_transport_sockets_tls_v3_CertificateValidati
 void cox_tls_raw(struct pb_core_v3_TransportSocket s)
 {
 	pb_core_v3_TransportSocket_name(s, COX_SOCKET_RAW);
-	PB_ANY (raw, pb_core_v3_TransportSocket_typed_config(s), pb_transport_sockets_raw_buffer_v3_RawBuffer) { }
+	PB_ANY (raw, pb_core_v3_TransportSocket_typed_config(s), pb_transport_sockets_raw_buffer_v3_RawBuffer) {
+	}
 }
 
 static void crl_write(struct pb_transport_sockets_tls_v3_CertificateValidationContext v, struct cox_str file)
@@ -59,16 +61,20 @@ static void crl_write(struct pb_transport_sockets_tls_v3_CertificateValidationCo
 }
 
 /* Validation by a root from SDS, with SANs and a CRL where given. */
-static void validation_sds_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, struct cox_str root, const struct cox_str *sans, size_t san_n,
-				 struct cox_str crl)
+static void validation_sds_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, struct cox_str root, const struct cox_str *sans,
+                                 size_t san_n, struct cox_str crl)
 {
 	PB_WITH (combined, pb_transport_sockets_tls_v3_CommonTlsContext_combined_validation_context(c)) {
 		/* Envoy wants the default context present, though it may be empty. */
-		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_default_validation_context(combined)) {
+		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_default_validation_context(
+		                combined)) {
 			cox_tls_san_matchers(v, sans, san_n);
 			crl_write(v, crl);
 		}
-		PB_WITH (sds, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_validation_context_sds_secret_config(combined))
+		PB_WITH (
+		    sds,
+		    pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_validation_context_sds_secret_config(
+		        combined))
 			cox_tls_sds_secret(sds, root);
 	}
 }
@@ -106,7 +112,8 @@ static void downstream_params_write(struct pb_transport_sockets_tls_v3_TlsParame
 static void downstream_validation_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, const struct cox_downstream_tls *d)
 {
 	PB_WITH (combined, pb_transport_sockets_tls_v3_CommonTlsContext_combined_validation_context(c)) {
-		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_default_validation_context(combined)) {
+		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_default_validation_context(
+		                combined)) {
 			cox_tls_san_matchers(v, d->sans, d->san_n);
 			for (size_t i = 0; i < d->spki_n; i++)
 				pb_transport_sockets_tls_v3_CertificateValidationContext_verify_certificate_spki(v, d->spki[i]);
@@ -114,7 +121,10 @@ static void downstream_validation_write(struct pb_transport_sockets_tls_v3_Commo
 				pb_transport_sockets_tls_v3_CertificateValidationContext_verify_certificate_hash(v, d->hashes[i]);
 			crl_write(v, d->crl);
 		}
-		PB_WITH (sds, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_validation_context_sds_secret_config(combined))
+		PB_WITH (
+		    sds,
+		    pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_validation_context_sds_secret_config(
+		        combined))
 			cox_tls_sds_secret(sds, d->root);
 	}
 }
@@ -155,14 +165,23 @@ static size_t trust_domain_sans(const struct cox_tr *t, const struct cox_str **o
 void cox_tls_inbound_mtls(struct pb_core_v3_TransportSocket s, const struct cox_tr *t, const struct cox_str *alpn, size_t alpn_n)
 {
 	static const struct cox_str ciphers[] = {
-		COX_STR_INIT("ECDHE-ECDSA-AES256-GCM-SHA384"), COX_STR_INIT("ECDHE-RSA-AES256-GCM-SHA384"),
-		COX_STR_INIT("ECDHE-ECDSA-AES128-GCM-SHA256"), COX_STR_INIT("ECDHE-RSA-AES128-GCM-SHA256"),
-		COX_STR_INIT("AES256-GCM-SHA384"), COX_STR_INIT("AES128-GCM-SHA256"),
+		COX_STR_INIT("ECDHE-ECDSA-AES256-GCM-SHA384"),
+		COX_STR_INIT("ECDHE-RSA-AES256-GCM-SHA384"),
+		COX_STR_INIT("ECDHE-ECDSA-AES128-GCM-SHA256"),
+		COX_STR_INIT("ECDHE-RSA-AES128-GCM-SHA256"),
+		COX_STR_INIT("AES256-GCM-SHA384"),
+		COX_STR_INIT("AES128-GCM-SHA256"),
 	};
 	const struct cox_mesh_tls *mtls = t->s->mesh->mesh_mtls;
 	struct cox_downstream_tls d = {
-		.cert = SDS_WORKLOAD, .root = SDS_ROOT, .alpn = alpn, .alpn_n = alpn_n, .ciphers = ciphers, .cipher_n = COX_LEN(ciphers),
-		.min_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2, .max_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3,
+		.cert = SDS_WORKLOAD,
+		.root = SDS_ROOT,
+		.alpn = alpn,
+		.alpn_n = alpn_n,
+		.ciphers = ciphers,
+		.cipher_n = COX_LEN(ciphers),
+		.min_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2,
+		.max_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3,
 		.requires_client_cert = true,
 	};
 	d.san_n = trust_domain_sans(t, &d.sans);
@@ -189,7 +208,8 @@ static void upstream_certificate_write(struct pb_transport_sockets_tls_v3_Common
 	if (tls->credential_name.n > 0) {
 		certificate_sds_write(c, cox_arena_printf(u->arena, "kubernetes://%.*s", COX_FMT(tls->credential_name)));
 	} else if (u->has_sds) {
-		certificate_sds_write(c, cox_arena_printf(u->arena, "file-cert:%.*s~%.*s", COX_FMT(tls->client_certificate), COX_FMT(tls->private_key)));
+		certificate_sds_write(
+		    c, cox_arena_printf(u->arena, "file-cert:%.*s~%.*s", COX_FMT(tls->client_certificate), COX_FMT(tls->private_key)));
 	} else {
 		PB_WITH (cert, pb_transport_sockets_tls_v3_CommonTlsContext_tls_certificates(c)) {
 			PB_WITH (chain, pb_transport_sockets_tls_v3_TlsCertificate_certificate_chain(cert))
@@ -201,7 +221,7 @@ static void upstream_certificate_write(struct pb_transport_sockets_tls_v3_Common
 }
 
 static void upstream_file_validation_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, const struct cox_upstream_tls *u,
-					   const struct cox_str *sans, size_t san_n)
+                                           const struct cox_str *sans, size_t san_n)
 {
 	PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_validation_context(c)) {
 		PB_WITH (ca, pb_transport_sockets_tls_v3_CertificateValidationContext_trusted_ca(v))
@@ -220,9 +240,11 @@ static void upstream_validation_write(struct pb_transport_sockets_tls_v3_CommonT
 	if (tls->mode == COX_TLS_ISTIO_MUTUAL) {
 		validation_sds_write(c, SDS_ROOT, sans, san_n, (struct cox_str){ 0 });
 	} else if (tls->insecure_skip_verify.set && tls->insecure_skip_verify.v) {
-		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_validation_context(c)) { }
+		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_validation_context(c)) {
+		}
 	} else if (tls->credential_name.n > 0) {
-		validation_sds_write(c, cox_arena_printf(u->arena, "kubernetes://%.*s-cacert", COX_FMT(tls->credential_name)), sans, san_n, tls->ca_crl);
+		validation_sds_write(c, cox_arena_printf(u->arena, "kubernetes://%.*s-cacert", COX_FMT(tls->credential_name)), sans, san_n,
+		                     tls->ca_crl);
 	} else if (u->has_sds) {
 		struct cox_str file = tls->ca_certificates.n > 0 ? tls->ca_certificates : COX_STR("system");
 		validation_sds_write(c, cox_arena_printf(u->arena, "file-root:%.*s", COX_FMT(file)), sans, san_n, tls->ca_crl);
@@ -241,8 +263,10 @@ void cox_tls_upstream(struct pb_core_v3_TransportSocket s, const struct cox_upst
 	PB_ANY (ctx, pb_core_v3_TransportSocket_typed_config(s), pb_transport_sockets_tls_v3_UpstreamTlsContext) {
 		PB_WITH (c, pb_transport_sockets_tls_v3_UpstreamTlsContext_common_tls_context(ctx)) {
 			PB_WITH (p, pb_transport_sockets_tls_v3_CommonTlsContext_tls_params(c)) {
-				pb_transport_sockets_tls_v3_TlsParameters_tls_minimum_protocol_version(p, PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2);
-				pb_transport_sockets_tls_v3_TlsParameters_tls_maximum_protocol_version(p, PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3);
+				pb_transport_sockets_tls_v3_TlsParameters_tls_minimum_protocol_version(
+				    p, PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2);
+				pb_transport_sockets_tls_v3_TlsParameters_tls_maximum_protocol_version(
+				    p, PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3);
 			}
 			alpn_write(c, u->alpn, u->alpn_n);
 			if (is_mesh)

@@ -48,7 +48,8 @@ static struct cox_lb_group *group_of(cox_lb_groups *groups, struct cox_str local
 	return g;
 }
 
-static void groups_collect(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints, cox_lb_groups *groups)
+static void groups_collect(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints,
+                           cox_lb_groups *groups)
 {
 	for (COX_EACH(struct cox_endpoint, e, endpoints->items)) {
 		if (!endpoint_belongs(t, spec, e))
@@ -75,7 +76,8 @@ static void struct_str(struct pb_google_protobuf_Struct s, struct cox_str key, s
 }
 
 /* "workload;namespace;canonical service;canonical revision;cluster": what telemetry of the other side shows. */
-static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct cox_tr *t, const struct cox_cluster_spec *spec,
+                                    const struct cox_endpoint *e)
 {
 	struct cox_str revision = e->canonical_revision;
 	bool is_tls_off = spec->policy.tls != NULL && spec->policy.tls->mode != COX_TLS_ISTIO_MUTUAL;
@@ -86,8 +88,9 @@ static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct c
 		PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("envoy.transport_socket_match")))
 			struct_str(s, COX_STR("tlsMode"), COX_STR("istio"));
 	PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("istio")))
-		struct_str(s, COX_STR("workload"), cox_arena_printf(t->arena, "%.*s;%.*s;%.*s;%.*s;%.*s", COX_FMT(e->workload), COX_FMT(e->ns),
-								   COX_FMT(e->canonical_name), COX_FMT(revision), COX_FMT(e->cluster_id)));
+		struct_str(s, COX_STR("workload"),
+		           cox_arena_printf(t->arena, "%.*s;%.*s;%.*s;%.*s;%.*s", COX_FMT(e->workload), COX_FMT(e->ns),
+		                            COX_FMT(e->canonical_name), COX_FMT(revision), COX_FMT(e->cluster_id)));
 }
 
 static enum pb_core_v3_HealthStatus health_of(const struct cox_endpoint *e)
@@ -101,7 +104,7 @@ static enum pb_core_v3_HealthStatus health_of(const struct cox_endpoint *e)
 }
 
 static void lb_endpoint_write(struct pb_endpoint_v3_LbEndpoint lb, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-			      const struct cox_endpoint *e, bool has_health)
+                              const struct cox_endpoint *e, bool has_health)
 {
 	PB_WITH (ep, pb_endpoint_v3_LbEndpoint_endpoint(lb))
 		PB_WITH (address, pb_endpoint_v3_Endpoint_address(ep))
@@ -135,7 +138,7 @@ static bool takes_part(const struct cox_cluster_spec *spec, const struct cox_end
 }
 
 static void group_write(struct pb_endpoint_v3_LocalityLbEndpoints l, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-			const struct cox_lb_group *g, bool has_health)
+                        const struct cox_lb_group *g, bool has_health)
 {
 	uint32_t weight = 0;
 
@@ -153,7 +156,7 @@ static void group_write(struct pb_endpoint_v3_LocalityLbEndpoints l, const struc
 }
 
 static void assignment_write(struct pb_endpoint_v3_ClusterLoadAssignment m, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-			     const struct cox_endpoint_set *endpoints, struct cox_str name, bool has_health)
+                             const struct cox_endpoint_set *endpoints, struct cox_str name, bool has_health)
 {
 	cox_lb_groups groups = { 0 };
 
@@ -167,7 +170,7 @@ static void assignment_write(struct pb_endpoint_v3_ClusterLoadAssignment m, cons
 }
 
 void cox_load_assignment_write(struct pb_endpoint_v3_ClusterLoadAssignment m, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-			       const struct cox_endpoint_set *endpoints, struct cox_str name)
+                               const struct cox_endpoint_set *endpoints, struct cox_str name)
 {
 	assignment_write(m, t, spec, endpoints, name, false);
 }
@@ -177,7 +180,8 @@ struct cox_hash cox_cluster_place_hash(const struct cox_tr *t, const struct cox_
 	const struct cox_view *v = t->view;
 	bool forced, is_near = spec->snap->svc->is_node_local || spec->snap->svc->distribution != COX_DIST_NONE;
 	struct cox_str node = is_near ? v->node_name : (struct cox_str){ 0 };
-	struct cox_str place = cox_arena_printf(t->arena, "%.*s\n%.*s\n%.*s\n%.*s", COX_FMT(v->locality), COX_FMT(node), COX_FMT(v->network), COX_FMT(v->cluster_id));
+	struct cox_str place = cox_arena_printf(t->arena, "%.*s\n%.*s\n%.*s\n%.*s", COX_FMT(v->locality), COX_FMT(node),
+	                                        COX_FMT(v->network), COX_FMT(v->cluster_id));
 	struct cox_hash h = cox_hash128(place.p, place.n);
 	const struct cox_locality_lb *l = cox_locality_setting(t, spec, &forced);
 
@@ -190,7 +194,8 @@ struct cox_hash cox_cluster_place_hash(const struct cox_tr *t, const struct cox_
 	return h;
 }
 
-const struct cox_resource *cox_endpoints_build(struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints)
+const struct cox_resource *cox_endpoints_build(struct cox_tr *t, const struct cox_cluster_spec *spec,
+                                               const struct cox_endpoint_set *endpoints)
 {
 	struct cox_hash identity = cox_hash_combine(cox_cluster_identity(t, spec, "eds"), endpoints->hash);
 	identity = cox_hash_combine(identity, cox_cluster_place_hash(t, spec));

@@ -11,8 +11,9 @@
 
 /* What trafficDistribution PreferSameZone and PreferSameNode mean: near first, the rest after. */
 static const struct cox_str same_node_labels[] = {
-	COX_STR_INIT("topology.istio.io/network"), COX_STR_INIT("topology.kubernetes.io/region"), COX_STR_INIT("topology.kubernetes.io/zone"),
-	COX_STR_INIT("topology.istio.io/subzone"), COX_STR_INIT("kubernetes.io/hostname"),
+	COX_STR_INIT("topology.istio.io/network"),   COX_STR_INIT("topology.kubernetes.io/region"),
+	COX_STR_INIT("topology.kubernetes.io/zone"), COX_STR_INIT("topology.istio.io/subzone"),
+	COX_STR_INIT("kubernetes.io/hostname"),
 };
 static const struct cox_locality_lb same_zone = { .failover_priority = { same_node_labels, 4 } };
 static const struct cox_locality_lb same_node = { .failover_priority = { same_node_labels, 5 } };
@@ -181,7 +182,8 @@ static uint32_t label_priority(const struct cox_tr *t, const struct cox_locality
 static uint32_t weight_of(const struct cox_endpoint *e) { return e->weight > 0 ? e->weight : 1; }
 
 /* Splits a group by the priority of each endpoint; `base` is the locality's. */
-static void group_split(const struct cox_tr *t, const struct cox_locality_lb *l, const struct cox_lb_group *g, uint32_t base, cox_lb_groups *out)
+static void group_split(const struct cox_tr *t, const struct cox_locality_lb *l, const struct cox_lb_group *g, uint32_t base,
+                        cox_lb_groups *out)
 {
 	size_t first = out->n;
 	for (size_t i = 0; i < g->items.n; i++) {

@@ -9,7 +9,8 @@
 static void mx_config_write(struct pb_google_protobuf_Any any)
 {
 	PB_ANY (typed, any, pb_udpa_type_v1_TypedStruct) {
-		pb_udpa_type_v1_TypedStruct_type_url(typed, COX_STR("type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange"));
+		pb_udpa_type_v1_TypedStruct_type_url(typed,
+		                                     COX_STR("type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange"));
 		PB_WITH (value, pb_udpa_type_v1_TypedStruct_value(typed)) {
 			PB_WITH (v, pb_google_protobuf_Struct_fields(value, COX_STR("enable_discovery")))
 				pb_google_protobuf_Value_bool_value(v, true);
@@ -84,7 +85,8 @@ static void tcp_targets_write(struct pb_filters_network_tcp_proxy_v3_TcpProxy tc
 				continue;
 			PB_WITH (c, pb_filters_network_tcp_proxy_v3_TcpProxy_WeightedCluster_clusters(weighted)) {
 				pb_filters_network_tcp_proxy_v3_TcpProxy_WeightedCluster_ClusterWeight_name(c, p->targets[i].cluster);
-				pb_filters_network_tcp_proxy_v3_TcpProxy_WeightedCluster_ClusterWeight_weight(c, (uint32_t)p->targets[i].weight);
+				pb_filters_network_tcp_proxy_v3_TcpProxy_WeightedCluster_ClusterWeight_weight(
+				    c, (uint32_t)p->targets[i].weight);
 			}
 		}
 }
@@ -105,13 +107,15 @@ static void tcp_policy_write(struct pb_filters_network_tcp_proxy_v3_TcpProxy tcp
 		pb_filters_network_tcp_proxy_v3_TcpProxy_max_downstream_connection_duration(tcp, pool->max_connection_duration_ns.v);
 	if (hash != NULL && hash->use_source_ip.set && hash->use_source_ip.v)
 		PB_WITH (h, pb_filters_network_tcp_proxy_v3_TcpProxy_hash_policy(tcp))
-			PB_WITH (ip, pb_type_v3_HashPolicy_source_ip(h)) { }
+			PB_WITH (ip, pb_type_v3_HashPolicy_source_ip(h)) {
+			}
 	if (policy.tunnel != NULL)
 		PB_WITH (tunnel, pb_filters_network_tcp_proxy_v3_TcpProxy_tunneling_config(tcp)) {
 			struct cox_str host = cox_arena_printf(t->arena, "%.*s:%lld", COX_FMT(policy.tunnel->target_host),
-							       (long long)policy.tunnel->target_port.v);
+			                                       (long long)policy.tunnel->target_port.v);
 			pb_filters_network_tcp_proxy_v3_TcpProxy_TunnelingConfig_hostname(tunnel, host);
-			pb_filters_network_tcp_proxy_v3_TcpProxy_TunnelingConfig_use_post(tunnel, cox_str_eq_nocase(policy.tunnel->protocol, COX_STR("POST")));
+			pb_filters_network_tcp_proxy_v3_TcpProxy_TunnelingConfig_use_post(
+			    tunnel, cox_str_eq_nocase(policy.tunnel->protocol, COX_STR("POST")));
 		}
 }
 
@@ -157,7 +161,8 @@ void cox_filters_tcp(struct pb_listener_v3_FilterChain fc, const struct cox_tr *
 
 bool cox_istio_metadata_is_empty(const struct cox_istio_metadata *md)
 {
-	return md->service_n == 0 && md->config.n == 0 && md->subset.n == 0 && !md->no_alpn_override && !md->is_external && md->finding.n == 0;
+	return md->service_n == 0 && md->config.n == 0 && md->subset.n == 0 && !md->no_alpn_override && !md->is_external &&
+	       md->finding.n == 0;
 }
 
 static void struct_str(struct pb_google_protobuf_Struct s, struct cox_str key, struct cox_str value)

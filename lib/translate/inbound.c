@@ -46,19 +46,22 @@ static void tls_inspector_write(struct pb_listener_v3_ListenerFilter f)
 static void http_inspector_write(struct pb_listener_v3_ListenerFilter f)
 {
 	pb_listener_v3_ListenerFilter_name(f, COX_STR("envoy.filters.listener.http_inspector"));
-	PB_ANY (hi, pb_listener_v3_ListenerFilter_typed_config(f), pb_filters_listener_http_inspector_v3_HttpInspector) { }
+	PB_ANY (hi, pb_listener_v3_ListenerFilter_typed_config(f), pb_filters_listener_http_inspector_v3_HttpInspector) {
+	}
 }
 
 static void original_dst_write(struct pb_listener_v3_Listener l)
 {
 	PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
 		pb_listener_v3_ListenerFilter_name(f, COX_STR("envoy.filters.listener.original_dst"));
-		PB_ANY (od, pb_listener_v3_ListenerFilter_typed_config(f), pb_filters_listener_original_dst_v3_OriginalDst) { }
+		PB_ANY (od, pb_listener_v3_ListenerFilter_typed_config(f), pb_filters_listener_original_dst_v3_OriginalDst) {
+		}
 	}
 }
 
 /* Ports on which the inspector has nothing to find out; in order. */
-static size_t ports_without(const struct cox_inbound *in, uint16_t listen_port, bool (*is_needed)(const struct cox_inbound_port *p), uint16_t *out)
+static size_t ports_without(const struct cox_inbound *in, uint16_t listen_port, bool (*is_needed)(const struct cox_inbound_port *p),
+                            uint16_t *out)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < in->ports.n; i++)
@@ -71,7 +74,8 @@ static size_t ports_without(const struct cox_inbound *in, uint16_t listen_port, 
 static bool needs_tls_inspector(const struct cox_inbound_port *p) { return p->tls != COX_INBOUND_TLS_DISABLE; }
 static bool needs_http_inspector(const struct cox_inbound_port *p) { return p->protocol == COX_PROTO_AUTO; }
 
-static void head_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, struct cox_str name, struct cox_str bind, uint16_t port)
+static void head_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, struct cox_str name, struct cox_str bind,
+                       uint16_t port)
 {
 	pb_listener_v3_Listener_name(l, name);
 	PB_WITH (a, pb_listener_v3_Listener_address(l))

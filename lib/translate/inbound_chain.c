@@ -6,7 +6,8 @@
 
 /* ALPN values by which Istio's clients say what they speak inside of mTLS. */
 static const struct cox_str alpn_any[] = {
-	COX_STR_INIT("istio"), COX_STR_INIT("istio-peer-exchange"), COX_STR_INIT("istio-http/1.0"), COX_STR_INIT("istio-http/1.1"), COX_STR_INIT("istio-h2"),
+	COX_STR_INIT("istio"),    COX_STR_INIT("istio-peer-exchange"), COX_STR_INIT("istio-http/1.0"), COX_STR_INIT("istio-http/1.1"),
+	COX_STR_INIT("istio-h2"),
 };
 static const struct cox_str alpn_mtls_http[] = { COX_STR_INIT("istio-http/1.0"), COX_STR_INIT("istio-http/1.1"), COX_STR_INIT("istio-h2") };
 static const struct cox_str alpn_mtls_tcp[] = { COX_STR_INIT("istio-peer-exchange"), COX_STR_INIT("istio") };
@@ -18,7 +19,7 @@ static const struct cox_str offer_tcp[] = { COX_STR_INIT("istio-peer-exchange"),
 /* One filter chain: what it matches and how it treats it. */
 struct chain {
 	bool is_http, terminates;
-	struct cox_str transport;       /* "tls", "raw_buffer"; empty: any */
+	struct cox_str transport; /* "tls", "raw_buffer"; empty: any */
 	const struct cox_str *alpn;
 	size_t alpn_n;
 };
@@ -31,11 +32,13 @@ enum { CHAINS_MAX = 5 };
 static size_t chains_of(enum cox_protocol protocol, enum cox_inbound_tls mode, size_t plain_n, struct chain out[CHAINS_MAX])
 {
 	static const struct cox_str tls = TLS, raw = RAW;
-	const struct chain http_any = { true, true, tls, alpn_any, COX_LEN(alpn_any) }, tcp_any = { false, true, tls, alpn_any, COX_LEN(alpn_any) };
+	const struct chain http_any = { true, true, tls, alpn_any, COX_LEN(alpn_any) },
+	                   tcp_any = { false, true, tls, alpn_any, COX_LEN(alpn_any) };
 	const struct chain http_mtls = { true, true, tls, alpn_mtls_http, COX_LEN(alpn_mtls_http) };
 	const struct chain tcp_mtls = { false, true, tls, alpn_mtls_tcp, COX_LEN(alpn_mtls_tcp) };
 	const struct chain http_sniffed = { true, false, raw, alpn_plain_http, plain_n };
-	const struct chain http_raw = { true, false, raw, NULL, 0 }, tcp_raw = { false, false, raw, NULL, 0 }, tcp_tls = { false, false, tls, NULL, 0 };
+	const struct chain http_raw = { true, false, raw, NULL, 0 }, tcp_raw = { false, false, raw, NULL, 0 },
+	                   tcp_tls = { false, false, tls, NULL, 0 };
 	const struct chain http_strict = { true, true, tls, NULL, 0 }, tcp_strict = { false, true, tls, NULL, 0 };
 	const struct chain tcp_all = { false, false, { 0 }, NULL, 0 };
 	bool is_http = cox_protocol_is_http(protocol), is_auto = protocol == COX_PROTO_AUTO;
@@ -146,8 +149,13 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 
 	route_config_encode(&routes, in->t, h);
 	struct cox_hcm hcm = {
-		.side = COX_HCM_INBOUND, .t = in->t, .identity = cox_hcm_identity_of_workload(in->w), .stat_prefix = h->stat_prefix,
-		.route_config = cox_buf_str(&routes), .has_grpc_web = h->protocol == COX_PROTO_GRPC_WEB, .http10 = in->t->view->http10,
+		.side = COX_HCM_INBOUND,
+		.t = in->t,
+		.identity = cox_hcm_identity_of_workload(in->w),
+		.stat_prefix = h->stat_prefix,
+		.route_config = cox_buf_str(&routes),
+		.has_grpc_web = h->protocol == COX_PROTO_GRPC_WEB,
+		.http10 = in->t->view->http10,
 		.idle_timeout_ns = in->t->view->idle_timeout_ns,
 	};
 	cox_filter_mx(fc, in->t);
@@ -156,11 +164,16 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 	cox_buf_fini(&routes);
 }
 
-static void tcp_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, struct cox_str cluster, enum cox_protocol protocol, bool no_log)
+static void tcp_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, struct cox_str cluster,
+                      enum cox_protocol protocol, bool no_log)
 {
 	struct cox_tcp_target target = { cluster, 1 };
-	struct cox_tcp_proxy p = { .stat_prefix = cluster, .targets = &target, .target_n = 1, .protocol = protocol, .no_access_log = no_log,
-				   .idle_timeout_ns = in->t->view->idle_timeout_ns };
+	struct cox_tcp_proxy p = { .stat_prefix = cluster,
+		                   .targets = &target,
+		                   .target_n = 1,
+		                   .protocol = protocol,
+		                   .no_access_log = no_log,
+		                   .idle_timeout_ns = in->t->view->idle_timeout_ns };
 	cox_filters_tcp(fc, in->t, COX_DIR_INBOUND, &p);
 }
 
@@ -180,7 +193,8 @@ void cox_inbound_chains_write(struct pb_listener_v3_Listener l, const struct cox
 	struct chain chains[CHAINS_MAX];
 	size_t n = chains_of(p->protocol, p->tls, plain_alpn_n(t), chains);
 	struct cox_str name = cox_arena_printf(t->arena, "%.*s_%u", COX_FMT(p->bind), p->target);
-	struct inbound_http http = { p->cluster, cox_arena_printf(t->arena, "inbound_%.*s;", COX_FMT(name)), p->hostname, p->svc_port, p->protocol };
+	struct inbound_http http = { p->cluster, cox_arena_printf(t->arena, "inbound_%.*s;", COX_FMT(name)), p->hostname, p->svc_port,
+		                     p->protocol };
 
 	for (size_t i = 0; i < n; i++)
 		PB_WITH (fc, pb_listener_v3_Listener_filter_chains(l)) {
@@ -217,6 +231,7 @@ void cox_inbound_passthrough_chains_write(struct pb_listener_v3_Listener l, cons
 			else
 				tcp_write(fc, in, COX_INBOUND_PASSTHROUGH_CLUSTER, COX_PROTO_TCP, false);
 			tls_write(fc, in->t, &chains[i]);
-			pb_listener_v3_FilterChain_name(fc, chains[i].is_http ? COX_STR("virtualInbound-catchall-http") : COX_STR("virtualInbound"));
+			pb_listener_v3_FilterChain_name(fc, chains[i].is_http ? COX_STR("virtualInbound-catchall-http")
+			                                                      : COX_STR("virtualInbound"));
 		}
 }

@@ -34,7 +34,8 @@ static bool endpoint_split(struct cox_str text, struct cox_str *address, uint16_
 	ptrdiff_t colon = cox_str_rfind(text, ':');
 	uint64_t number;
 
-	if (colon <= 0 || cox_str_to_u64(cox_str_sub(text, (size_t)colon + 1, text.n), &number) != COX_OK || number == 0 || number > UINT16_MAX)
+	if (colon <= 0 || cox_str_to_u64(cox_str_sub(text, (size_t)colon + 1, text.n), &number) != COX_OK || number == 0 ||
+	    number > UINT16_MAX)
 		return false;
 	*address = cox_str_sub(text, 0, (size_t)colon);
 	if (address->n > 2 && address->p[0] == '[' && address->p[address->n - 1] == ']')
@@ -116,7 +117,9 @@ const struct cox_resource *cox_inbound_cluster_build(const struct cox_inbound *i
 {
 	struct cox_tr *t = in->t;
 	const struct cox_connection_pool *pool = pool_of(in, p);
-	struct cox_cluster_http http = { .is_http2 = cox_protocol_is_http2(p->protocol), .follows_downstream = p->protocol == COX_PROTO_AUTO, .pool = pool };
+	struct cox_cluster_http http = { .is_http2 = cox_protocol_is_http2(p->protocol),
+		                         .follows_downstream = p->protocol == COX_PROTO_AUTO,
+		                         .pool = pool };
 	struct cox_buf wire = { 0 };
 	struct cox_pb pb;
 

@@ -18,7 +18,8 @@ void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p
 	struct cox_tr t = { .s = s, .view = &w->view, .memo = memo, .arena = &arena };
 
 	if (p->type == COX_PROXY_ROUTER)
-		cox_translate_gateway(&t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_EDS], &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS]);
+		cox_translate_gateway(&t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_EDS], &by_type[COX_TYPE_LDS],
+		                      &by_type[COX_TYPE_RDS]);
 	else
 		render_sidecar(&t, w, by_type);
 	for (int type = 0; type < COX_TYPE_COUNT; type++) {

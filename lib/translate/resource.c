@@ -8,11 +8,15 @@ static const struct {
 	bool is_wildcard;
 } types[COX_TYPE_COUNT] = {
 	[COX_TYPE_CDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.cluster.v3.Cluster"), COX_STR_INIT("CDS"), "cds", true },
-	[COX_TYPE_EDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"), COX_STR_INIT("EDS"), "eds", false },
-	[COX_TYPE_SDS] = { COX_STR_INIT("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"), COX_STR_INIT("SDS"), "sds", false },
+	[COX_TYPE_EDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"), COX_STR_INIT("EDS"), "eds",
+	                   false },
+	[COX_TYPE_SDS] = { COX_STR_INIT("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"), COX_STR_INIT("SDS"), "sds",
+	                   false },
 	[COX_TYPE_LDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.listener.v3.Listener"), COX_STR_INIT("LDS"), "lds", true },
-	[COX_TYPE_ECDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"), COX_STR_INIT("ECDS"), "ecds", false },
-	[COX_TYPE_RDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.route.v3.RouteConfiguration"), COX_STR_INIT("RDS"), "rds", false },
+	[COX_TYPE_ECDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"), COX_STR_INIT("ECDS"), "ecds",
+	                    false },
+	[COX_TYPE_RDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.route.v3.RouteConfiguration"), COX_STR_INIT("RDS"), "rds",
+	                   false },
 	[COX_TYPE_VHDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.route.v3.VirtualHost"), COX_STR_INIT("VHDS"), "vhds", false },
 	[COX_TYPE_NDS] = { COX_STR_INIT("type.googleapis.com/istio.networking.nds.v1.NameTable"), COX_STR_INIT("NDS"), "nds", true },
 };
@@ -77,8 +81,8 @@ static struct cox_hash hash_of_pieces(const struct cox_piece *pieces, size_t n)
 	return h;
 }
 
-struct cox_resource *cox_resource_compose(enum cox_type type, struct cox_str name, const struct cox_piece *pieces, size_t n, struct cox_str origins,
-					  struct cox_str needs)
+struct cox_resource *cox_resource_compose(enum cox_type type, struct cox_str name, const struct cox_piece *pieces, size_t n,
+                                          struct cox_str origins, struct cox_str needs)
 {
 	size_t pieces_bytes = n * sizeof(*pieces);
 	struct cox_resource *r = cox_zalloc(sizeof(*r) + pieces_bytes + name.n + origins.n + needs.n);
@@ -104,7 +108,8 @@ struct cox_resource *cox_resource_compose(enum cox_type type, struct cox_str nam
 	return r;
 }
 
-struct cox_resource *cox_resource_new(enum cox_type type, struct cox_str name, struct cox_str bytes, struct cox_str origins, struct cox_str needs)
+struct cox_resource *cox_resource_new(enum cox_type type, struct cox_str name, struct cox_str bytes, struct cox_str origins,
+                                      struct cox_str needs)
 {
 	COX_ASSERT(bytes.n <= UINT32_MAX);
 	struct cox_bytes *b = cox_bytes_new(bytes.p, bytes.n);
@@ -137,7 +142,10 @@ void cox_resource_flatten(const struct cox_resource *r, struct cox_buf *out)
 
 /* --- sets --------------------------------------------------------------------------------- */
 
-struct ordered { const struct cox_resource *r; size_t order; };
+struct ordered {
+	const struct cox_resource *r;
+	size_t order;
+};
 
 static int cmp_ordered(const void *a, const void *b)
 {

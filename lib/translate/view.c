@@ -75,7 +75,8 @@ static struct cox_str view_locality(struct cox_view *v, const struct cox_proxy *
 		return cox_arena_str(&v->arena, cox_snapshot_node_locality(s, p->node_name));
 	if (p->sub_zone.n > 0)
 		return cox_arena_printf(&v->arena, "%.*s/%.*s/%.*s", COX_FMT(p->region), COX_FMT(p->zone), COX_FMT(p->sub_zone));
-	return p->zone.n > 0 ? cox_arena_printf(&v->arena, "%.*s/%.*s", COX_FMT(p->region), COX_FMT(p->zone)) : cox_arena_str(&v->arena, p->region);
+	return p->zone.n > 0 ? cox_arena_printf(&v->arena, "%.*s/%.*s", COX_FMT(p->region), COX_FMT(p->zone))
+	                     : cox_arena_str(&v->arena, p->region);
 }
 
 /* A proxy that is an endpoint of a headless service does not get a listener on its own address, so its addresses count. */
@@ -97,8 +98,8 @@ static void view_own_ips(struct cox_view *v, const struct cox_proxy *p, const st
 static void view_key(struct cox_view *v)
 {
 	struct cox_buf key = { 0 };
-	cox_buf_printf(&key, "t%dc%di%d%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, v->has_vhds ? "v" : "", v->has_sds ? "s" : "",
-		       v->http10 ? "h" : "", v->dns_capture ? "d" : "");
+	cox_buf_printf(&key, "t%dc%di%d%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, v->has_vhds ? "v" : "",
+	               v->has_sds ? "s" : "", v->http10 ? "h" : "", v->dns_capture ? "d" : "");
 	key_add(&key, "ns", v->ns);
 	key_add(&key, "domain", v->domain);
 	key_add_kvs(&key, "l", v->labels.p, v->labels.n);

@@ -47,7 +47,7 @@ def adjust(name, kind, resource, value):
 FLOORS = {
     "dr-lb": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "dr-pool-outlier-tls": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
-    "gateway-tls": {"CDS": 100, "EDS": 100, "LDS": 94, "RDS": 100},
+    "gateway-tls": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "peerauth": {"CDS": 100, "EDS": 88, "LDS": 93, "RDS": 100},  # PeerAuthentication is an issue of its own
     "protocols": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "serviceentry": {"CDS": 100, "EDS": 100, "LDS": 95, "RDS": 100},

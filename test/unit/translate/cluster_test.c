@@ -11,16 +11,17 @@
 
 #define NODE(ip, labels) "{\"id\": \"sidecar~" ip "~p.default~default.svc.cluster.local\", \"metadata\": {\"LABELS\": {" labels "}}}"
 
-static const char services[] =
-	"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: default}\n"
-	"spec: {clusterIP: 10.1.0.1, clusterIPs: [10.1.0.1], ports: [{name: http, port: 80, targetPort: 8080}, {name: udp, port: 53, protocol: UDP}]}\n---\n"
-	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, namespace: default, labels: {kubernetes.io/service-name: a}}\n"
-	"addressType: IPv4\nendpoints: [{addresses: [172.16.0.1], conditions: {ready: true}}]\nports: [{name: http, port: 8080, protocol: TCP}]\n---\n"
-	"apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: default}\n"
-	"spec: {clusterIP: 10.1.0.2, clusterIPs: [10.1.0.2], ports: [{name: http, port: 80, targetPort: 8080}]}\n";
-static const char rule[] =
-	"apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: default}\n"
-	"spec: {host: a, subsets: [{name: v1, labels: {version: v1}}]}\n";
+static const char services[] = "apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: default}\n"
+                               "spec: {clusterIP: 10.1.0.1, clusterIPs: [10.1.0.1], ports: [{name: http, port: 80, targetPort: 8080}, "
+                               "{name: udp, port: 53, protocol: UDP}]}\n---\n"
+                               "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, namespace: default, labels: "
+                               "{kubernetes.io/service-name: a}}\n"
+                               "addressType: IPv4\nendpoints: [{addresses: [172.16.0.1], conditions: {ready: true}}]\nports: [{name: http, "
+                               "port: 8080, protocol: TCP}]\n---\n"
+                               "apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: default}\n"
+                               "spec: {clusterIP: 10.1.0.2, clusterIPs: [10.1.0.2], ports: [{name: http, port: 80, targetPort: 8080}]}\n";
+static const char rule[] = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: default}\n"
+                           "spec: {host: a, subsets: [{name: v1, labels: {version: v1}}]}\n";
 
 struct job {
 	struct cox_view *view;
@@ -113,8 +114,10 @@ static void test_only_what_changed_is_built(void **state)
 	job_open(&j, &m, memo, NODE("10.0.0.1", ""));
 	cox_translate_clusters(&j.t, &after);
 	assert_int_equal(j.t.built, 2); /* a and its subset */
-	assert_ptr_equal(find(&before, "outbound|80||b.default.svc.cluster.local"), find(&after, "outbound|80||b.default.svc.cluster.local"));
-	assert_ptr_not_equal(find(&before, "outbound|80||a.default.svc.cluster.local"), find(&after, "outbound|80||a.default.svc.cluster.local"));
+	assert_ptr_equal(find(&before, "outbound|80||b.default.svc.cluster.local"),
+	                 find(&after, "outbound|80||b.default.svc.cluster.local"));
+	assert_ptr_not_equal(find(&before, "outbound|80||a.default.svc.cluster.local"),
+	                     find(&after, "outbound|80||a.default.svc.cluster.local"));
 	const struct cox_resource *subset = find(&after, "outbound|80|v1|a.default.svc.cluster.local");
 	assert_non_null(subset);
 	assert_true(cox_str_search(subset->origins, COX_STR("DestinationRule/default/a")) >= 0);
@@ -197,8 +200,9 @@ static void test_view_keys(void **state)
 	struct mesh m = mesh_new();
 	mesh_put(&m, services);
 	mesh_put(&m, "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: default}\n"
-		     "spec: {workloadSelector: {labels: {app: x}}, egress: [{hosts: ['./*']}]}\n");
-	struct cox_proxy *x = mesh_proxy(&m, NODE("10.0.0.1", "\"app\": \"x\", \"pod\": \"1\"")), *y = mesh_proxy(&m, NODE("10.0.0.2", "\"app\": \"y\""));
+	             "spec: {workloadSelector: {labels: {app: x}}, egress: [{hosts: ['./*']}]}\n");
+	struct cox_proxy *x = mesh_proxy(&m, NODE("10.0.0.1", "\"app\": \"x\", \"pod\": \"1\"")),
+	                 *y = mesh_proxy(&m, NODE("10.0.0.2", "\"app\": \"y\""));
 	struct cox_proxy *x2 = mesh_proxy(&m, NODE("10.0.0.3", "\"app\": \"x\", \"pod\": \"2\""));
 	struct cox_view *vx = cox_view_build(x, m.s), *vy = cox_view_build(y, m.s), *vx2 = cox_view_build(x2, m.s);
 	struct cox_workload *wx = cox_workload_build(x, m.s), *wx2 = cox_workload_build(x2, m.s);
@@ -222,9 +226,12 @@ static void test_view_keys(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_equal_views_share), cmocka_unit_test(test_only_what_changed_is_built),
-		cmocka_unit_test(test_endpoints_take_their_own_path), cmocka_unit_test(test_specs_that_do_not_exist),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_view_keys),
+		cmocka_unit_test(test_equal_views_share),
+		cmocka_unit_test(test_only_what_changed_is_built),
+		cmocka_unit_test(test_endpoints_take_their_own_path),
+		cmocka_unit_test(test_specs_that_do_not_exist),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_view_keys),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

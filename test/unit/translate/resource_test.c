@@ -17,7 +17,8 @@ static void test_pieces_hash_as_one(void **state)
 	(void)state;
 	struct cox_bytes *a = cox_bytes_new("xxhello", 7), *b = cox_bytes_new(" world!!", 8);
 	struct cox_piece pieces[] = { { a, 2, 5 }, { b, 0, 6 } };
-	struct cox_resource *composed = cox_resource_compose(COX_TYPE_CDS, COX_STR("n"), pieces, 2, (struct cox_str){ 0 }, COX_STR("needs"));
+	struct cox_resource *composed =
+	    cox_resource_compose(COX_TYPE_CDS, COX_STR("n"), pieces, 2, (struct cox_str){ 0 }, COX_STR("needs"));
 	cox_bytes_unref(a);
 	cox_bytes_unref(b);
 	const struct cox_resource *whole = make("n", "hello world");
@@ -133,8 +134,12 @@ static void test_memo(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces_hash_as_one), cmocka_unit_test(test_bytes_filled_later), cmocka_unit_test(test_sets),
-		cmocka_unit_test(test_empty_set_differs_by_type), cmocka_unit_test(test_types), cmocka_unit_test(test_memo),
+		cmocka_unit_test(test_pieces_hash_as_one),
+		cmocka_unit_test(test_bytes_filled_later),
+		cmocka_unit_test(test_sets),
+		cmocka_unit_test(test_empty_set_differs_by_type),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_memo),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
