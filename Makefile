@@ -113,7 +113,7 @@ FUZZ_BINS := $(FUZZ_SRCS:test/fuzz/%.c=$(BUILD)/fuzz/%)
 FUZZ_SECONDS ?= 5
 FUZZ_LIB_SRCS := $(foreach m,$(PRESENT),$(wildcard lib/$(m)/*.c))
 FUZZ_OBJS := $(patsubst lib/%.c,$(BUILD)/obj/fuzzlib/%.o,$(FUZZ_LIB_SRCS)) $(foreach m,$(PRESENT),$(patsubst $(BUILD)/obj/gen/%.o,$(BUILD)/obj/fuzzgen/%.o,$($(m)_GEN_OBJS)))
-FUZZ_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=3 -fcf-protection,$(ALL_CFLAGS)) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_CFLAGS = $(filter-out -D_FORTIFY_SOURCE=3 -fcf-protection -Werror,$(ALL_CFLAGS)) -w -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 
 $(BUILD)/obj/fuzzlib/%.o: lib/%.c
 	@mkdir -p $(@D)

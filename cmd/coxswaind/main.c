@@ -51,7 +51,7 @@ static int discovery(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const char *faults = getenv("COXSWAIN_FAULTS");
+	const char *faults = cox_env_get("COXSWAIN_FAULTS");
 	if (faults && cox_fault_set(cox_str_of(faults)) != COX_OK) {
 		fprintf(stderr, "coxswaind: COXSWAIN_FAULTS: \"%s\" is not name:N[+],...\n", faults);
 		return 2;

@@ -226,7 +226,7 @@ static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 	if (d->flags.kubeconfig)
 		rc = cox_kube_config_load(&config, d->flags.kubeconfig, COX_STR(""), err);
 	else
-		rc = cox_kube_config_in_cluster(&config, cox_str_of(getenv("KUBERNETES_SERVICE_HOST")), cox_str_of(getenv("KUBERNETES_SERVICE_PORT")), NULL, err);
+		rc = cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")), cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
 	if (rc != COX_OK) {
 		cox_kube_config_fini(&config);
 		if (!d->flags.kubeconfig)

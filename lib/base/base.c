@@ -63,3 +63,5 @@ void cox_freep(void *pp)
 	free(p);
 	memset(pp, 0, sizeof(p));
 }
+
+const char *cox_env_get(const char *name) { return getenv(name); }

@@ -69,6 +69,9 @@ void cox_freep(void *pp);
 
 #define COX_NEW(type) ((type *)cox_zalloc(sizeof(type)))
 
+/* An environment variable, or NULL. Read at start-up, before there are threads: nothing sets the environment later. */
+const char *cox_env_get(const char *name);
+
 static inline size_t cox_max_size(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t cox_min_size(size_t a, size_t b) { return a < b ? a : b; }
 
