@@ -16,9 +16,8 @@ static struct cox_str listener_name(struct cox_arena *a, struct cox_str bind, ui
 
 static void route_add(struct out_plan *p, struct cox_str name, uint16_t port, const struct cox_scope_listener *from, const struct cox_snap_svc *only)
 {
-	for (size_t i = 0; i < p->routes.n; i++)
-		if (cox_str_eq(p->routes.p[i].name, name))
-			return;
+	if (cox_map_set(&p->route_names, name, p))
+		return;
 	*cox_vec_add(&p->routes) = (struct out_route){ name, port, from, only };
 }
 
@@ -322,4 +321,6 @@ void out_plan_fini(struct out_plan *p)
 	cox_vec_fini(&p->listeners);
 	cox_vec_fini(&p->routes);
 	cox_map_fini(&p->by_name);
+	cox_map_fini(&p->route_names);
+	out_rules_fini(p);
 }

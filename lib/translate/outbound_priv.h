@@ -19,9 +19,18 @@ struct out_route {
 	const struct cox_scope_listener *from;
 	const struct cox_snap_svc *only; /* a sniffed listener of one service: its virtual host alone, for any host name */
 };
+/* Which VirtualServices of an egress listener name a host: with thousands of either, looking through all of them per service is too slow. */
+struct out_rules {
+	const struct cox_scope_listener *from;
+	struct cox_map exact;      /* host -> struct out_rule: the first with http[] */
+	COX_VEC(struct out_rule { struct cox_str host; size_t index; }) wildcards; /* in from->virtual_services; with http[] */
+	COX_VEC(size_t) l4;        /* those with tls[] or tcp[] */
+};
 struct out_plan {
 	struct cox_tr *t;
 	struct cox_map by_name;    /* name -> struct out_listener */
+	struct cox_map route_names;
+	COX_VEC(struct out_rules *) rules;
 	COX_VEC(struct out_listener *) listeners;
 	COX_VEC(struct out_route) routes;
 	struct cox_hcm_identity trace;
@@ -40,6 +49,12 @@ struct out_port {
 /* outbound_plan.c */
 void out_plan_build(struct out_plan *p);
 void out_plan_fini(struct out_plan *p);
+/* outbound_rules.c */
+const struct out_rules *out_rules_of(struct out_plan *p, const struct cox_scope_listener *from);
+/* The VirtualService (index in from->virtual_services) whose http[] says where requests for `host` go; -1: none. The exact host wins over
+ * wildcards, a longer wildcard over a shorter one, the earlier rule over the later. */
+ptrdiff_t out_rules_owner(const struct out_rules *r, struct cox_str host);
+void out_rules_fini(struct out_plan *p);
 /* outbound_tcp.c: chains of a TCP, TLS or sniffed port, from tls[] and tcp[] of VirtualServices or straight to the service.
  * `cidr` (may be empty) limits them to a service's address range; `is_wildcard`: the listener's address says nothing of the service. */
 struct cox_chain *out_tcp_chains(struct out_plan *p, const struct out_port *op, struct cox_str cidr, bool is_wildcard, size_t *n);

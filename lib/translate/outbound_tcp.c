@@ -111,8 +111,9 @@ static void chain_add(chains *out, struct cox_chain c)
 
 static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox_str cidr, bool is_wildcard, const struct cox_route_ctx *ctx, chains *out)
 {
-	for (size_t i = 0; i < op->from->virtual_services.n; i++) {
-		const struct cox_vs *vs = op->from->virtual_services.p[i];
+	const struct out_rules *rules = out_rules_of(p, op->from);
+	for (size_t i = 0; i < rules->l4.n; i++) {
+		const struct cox_vs *vs = op->from->virtual_services.p[rules->l4.p[i]];
 		if (!vs_has_host(vs, op->snap->svc->hostname))
 			continue;
 		for (COX_EACH(struct cox_tls_route, r, vs->spec->tls))
@@ -174,8 +175,9 @@ static bool tcp_chains_of(struct out_plan *p, const struct out_port *op, struct 
 
 static void tcp_chains(struct out_plan *p, const struct out_port *op, struct cox_str cidr, const struct cox_route_ctx *ctx, chains *out)
 {
-	for (size_t i = 0; i < op->from->virtual_services.n; i++) {
-		const struct cox_vs *vs = op->from->virtual_services.p[i];
+	const struct out_rules *rules = out_rules_of(p, op->from);
+	for (size_t i = 0; i < rules->l4.n; i++) {
+		const struct cox_vs *vs = op->from->virtual_services.p[rules->l4.p[i]];
 		if (vs_has_host(vs, op->snap->svc->hostname) && tcp_chains_of(p, op, cidr, ctx, vs, out))
 			return;
 	}

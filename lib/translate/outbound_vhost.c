@@ -9,14 +9,17 @@ struct target {                     /* a service port that the route configurati
 	const struct cox_snap_svc *snap;
 	uint16_t port;
 	const struct cox_vs *owner; /* the VirtualService that says where its requests go; NULL: none */
+	struct target *next_owned, *next_port; /* of the same owner; of the same service */
 	bool is_done;
 };
 struct work {
 	struct out_plan *p;
 	const struct out_route *route;
+	const struct out_rules *rules;
 	struct target *targets;
 	size_t target_n;
-	struct cox_map hostnames;   /* of all targets: a short name never shadows another service's full name */
+	struct target **owned, **owned_last; /* by index of the VirtualService */
+	struct cox_map hostnames;   /* -> first target: found by host; a short name never shadows another service's full name */
 	struct cox_map domains, names; /* in use: Envoy refuses a configuration with a domain twice */
 	COX_VEC(struct cox_vhost) out;
 };
@@ -134,24 +137,25 @@ static void target_add(struct work *w, struct target *tg)
 	tg->is_done = true;
 }
 
-static bool vs_serves(const struct work *w, const struct cox_vs *vs, struct cox_str host, uint16_t port)
+/* A service stands for the host on this port: whoever owns it says where it goes. A wildcard: a service that it owns. */
+static bool vs_serves(const struct work *w, size_t vs, struct cox_str host, uint16_t port)
 {
-	for (size_t i = 0; i < w->target_n; i++) {
-		const struct target *tg = &w->targets[i];
-		if (tg->port != port)
-			continue;
-		if (cox_str_eq(tg->snap->svc->hostname, host) || (tg->owner == vs && cox_host_is_wildcard(host) && cox_host_covers(host, tg->snap->svc->hostname)))
+	for (const struct target *tg = cox_map_find(&w->hostnames, host); tg; tg = tg->next_port)
+		if (tg->port == port)
 			return true;
-	}
+	for (const struct target *tg = cox_host_is_wildcard(host) ? w->owned[vs] : NULL; tg; tg = tg->next_owned)
+		if (tg->port == port && cox_host_covers(host, tg->snap->svc->hostname))
+			return true;
 	return false;
 }
 
 /* Hosts that no service stands for: legal in a VirtualService, and served on every port where one of its services is, and on 80. */
-static void bare_hosts_add(struct work *w, const struct cox_vs *vs, uint16_t port)
+static void bare_hosts_add(struct work *w, size_t index, uint16_t port)
 {
+	const struct cox_vs *vs = w->route->from->virtual_services.p[index];
 	struct cox_route_ctx ctx = { .t = w->p->t, .port = port, .gateways = &MESH, .gateway_n = 1 };
 	for (COX_EACH(struct cox_str, host, vs->spec->hosts)) {
-		if (vs_serves(w, vs, *host, port))
+		if (vs_serves(w, index, *host, port))
 			continue;
 		strs domains = { 0 };
 		cox_vec_push(&domains, *host);
@@ -161,36 +165,19 @@ static void bare_hosts_add(struct work *w, const struct cox_vs *vs, uint16_t por
 	}
 }
 
-static void vs_add(struct work *w, const struct cox_vs *vs, uint16_t port)
+static void vs_add(struct work *w, size_t index, uint16_t port)
 {
 	bool any = false;
-	for (size_t i = 0; i < w->target_n; i++)
-		if (w->targets[i].owner == vs && w->targets[i].port == port) {
-			target_add(w, &w->targets[i]);
+	for (struct target *tg = w->owned[index]; tg; tg = tg->next_owned)
+		if (tg->port == port) {
+			target_add(w, tg);
 			any = true;
 		}
-	if (!w->route->only && (any || port == 80))
-		bare_hosts_add(w, vs, port);
+	if (any || port == 80)
+		bare_hosts_add(w, index, port);
 }
 
 /* --- targets ------------------------------------------------------------------------------------- */
-
-/* The exact host wins over wildcards, a longer wildcard over a shorter one, the earlier rule over the later. */
-static const struct cox_vs *owner_find(const struct cox_scope_listener *from, struct cox_str host)
-{
-	const struct cox_vs *best = NULL;
-	struct cox_str best_host = { 0 };
-	for (size_t i = 0; i < from->virtual_services.n; i++) {
-		const struct cox_vs *vs = from->virtual_services.p[i];
-		for (COX_EACH(struct cox_str, h, vs->spec->hosts)) {
-			if (vs->spec->http.n == 0 || !cox_host_covers(*h, host) || (best && cox_host_cmp_specific(*h, best_host) >= 0))
-				continue;
-			best = vs;
-			best_host = *h;
-		}
-	}
-	return best;
-}
 
 static void target_put(struct work *w, size_t *cap, const struct cox_snap_svc *snap, uint16_t port)
 {
@@ -202,8 +189,34 @@ static void target_put(struct work *w, size_t *cap, const struct cox_snap_svc *s
 		w->targets = more;
 		*cap = want;
 	}
-	w->targets[w->target_n++] = (struct target){ .snap = snap, .port = port, .owner = owner_find(w->route->from, snap->svc->hostname) };
-	cox_map_set(&w->hostnames, snap->svc->hostname, w);
+	w->targets[w->target_n++] = (struct target){ .snap = snap, .port = port };
+}
+
+/* Ties each target to its owner and to the other ports of its service; the array does not move any more. */
+static void targets_index(struct work *w)
+{
+	const struct cox_scope_listener *from = w->route->from;
+	w->rules = out_rules_of(w->p, from);
+	if (w->route->only) {
+		ptrdiff_t owner = out_rules_owner(w->rules, w->route->only->svc->hostname);
+		w->targets[0].owner = owner >= 0 ? from->virtual_services.p[owner] : NULL;
+		return;
+	}
+	w->owned = COX_ARENA_ARRAY(arena_of(w), struct target *, from->virtual_services.n + 1);
+	w->owned_last = COX_ARENA_ARRAY(arena_of(w), struct target *, from->virtual_services.n + 1);
+	for (size_t i = 0; i < w->target_n; i++) {
+		struct target *tg = &w->targets[i];
+		ptrdiff_t owner = out_rules_owner(w->rules, tg->snap->svc->hostname);
+		tg->next_port = cox_map_set(&w->hostnames, tg->snap->svc->hostname, tg);
+		if (owner < 0)
+			continue;
+		tg->owner = from->virtual_services.p[owner];
+		if (w->owned_last[owner])
+			w->owned_last[owner]->next_owned = tg;
+		else
+			w->owned[owner] = tg;
+		w->owned_last[owner] = tg;
+	}
 }
 
 static void targets_find(struct work *w)
@@ -253,10 +266,11 @@ struct cox_vhost *out_vhosts_build(struct out_plan *p, const struct out_route *r
 	struct work w = { .p = p, .route = route };
 	uint16_t *ports;
 	targets_find(&w);
+	targets_index(&w);
 	size_t port_n = ports_find(&w, &ports);
-	for (size_t k = 0; k < port_n; k++)
+	for (size_t k = 0; !route->only && k < port_n; k++)
 		for (size_t i = 0; i < route->from->virtual_services.n; i++)
-			vs_add(&w, route->from->virtual_services.p[i], ports[k]);
+			vs_add(&w, i, ports[k]);
 	for (size_t i = 0; i < w.target_n; i++)
 		if (!w.targets[i].is_done)
 			target_add(&w, &w.targets[i]);

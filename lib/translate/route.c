@@ -151,7 +151,7 @@ static struct cox_hash mix_destination(struct cox_hash h, const struct cox_tr *t
 
 static struct cox_hash mix_vs(struct cox_hash h, const struct cox_tr *t, const struct cox_vs *vs)
 {
-	h = cox_hash_combine(h, vs->hash);
+	h = mix_str(cox_hash_combine(h, vs->hash), vs->object->id); /* routes and findings name the object */
 	for (COX_EACH(struct cox_http_route, r, vs->spec->http)) {
 		for (COX_EACH(struct cox_http_route_destination, d, r->route))
 			h = mix_destination(h, t, d->destination);
