@@ -44,7 +44,7 @@ struct daemon {
 	struct cox_signal *on_term, *on_int;
 	struct cox_timer *drain_timer;
 	int64_t drain_until_ms;
-	bool is_ending;
+	bool is_ending, has_released;
 	struct cox_hash discovery;           /* of the mesh whose discoverySelectors are in force */
 	struct cox_buf mesh_yaml;
 	char source_name[32];
@@ -344,12 +344,14 @@ static void admin_ended(void *arg, enum cox_rc rc)
 static void on_drain(void *arg)
 {
 	struct daemon *d = arg;
-	if (cox_xds_server_streams(d->xds) && cox_clock_mono_ms() < d->drain_until_ms)
+	if ((cox_xds_server_streams(d->xds) || !d->has_released) && cox_clock_mono_ms() < d->drain_until_ms)
 		return;
 	cox_timer_stop(d->drain_timer);
 	if (cox_work_submit(d->enders, d->loop, end_admin, admin_ended, d) != COX_OK)
 		cox_loop_stop(d->loop);
 }
+
+static void on_released(void *arg) { ((struct daemon *)arg)->has_released = true; }
 
 static void on_signal(void *arg, int number)
 {
@@ -361,6 +363,10 @@ static void on_signal(void *arg, int number)
 	d->is_ending = true;
 	cox_log(COX_LOG_INFO, "main", "ending signal=%d streams=%zu", number, cox_xds_server_streams(d->xds));
 	cox_xds_server_drain(d->xds, d->flags.shutdown_ms);
+	/* Another replica need not wait for the lease to run out. */
+	d->has_released = d->lease == NULL;
+	if (d->lease)
+		cox_lease_release(d->lease, on_released, d);
 	d->drain_until_ms = cox_clock_mono_ms() + d->flags.shutdown_ms;
 	cox_timer_start(d->drain_timer, 0, DRAIN_POLL_MS);
 }
