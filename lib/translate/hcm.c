@@ -67,21 +67,23 @@ static void alpn_write(http_filter_pb f)
 	};
 	pb_filters_network_http_connection_manager_v3_HttpFilter_name(f, COX_STR("istio.alpn"));
 	PB_ANY (c, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f),
-		pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig)
+	        pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig)
 		for (size_t i = 0; i < COX_LEN(rows); i++)
 			PB_WITH (o, pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig_alpn_override(c)) {
-				pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig_AlpnOverride_upstream_protocol(o, rows[i].protocol);
+				pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig_AlpnOverride_upstream_protocol(
+				    o, rows[i].protocol);
 				for (size_t k = 0; k < 3; k++)
-					pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig_AlpnOverride_alpn_override(o, rows[i].names[k]);
+					pb_istio_envoy_config_filter_http_alpn_v2alpha1_FilterConfig_AlpnOverride_alpn_override(
+					    o, rows[i].names[k]);
 			}
 }
 
 /* A filter whose configuration is empty. */
-#define FILTER_EMPTY(h, filter_name, type)                                                                     \
-	PB_WITH (f_, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {    \
-		pb_filters_network_http_connection_manager_v3_HttpFilter_name(f_, COX_STR(filter_name));       \
-		PB_ANY (c_, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f_), type)   \
-			(void)c_;                                                                              \
+#define FILTER_EMPTY(h, filter_name, type)                                                                                                 \
+	PB_WITH (f_, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {                                \
+		pb_filters_network_http_connection_manager_v3_HttpFilter_name(f_, COX_STR(filter_name));                                   \
+		PB_ANY (c_, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f_), type)                               \
+			(void)c_;                                                                                                          \
 	}
 
 static void grpc_stats_write(http_filter_pb f)
@@ -96,7 +98,8 @@ static void grpc_stats_write(http_filter_pb f)
 static void dynamic_dns_write(http_filter_pb f, struct cox_str cache)
 {
 	pb_filters_network_http_connection_manager_v3_HttpFilter_name(f, COX_STR("envoy.filters.http.dynamic_forward_proxy"));
-	PB_ANY (c, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), pb_filters_http_dynamic_forward_proxy_v3_FilterConfig)
+	PB_ANY (c, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f),
+	        pb_filters_http_dynamic_forward_proxy_v3_FilterConfig)
 		PB_WITH (d, pb_filters_http_dynamic_forward_proxy_v3_FilterConfig_dns_cache_config(c)) {
 			pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(d, cache);
 			pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(d, PB_cluster_v3_Cluster_V4_ONLY);
@@ -178,11 +181,16 @@ static void tracing_write(tracing_pb tr, const struct cox_hcm *o)
 	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_overall_sampling(tr))
 		pb_type_v3_Percent_value(p, 100);
 	if (cfg && cfg->max_path_tag_length.set)
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_max_path_tag_length(tr, (uint32_t)cfg->max_path_tag_length.v);
-	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.allow_policy.name"), COX_STR("istio_dry_run_allow_shadow_effective_policy_id"));
-	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.allow_policy.result"), COX_STR("istio_dry_run_allow_shadow_engine_result"));
-	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.deny_policy.name"), COX_STR("istio_dry_run_deny_shadow_effective_policy_id"));
-	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.deny_policy.result"), COX_STR("istio_dry_run_deny_shadow_engine_result"));
+		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_max_path_tag_length(
+		    tr, (uint32_t)cfg->max_path_tag_length.v);
+	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.allow_policy.name"),
+	                  COX_STR("istio_dry_run_allow_shadow_effective_policy_id"));
+	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.allow_policy.result"),
+	                  COX_STR("istio_dry_run_allow_shadow_engine_result"));
+	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.deny_policy.name"),
+	                  COX_STR("istio_dry_run_deny_shadow_effective_policy_id"));
+	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.deny_policy.result"),
+	                  COX_STR("istio_dry_run_deny_shadow_engine_result"));
 	literal_tag_write(tr, COX_STR("istio.canonical_revision"), id->canonical_revision);
 	literal_tag_write(tr, COX_STR("istio.canonical_service"), id->canonical_name);
 	literal_tag_write(tr, COX_STR("istio.cluster_id"), id->cluster_id);
@@ -199,7 +207,7 @@ static void path_write(hcm_pb h, const struct cox_mesh_config *mesh)
 	if (mode == COX_PATH_MERGE_SLASHES || mode == COX_PATH_DECODE_AND_MERGE_SLASHES)
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_merge_slashes(h, true);
 	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_path_with_escaped_slashes_action(
-		h, mode == COX_PATH_DECODE_AND_MERGE_SLASHES ? HCM_(UNESCAPE_AND_FORWARD) : HCM_(KEEP_UNCHANGED));
+	    h, mode == COX_PATH_DECODE_AND_MERGE_SLASHES ? HCM_(UNESCAPE_AND_FORWARD) : HCM_(KEEP_UNCHANGED));
 }
 
 static void client_cert_write(hcm_pb h, enum cox_hcm_side side)
@@ -207,10 +215,11 @@ static void client_cert_write(hcm_pb h, enum cox_hcm_side side)
 	if (side == COX_HCM_OUTBOUND)
 		return;
 	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_forward_client_cert_details(
-		h, side == COX_HCM_GATEWAY ? HCM_(SANITIZE_SET) : HCM_(APPEND_FORWARD));
+	    h, side == COX_HCM_GATEWAY ? HCM_(SANITIZE_SET) : HCM_(APPEND_FORWARD));
 	PB_WITH (d, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_set_current_client_cert_details(h)) {
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_subject(d, true);
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_cert(d, side == COX_HCM_GATEWAY);
+		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_cert(
+		    d, side == COX_HCM_GATEWAY);
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_dns(d, true);
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_uri(d, true);
 	}
@@ -262,7 +271,8 @@ static void body_write(hcm_pb h, const struct cox_hcm *o)
 		PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_common_http_protocol_options(h))
 			pb_core_v3_HttpProtocolOptions_idle_timeout(p, o->idle_timeout_ns.v);
 	PB_WITH (r, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_request_id_extension(h))
-		PB_ANY (c, pb_filters_network_http_connection_manager_v3_RequestIDExtension_typed_config(r), pb_request_id_uuid_v3_UuidRequestIdConfig)
+		PB_ANY (c, pb_filters_network_http_connection_manager_v3_RequestIDExtension_typed_config(r),
+		        pb_request_id_uuid_v3_UuidRequestIdConfig)
 			pb_request_id_uuid_v3_UuidRequestIdConfig_use_request_id_for_trace_sampling(c, true);
 }
 

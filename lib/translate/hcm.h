@@ -12,7 +12,8 @@
 
 enum cox_hcm_side { COX_HCM_OUTBOUND, COX_HCM_INBOUND, COX_HCM_GATEWAY };
 
-/* Literal trace tags of class ISTIO; an empty member writes no tag. Class UPSTREAM has none: its outbound listeners do not depend on the workload. */
+/* Literal trace tags of class ISTIO; an empty member writes no tag. Class UPSTREAM has none: its outbound listeners do not depend on the
+ * workload. */
 struct cox_hcm_identity {
 	struct cox_str cluster_id, canonical_name, canonical_revision, mesh_id, ns;
 };
@@ -22,15 +23,17 @@ struct cox_hcm_identity cox_hcm_identity_of_workload(const struct cox_workload *
 
 struct cox_hcm {
 	enum cox_hcm_side side;
-	const struct cox_tr *t;       /* class of the proxy, mesh configuration */
+	const struct cox_tr *t; /* class of the proxy, mesh configuration */
 	struct cox_hcm_identity identity;
-	struct cox_str stat_prefix;   /* as written, delimiter included: "outbound_0.0.0.0_80;" */
-	struct cox_str route_name;    /* RDS over ADS; or, where empty: */
-	struct cox_str route_config;  /* an encoded RouteConfiguration */
+	struct cox_str stat_prefix;  /* as written, delimiter included: "outbound_0.0.0.0_80;" */
+	struct cox_str route_name;   /* RDS over ADS; or, where empty: */
+	struct cox_str route_config; /* an encoded RouteConfiguration */
 	bool has_grpc_web, http10;
-	struct cox_str dynamic_dns_cache; /* some route needs envoy.filters.http.dynamic_forward_proxy: the name of its DNS cache; else empty */
-	struct cox_opt_i64 idle_timeout_ns;         /* node metadata IDLE_TIMEOUT: common_http_protocol_options */
-	COX_LIST(struct cox_str) security_filters;  /* encoded HttpFilters (JWT, RBAC, ext_authz) in their order; stand behind metadata exchange */
+	struct cox_str
+	    dynamic_dns_cache; /* some route needs envoy.filters.http.dynamic_forward_proxy: the name of its DNS cache; else empty */
+	struct cox_opt_i64 idle_timeout_ns; /* node metadata IDLE_TIMEOUT: common_http_protocol_options */
+	COX_LIST(struct cox_str)
+	security_filters; /* encoded HttpFilters (JWT, RBAC, ext_authz) in their order; stand behind metadata exchange */
 };
 /* Adds the filter envoy.filters.network.http_connection_manager to `filter` (an empty pb_listener_v3_Filter). */
 void cox_hcm_write(struct pb_listener_v3_Filter filter, const struct cox_hcm *h);

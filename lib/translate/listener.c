@@ -2,7 +2,7 @@
 #include "translate/listener.h"
 
 static const struct cox_str ISTIO_ALPN[] = { COX_STR_INIT("istio"), COX_STR_INIT("istio-peer-exchange"), COX_STR_INIT("istio-http/1.0"),
-					     COX_STR_INIT("istio-http/1.1"), COX_STR_INIT("istio-h2") };
+	                                     COX_STR_INIT("istio-http/1.1"), COX_STR_INIT("istio-h2") };
 
 static bool chain_is_match_all(const struct cox_chain *c)
 {
@@ -37,8 +37,9 @@ static bool strs_same(const struct cox_str *a, size_t an, const struct cox_str *
 
 bool cox_chain_match_eq(const struct cox_chain *a, const struct cox_chain *b)
 {
-	return a->is_http_sniffed == b->is_http_sniffed && a->is_istio_alpn == b->is_istio_alpn && a->destination_port == b->destination_port &&
-	       strs_same(a->sni, a->sni_n, b->sni, b->sni_n) && strs_same(a->cidrs, a->cidr_n, b->cidrs, b->cidr_n);
+	return a->is_http_sniffed == b->is_http_sniffed && a->is_istio_alpn == b->is_istio_alpn &&
+	       a->destination_port == b->destination_port && strs_same(a->sni, a->sni_n, b->sni, b->sni_n) &&
+	       strs_same(a->cidrs, a->cidr_n, b->cidrs, b->cidr_n);
 }
 
 /* Both empty (anything), or a common member. */
@@ -67,8 +68,9 @@ bool cox_listener_chain_add(struct cox_listener_plan *p, struct cox_chain c, str
 {
 	for (size_t i = 0; i < p->chains.n; i++) {
 		const struct cox_chain *e = &p->chains.p[i];
-		if (e->is_http_sniffed != c.is_http_sniffed || e->is_istio_alpn != c.is_istio_alpn || e->destination_port != c.destination_port ||
-		    !strs_meet(e->sni, e->sni_n, c.sni, c.sni_n) || !strs_meet(e->cidrs, e->cidr_n, c.cidrs, c.cidr_n))
+		if (e->is_http_sniffed != c.is_http_sniffed || e->is_istio_alpn != c.is_istio_alpn ||
+		    e->destination_port != c.destination_port || !strs_meet(e->sni, e->sni_n, c.sni, c.sni_n) ||
+		    !strs_meet(e->cidrs, e->cidr_n, c.cidrs, c.cidr_n))
 			continue;
 		if (c.sni_n > 0)
 			c.sni = strs_without(arena, c.sni, &c.sni_n, e->sni, e->sni_n);
@@ -106,8 +108,9 @@ static struct cox_hash mix_chain(struct cox_hash h, const struct cox_chain *c)
 {
 	const struct cox_tcp_proxy *tcp = &c->tcp;
 	h = mix_strs(mix_strs(mix_str(h, c->name), c->sni, c->sni_n), c->cidrs, c->cidr_n);
-	h = mix_u64(h, (uint64_t)c->is_http_sniffed | (uint64_t)c->is_istio_alpn << 1 | (uint64_t)c->is_http << 2 | (uint64_t)c->has_grpc_web << 3 |
-			       (uint64_t)c->has_no_connect_timeout << 4 | (uint64_t)tcp->no_access_log << 5 | (uint64_t)c->destination_port << 16);
+	h = mix_u64(h, (uint64_t)c->is_http_sniffed | (uint64_t)c->is_istio_alpn << 1 | (uint64_t)c->is_http << 2 |
+	                   (uint64_t)c->has_grpc_web << 3 | (uint64_t)c->has_no_connect_timeout << 4 | (uint64_t)tcp->no_access_log << 5 |
+	                   (uint64_t)c->destination_port << 16);
 	h = mix_str(mix_str(mix_str(mix_str(h, c->route_name), c->stat_prefix), c->dynamic_dns_cache), c->config_path);
 	if (c->tls)
 		h = mix_tls(h, c->tls);
@@ -127,7 +130,7 @@ static struct cox_hash plan_identity(const struct cox_tr *t, const struct cox_li
 	const struct cox_view *v = t->view;
 	struct cox_hash h = mix_str(mix_str(cox_hash128("listener", 8), p->name), p->bind);
 	h = mix_u64(h, (uint64_t)p->port << 16 | (uint64_t)p->side << 8 | (uint64_t)p->binds_port << 3 | (uint64_t)p->is_capture << 2 |
-			       (uint64_t)p->is_transparent << 1 | p->has_fallthrough);
+	                   (uint64_t)p->is_transparent << 1 | p->has_fallthrough);
 	h = mix_u64(h, (uint64_t)v->klass << 8 | (uint64_t)v->http10 << 1 | (uint64_t)v->idle_timeout_ns.set);
 	h = mix_u64(h, (uint64_t)v->idle_timeout_ns.v);
 	h = mix_str(mix_str(mix_str(h, p->trace.cluster_id), p->trace.canonical_name), p->trace.canonical_revision);
@@ -176,17 +179,24 @@ static void match_write(struct pb_listener_v3_FilterChain fc, const struct cox_c
 	}
 }
 
-static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_listener_plan *p, const struct cox_chain *c)
+static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_listener_plan *p,
+                       const struct cox_chain *c)
 {
-	struct cox_hcm h = { .side = p->side, .t = t, .identity = p->trace, .stat_prefix = c->stat_prefix, .route_name = c->route_name,
-			     .has_grpc_web = c->has_grpc_web, .http10 = t->view->http10, .dynamic_dns_cache = c->dynamic_dns_cache,
-			     .idle_timeout_ns = t->view->idle_timeout_ns };
+	struct cox_hcm h = { .side = p->side,
+		             .t = t,
+		             .identity = p->trace,
+		             .stat_prefix = c->stat_prefix,
+		             .route_name = c->route_name,
+		             .has_grpc_web = c->has_grpc_web,
+		             .http10 = t->view->http10,
+		             .dynamic_dns_cache = c->dynamic_dns_cache,
+		             .idle_timeout_ns = t->view->idle_timeout_ns };
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc))
 		cox_hcm_write(f, &h);
 }
 
-static void chain_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_listener_plan *p, const struct cox_chain *c,
-			bool is_default)
+static void chain_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_listener_plan *p,
+                        const struct cox_chain *c, bool is_default)
 {
 	if (!is_default)
 		match_write(fc, c);
@@ -230,7 +240,10 @@ static void inspectors_write(struct pb_listener_v3_Listener l, const struct cox_
 		}
 }
 
-static struct pb_accesslog_v3_AccessLog log_open(void *arg) { return pb_listener_v3_Listener_access_log(*(struct pb_listener_v3_Listener *)arg); }
+static struct pb_accesslog_v3_AccessLog log_open(void *arg)
+{
+	return pb_listener_v3_Listener_access_log(*(struct pb_listener_v3_Listener *)arg);
+}
 
 static void listener_write(struct pb_listener_v3_Listener l, const struct cox_tr *t, const struct cox_listener_plan *p)
 {
@@ -292,5 +305,6 @@ const struct cox_resource *cox_listener_build(struct cox_tr *t, const struct cox
 	if (p->has_fallthrough)
 		chain_names(t, &p->fallthrough, &needs, &origins);
 	t->built++;
-	return cox_memo_put_take(t->memo, id, cox_resource_new(COX_TYPE_LDS, p->name, cox_buf_str(&b), cox_names_text(&origins), cox_names_text(&needs)));
+	return cox_memo_put_take(
+	    t->memo, id, cox_resource_new(COX_TYPE_LDS, p->name, cox_buf_str(&b), cox_names_text(&origins), cox_names_text(&needs)));
 }

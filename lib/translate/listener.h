@@ -11,35 +11,35 @@
 #include "translate/route.h"
 
 struct cox_chain {
-	struct cox_str name;             /* may be empty */
+	struct cox_str name; /* may be empty */
 	/* what it matches; all empty: everything */
 	const struct cox_str *sni, *cidrs;
 	size_t sni_n, cidr_n;
-	bool is_http_sniffed;            /* only HTTP in clear text, as the HTTP inspector finds it */
-	bool is_istio_alpn;              /* only mTLS of the mesh, by its ALPN (AUTO_PASSTHROUGH) */
-	uint16_t destination_port;       /* 0: any */
+	bool is_http_sniffed;      /* only HTTP in clear text, as the HTTP inspector finds it */
+	bool is_istio_alpn;        /* only mTLS of the mesh, by its ALPN (AUTO_PASSTHROUGH) */
+	uint16_t destination_port; /* 0: any */
 	/* what it does */
 	bool is_http;
-	struct cox_str route_name;       /* HTTP: by RDS */
+	struct cox_str route_name; /* HTTP: by RDS */
 	struct cox_str stat_prefix;
 	bool has_grpc_web;
 	struct cox_str dynamic_dns_cache;
-	struct cox_tcp_proxy tcp;        /* else */
+	struct cox_tcp_proxy tcp;             /* else */
 	const struct cox_downstream_tls *tls; /* NULL: none */
-	struct cox_str config_path;      /* metadata: the VirtualService it comes from; empty: none */
-	struct cox_str origin;           /* object ids, joined by '\n' */
-	bool has_no_connect_timeout;     /* fall-through chains: no transport_socket_connect_timeout */
-	struct cox_hash identity;        /* of what is read beside these fields (rules, TLS material names) */
+	struct cox_str config_path;           /* metadata: the VirtualService it comes from; empty: none */
+	struct cox_str origin;                /* object ids, joined by '\n' */
+	bool has_no_connect_timeout;          /* fall-through chains: no transport_socket_connect_timeout */
+	struct cox_hash identity;             /* of what is read beside these fields (rules, TLS material names) */
 };
 struct cox_listener_plan {
-	struct cox_str name, bind;       /* bind: an IP, or "unix:///path" */
+	struct cox_str name, bind; /* bind: an IP, or "unix:///path" */
 	uint16_t port;
 	enum cox_hcm_side side;
 	struct cox_hcm_identity trace;
-	bool binds_port;                 /* false: reached from the capture listener only */
-	bool is_capture, is_transparent; /* virtualOutbound: use_original_dst */
+	bool binds_port;                  /* false: reached from the capture listener only */
+	bool is_capture, is_transparent;  /* virtualOutbound: use_original_dst */
 	COX_VEC(struct cox_chain) chains; /* end with cox_vec_fini */
-	bool has_fallthrough;            /* `fallthrough` takes what no chain matches */
+	bool has_fallthrough;             /* `fallthrough` takes what no chain matches */
 	struct cox_chain fallthrough;
 };
 /* The chain that matches everything, or NULL. */

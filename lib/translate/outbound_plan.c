@@ -14,7 +14,8 @@ static struct cox_str listener_name(struct cox_arena *a, struct cox_str bind, ui
 
 /* --- routes named ------------------------------------------------------------------------------- */
 
-static void route_add(struct out_plan *p, struct cox_str name, uint16_t port, const struct cox_scope_listener *from, const struct cox_snap_svc *only)
+static void route_add(struct out_plan *p, struct cox_str name, uint16_t port, const struct cox_scope_listener *from,
+                      const struct cox_snap_svc *only)
 {
 	if (cox_map_set(&p->route_names, name, p))
 		return;
@@ -70,7 +71,8 @@ static void chains_merge(struct out_plan *p, struct out_listener *l, const struc
 
 /* --- one service port into the listener of its address ------------------------------------------------ */
 
-static struct out_listener *listener_add(struct out_plan *p, struct cox_str name, struct cox_str bind, const struct out_port *op, enum out_kind kind)
+static struct out_listener *listener_add(struct out_plan *p, struct cox_str name, struct cox_str bind, const struct out_port *op,
+                                         enum out_kind kind)
 {
 	struct out_listener *l = COX_ARENA_NEW(p->t->arena, struct out_listener);
 	l->plan.name = name;
@@ -254,8 +256,10 @@ static void http_proxy_plan(struct out_plan *p)
 	const struct cox_scope_listener *from = &t->scope->listeners.p[t->scope->listeners.n - 1];
 	struct out_port op = { .from = from, .port = port, .binds_port = true };
 	struct out_listener *l = listener_add(p, listener_name(t->arena, p->loopback, port), p->loopback, &op, OUT_HTTP);
-	*cox_vec_add(&l->plan.chains) = (struct cox_chain){ .is_http = true, .route_name = HTTP_PROXY,
-		.stat_prefix = cox_arena_printf(t->arena, "outbound_%.*s_%u;", COX_FMT(p->loopback), port) };
+	*cox_vec_add(&l->plan.chains) =
+	    (struct cox_chain){ .is_http = true,
+		                .route_name = HTTP_PROXY,
+		                .stat_prefix = cox_arena_printf(t->arena, "outbound_%.*s_%u;", COX_FMT(p->loopback), port) };
 	route_add(p, HTTP_PROXY, 0, from, NULL);
 }
 
@@ -300,8 +304,8 @@ void out_plan_build(struct out_plan *p)
 	p->wildcard = COX_STR("0.0.0.0");
 	p->loopback = COX_STR("127.0.0.1");
 	p->fallthrough = t->scope->is_registry_only ? COX_BLACKHOLE
-			 : t->scope->egress_proxy   ? cox_destination_cluster(t, t->scope->egress_proxy, 0, NULL, NULL)
-						    : COX_PASSTHROUGH;
+	                 : t->scope->egress_proxy   ? cox_destination_cluster(t, t->scope->egress_proxy, 0, NULL, NULL)
+	                                            : COX_PASSTHROUGH;
 	for (COX_EACH(struct cox_scope_listener, l, t->scope->listeners)) {
 		bool binds_port = none_mode || (l->egress && l->egress->capture_mode == COX_CAPTURE_NONE);
 		if (l->egress && l->egress->port)

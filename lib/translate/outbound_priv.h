@@ -9,40 +9,47 @@ enum out_kind { OUT_HTTP, OUT_TCP, OUT_AUTO };
 struct out_listener {
 	struct cox_listener_plan plan;
 	enum out_kind kind;
-	bool is_locked;            /* made by an egress listener with an explicit port: closed to the catch-all one */
+	bool is_locked; /* made by an egress listener with an explicit port: closed to the catch-all one */
 	bool is_wildcard;
 };
 /* A route configuration that some listener names. */
 struct out_route {
 	struct cox_str name;
-	uint16_t port;             /* 0: every port (http_proxy, unix sockets): domains carry their ports */
+	uint16_t port; /* 0: every port (http_proxy, unix sockets): domains carry their ports */
 	const struct cox_scope_listener *from;
 	const struct cox_snap_svc *only; /* a sniffed listener of one service: its virtual host alone, for any host name */
 };
-/* Which VirtualServices of an egress listener name a host: with thousands of either, looking through all of them per service is too slow. */
+/* Which VirtualServices of an egress listener name a host: with thousands of either, looking through all of them per service is too slow.
+ */
 struct out_rules {
 	const struct cox_scope_listener *from;
-	struct cox_map exact;      /* host -> struct out_rule: the first with http[] */
-	COX_VEC(struct out_rule { struct cox_str host; size_t index; }) wildcards; /* in from->virtual_services; with http[] */
-	COX_VEC(size_t) l4;        /* those with tls[] or tcp[] */
+	struct cox_map exact; /* host -> struct out_rule: the first with http[] */
+	COX_VEC(struct out_rule {
+		struct cox_str host;
+		size_t index;
+	})
+	wildcards;          /* in from->virtual_services; with http[] */
+	COX_VEC(size_t) l4; /* those with tls[] or tcp[] */
 };
 struct out_plan {
 	struct cox_tr *t;
-	struct cox_map by_name;    /* name -> struct out_listener */
+	struct cox_map by_name; /* name -> struct out_listener */
 	struct cox_map route_names;
 	COX_VEC(struct out_rules *) rules;
 	COX_VEC(struct out_listener *) listeners;
 	COX_VEC(struct out_route) routes;
 	struct cox_hcm_identity trace;
 	struct cox_str wildcard, loopback, fallthrough; /* fallthrough: the cluster for what nobody knows */
-	struct cox_counts { uint32_t tcp_dropped, http_dropped; } conflicts;
+	struct cox_counts {
+		uint32_t tcp_dropped, http_dropped;
+	} conflicts;
 };
 /* A service port on its way into a listener. */
 struct out_port {
 	const struct cox_scope_listener *from;
 	const struct cox_snap_svc *snap;
-	struct cox_str bind;       /* empty: follows from the protocol */
-	uint16_t port;             /* of the listener */
+	struct cox_str bind; /* empty: follows from the protocol */
+	uint16_t port;       /* of the listener */
 	enum cox_protocol protocol;
 	bool binds_port;
 };

@@ -1,4 +1,5 @@
-/* outbound_tcp.c - TCP and TLS chains: tls[] and tcp[] of VirtualServices, else straight to the service (protocol facts, sections 6 and 7). */
+/* outbound_tcp.c - TCP and TLS chains: tls[] and tcp[] of VirtualServices, else straight to the service (protocol facts, sections 6 and 7).
+ */
 #include "translate/outbound_priv.h"
 
 static const struct cox_str MESH = COX_STR_INIT("mesh");
@@ -7,8 +8,9 @@ struct cox_chain out_cluster_chain(struct cox_arena *a, struct cox_str name, str
 {
 	struct cox_tcp_target *target = COX_ARENA_NEW(a, struct cox_tcp_target);
 	*target = (struct cox_tcp_target){ cluster, 0 };
-	return (struct cox_chain){ .name = name, .has_no_connect_timeout = true,
-				   .tcp = { .stat_prefix = cluster, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } };
+	return (struct cox_chain){ .name = name,
+		                   .has_no_connect_timeout = true,
+		                   .tcp = { .stat_prefix = cluster, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } };
 }
 
 typedef COX_VEC(struct cox_chain) chains;
@@ -36,7 +38,7 @@ static struct cox_chain direct_chain(struct out_plan *p, const struct out_port *
 }
 
 static struct cox_chain routed_chain(struct out_plan *p, const struct out_port *op, const struct cox_vs *vs,
-				     const struct cox_l4_route_destination *routes, size_t n)
+                                     const struct cox_l4_route_destination *routes, size_t n)
 {
 	struct cox_tr *t = p->t;
 	const struct cox_meta *meta = &vs->object->meta;
@@ -109,7 +111,8 @@ static void chain_add(chains *out, struct cox_chain c)
 	cox_vec_push(out, c);
 }
 
-static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox_str cidr, bool is_wildcard, const struct cox_route_ctx *ctx, chains *out)
+static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox_str cidr, bool is_wildcard,
+                       const struct cox_route_ctx *ctx, chains *out)
 {
 	const struct out_rules *rules = out_rules_of(p, op->from);
 	for (size_t i = 0; i < rules->l4.n; i++) {
@@ -118,8 +121,8 @@ static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox
 			continue;
 		for (COX_EACH(struct cox_tls_route, r, vs->spec->tls))
 			for (COX_EACH(struct cox_tls_match, m, r->match)) {
-				struct cox_source_match s = { m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n,
-							      m->source_namespace };
+				struct cox_source_match s = { m->port,       m->source_labels.p, m->source_labels.n,
+					                      m->gateways.p, m->gateways.n,      m->source_namespace };
 				if (!cox_source_matches(ctx, &s))
 					continue;
 				struct cox_chain c = routed_chain(p, op, vs, r->route.p, r->route.n);
@@ -144,8 +147,8 @@ static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox
 }
 
 /* True: nothing behind this VirtualService can be reached. */
-static bool tcp_chains_of(struct out_plan *p, const struct out_port *op, struct cox_str cidr, const struct cox_route_ctx *ctx, const struct cox_vs *vs,
-			  chains *out)
+static bool tcp_chains_of(struct out_plan *p, const struct out_port *op, struct cox_str cidr, const struct cox_route_ctx *ctx,
+                          const struct cox_vs *vs, chains *out)
 {
 	struct cox_arena *a = p->t->arena;
 	for (COX_EACH(struct cox_tcp_route, r, vs->spec->tcp)) {
@@ -156,7 +159,8 @@ static bool tcp_chains_of(struct out_plan *p, const struct out_port *op, struct 
 			cap += m->destination_subnets.n;
 		struct cox_str *subnets = COX_ARENA_ARRAY(a, struct cox_str, cap + 1);
 		for (COX_EACH(struct cox_tcp_match, m, r->match)) {
-			struct cox_source_match s = { m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace };
+			struct cox_source_match s = { m->port,       m->source_labels.p, m->source_labels.n,
+				                      m->gateways.p, m->gateways.n,      m->source_namespace };
 			if (!cox_source_matches(ctx, &s))
 				continue;
 			all |= m->destination_subnets.n == 0 || op->port == 0;

@@ -5,10 +5,10 @@
 
 static const struct cox_str MESH = COX_STR_INIT("mesh");
 
-struct target {                     /* a service port that the route configuration serves */
+struct target { /* a service port that the route configuration serves */
 	const struct cox_snap_svc *snap;
 	uint16_t port;
-	const struct cox_vs *owner; /* the VirtualService that says where its requests go; NULL: none */
+	const struct cox_vs *owner;            /* the VirtualService that says where its requests go; NULL: none */
 	struct target *next_owned, *next_port; /* of the same owner; of the same service */
 	bool is_done;
 };
@@ -19,8 +19,8 @@ struct work {
 	struct target *targets;
 	size_t target_n;
 	struct target **owned, **owned_last; /* by index of the VirtualService */
-	struct cox_map hostnames;   /* -> first target: found by host; a short name never shadows another service's full name */
-	struct cox_map domains, names; /* in use: Envoy refuses a configuration with a domain twice */
+	struct cox_map hostnames;            /* -> first target: found by host; a short name never shadows another service's full name */
+	struct cox_map domains, names;       /* in use: Envoy refuses a configuration with a domain twice */
 	COX_VEC(struct cox_vhost) out;
 };
 
@@ -98,7 +98,8 @@ static void domains_claim(struct work *w, strs *list, struct cox_str own, uint16
 
 /* --- virtual hosts ------------------------------------------------------------------------------ */
 
-static bool vhost_add(struct work *w, const struct cox_route_ctx *ctx, struct cox_str host, strs *domains, const struct cox_vs *vs, const struct target *tg)
+static bool vhost_add(struct work *w, const struct cox_route_ctx *ctx, struct cox_str host, strs *domains, const struct cox_vs *vs,
+                      const struct target *tg)
 {
 	struct cox_str name = cox_arena_printf(arena_of(w), "%.*s:%u", COX_FMT(host), ctx->port);
 	struct cox_vhost v;

@@ -49,8 +49,8 @@ static void decorator_write(struct pb_route_v3_Route r, struct cox_str operation
 		pb_route_v3_Decorator_operation(d, operation);
 }
 
-static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs, const struct cox_http_route *h,
-			const struct cox_http_match *m, struct cox_names *needs)
+static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs,
+                        const struct cox_http_route *h, const struct cox_http_match *m, struct cox_names *needs)
 {
 	struct cox_arena *a = ctx->t->arena;
 	const struct cox_meta *meta = &vs->object->meta;
@@ -79,9 +79,10 @@ static bool http_match_applies(const struct cox_route_ctx *ctx, const struct cox
 	return cox_source_matches(ctx, &s);
 }
 
-/* Routes are written in the order of the object. One that no request can fail to match ends them. Several VirtualServices of one gateway host
- * are written in two passes: pass 1 without, pass 2 only with such an ending; pass 0 is both. */
-bool routes_of_vs_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs, int pass, struct cox_names *needs)
+/* Routes are written in the order of the object. One that no request can fail to match ends them. Several VirtualServices of one gateway
+ * host are written in two passes: pass 1 without, pass 2 only with such an ending; pass 0 is both. */
+bool routes_of_vs_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs, int pass,
+                        struct cox_names *needs)
 {
 	bool any = false;
 	for (COX_EACH(struct cox_http_route, h, vs->spec->http)) {
@@ -106,7 +107,7 @@ bool routes_of_vs_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Virt
 }
 
 void route_default_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_snap_svc *svc, uint16_t port,
-			 struct cox_names *needs)
+                         struct cox_names *needs)
 {
 	const struct cox_retry *retry = ctx->t->s->mesh->default_http_retry_policy;
 	struct cox_str cluster = cox_cluster_name(ctx->t->arena, "outbound", port, (struct cox_str){ 0 }, svc->svc->hostname);
@@ -168,7 +169,8 @@ static struct cox_hash vhost_identity(const struct cox_route_ctx *ctx, const str
 	struct cox_hash h = mix_str(cox_hash128("vhost", 5), spec->name);
 	for (size_t i = 0; i < spec->domain_n; i++)
 		h = mix_str(h, spec->domains[i]);
-	h = mix_u64(h, (uint64_t)ctx->port << 8 | (uint64_t)ctx->is_https << 2 | (uint64_t)spec->require_tls << 1 | (uint64_t)spec->without_routes);
+	h = mix_u64(h, (uint64_t)ctx->port << 8 | (uint64_t)ctx->is_https << 2 | (uint64_t)spec->require_tls << 1 |
+	                   (uint64_t)spec->without_routes);
 	for (size_t i = 0; i < ctx->gateway_n; i++)
 		h = mix_str(h, ctx->gateways[i]);
 	h = cox_hash_combine(mix_str(h, t->view->ns), t->s->mesh_hash);
@@ -185,7 +187,9 @@ static struct cox_hash vhost_identity(const struct cox_route_ctx *ctx, const str
 /* --- virtual hosts ------------------------------------------------------------------------------ */
 
 /* Behind the message a block holds its names and their lengths: a hit in the memo needs them too. */
-struct trailer { uint32_t message_n, needs_n, origins_n; };
+struct trailer {
+	uint32_t message_n, needs_n, origins_n;
+};
 
 static void vhost_open(const struct cox_bytes *b, struct cox_vhost *out)
 {
@@ -208,7 +212,8 @@ void cox_vhost_fini(struct cox_vhost *v)
 }
 
 /* Gives the block; an empty message (nothing applies) is kept in the memo too. */
-static const struct cox_bytes *block_build(struct cox_tr *t, struct cox_hash id, struct cox_buf *b, const struct cox_names *needs, const struct cox_names *origins)
+static const struct cox_bytes *block_build(struct cox_tr *t, struct cox_hash id, struct cox_buf *b, const struct cox_names *needs,
+                                           const struct cox_names *origins)
 {
 	struct trailer tr = { (uint32_t)b->n, (uint32_t)needs->text.n, (uint32_t)origins->text.n };
 	cox_buf_append_str(b, cox_buf_str(&needs->text));
@@ -314,7 +319,10 @@ void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct 
 
 /* --- route configurations ------------------------------------------------------------------------ */
 
-static int vhost_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_vhost *)a)->name, ((const struct cox_vhost *)b)->name); }
+static int vhost_cmp(const void *a, const void *b)
+{
+	return cox_str_cmp(((const struct cox_vhost *)a)->name, ((const struct cox_vhost *)b)->name);
+}
 
 static const struct cox_bytes *header_build(struct cox_str name, bool has_ports, bool vhds)
 {
@@ -346,8 +354,8 @@ static struct cox_hash config_identity(struct cox_str name, const struct cox_vho
 	return h;
 }
 
-static const struct cox_resource *config_compose(struct cox_tr *t, struct cox_str name, const struct cox_vhost *vhosts, size_t n, bool has_ports,
-						 bool vhds)
+static const struct cox_resource *config_compose(struct cox_tr *t, struct cox_str name, const struct cox_vhost *vhosts, size_t n,
+                                                 bool has_ports, bool vhds)
 {
 	COX_AUTO(cox_names_fini) struct cox_names needs = { .arena = t->arena }, origins = { .arena = t->arena };
 	const struct cox_bytes *header = header_build(name, has_ports, vhds);
@@ -359,7 +367,8 @@ static const struct cox_resource *config_compose(struct cox_tr *t, struct cox_st
 		cox_names_add_all(&needs, vhosts[i].needs);
 		cox_names_add_all(&origins, vhosts[i].origins);
 	}
-	struct cox_resource *r = cox_resource_compose(COX_TYPE_RDS, name, pieces, piece_n, cox_names_text(&origins), cox_names_text(&needs));
+	struct cox_resource *r =
+	    cox_resource_compose(COX_TYPE_RDS, name, pieces, piece_n, cox_names_text(&origins), cox_names_text(&needs));
 	cox_bytes_unref(header);
 	t->built++;
 	return r;
@@ -378,7 +387,7 @@ static const struct cox_resource *vhost_resource(struct cox_tr *t, struct cox_st
 }
 
 const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, bool has_ports,
-						  cox_resources *vhosts_out)
+                                                  cox_resources *vhosts_out)
 {
 	if (n > 1)
 		qsort(vhosts, n, sizeof(*vhosts), vhost_cmp);
@@ -391,4 +400,7 @@ const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_s
 	return r;
 }
 
-const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct cox_str name) { return cox_route_config_build(t, name, NULL, 0, false, NULL); }
+const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct cox_str name)
+{
+	return cox_route_config_build(t, name, NULL, 0, false, NULL);
+}

@@ -28,8 +28,8 @@ static inline struct cox_str cox_names_text(const struct cox_names *n) { return 
 const struct cox_snap_svc *cox_destination_svc(const struct cox_tr *t, struct cox_str host);
 /* The cluster a destination means, for a listener on `port`: the service's only port where none is given. In the job's arena.
  * The outputs may be NULL: the service (or NULL) and the port that were found. */
-struct cox_str cox_destination_cluster(const struct cox_tr *t, const struct cox_destination *d, uint16_t port, const struct cox_snap_svc **svc,
-				       uint16_t *svc_port);
+struct cox_str cox_destination_cluster(const struct cox_tr *t, const struct cox_destination *d, uint16_t port,
+                                       const struct cox_snap_svc **svc, uint16_t *svc_port);
 /* matches of tls[] and tcp[] and http[] share these conditions, all evaluated here. */
 struct cox_source_match {
 	struct cox_opt_i64 port;
@@ -43,21 +43,21 @@ struct cox_source_match {
 /* Where routes are made for. */
 struct cox_route_ctx {
 	struct cox_tr *t;
-	uint16_t port;                 /* of the listener (gateways: of the server): match.port, default destination ports */
+	uint16_t port;                  /* of the listener (gateways: of the server): match.port, default destination ports */
 	const struct cox_str *gateways; /* "ns/name" of the Gateways, or "mesh" */
 	size_t gateway_n;
-	bool is_https;                 /* the gateway's server terminates TLS: derived redirect ports */
+	bool is_https; /* the gateway's server terminates TLS: derived redirect ports */
 };
 bool cox_source_matches(const struct cox_route_ctx *ctx, const struct cox_source_match *m);
 
 /* One virtual host, encoded. */
 struct cox_vhost {
-	struct cox_str name;              /* "reviews.default.svc.cluster.local:80" */
-	const struct cox_bytes *bytes;    /* tag and length of RouteConfiguration.virtual_hosts, VirtualHost, then private text; a reference */
-	uint32_t n;                       /* of tag, length and VirtualHost */
-	uint32_t skip;                    /* of tag and length: behind them is the bare VirtualHost */
-	struct cox_str needs;             /* clusters it names, joined by '\n'; in the block */
-	struct cox_str origins;           /* object ids, joined by '\n'; in the block */
+	struct cox_str name;           /* "reviews.default.svc.cluster.local:80" */
+	const struct cox_bytes *bytes; /* tag and length of RouteConfiguration.virtual_hosts, VirtualHost, then private text; a reference */
+	uint32_t n;                    /* of tag, length and VirtualHost */
+	uint32_t skip;                 /* of tag and length: behind them is the bare VirtualHost */
+	struct cox_str needs;          /* clusters it names, joined by '\n'; in the block */
+	struct cox_str origins;        /* object ids, joined by '\n'; in the block */
 };
 void cox_vhost_fini(struct cox_vhost *v);
 
@@ -66,22 +66,23 @@ struct cox_vhost_spec {
 	struct cox_str name;
 	const struct cox_str *domains;
 	size_t domain_n;
-	const struct cox_vs *const *vss;  /* their routes one after another, catch-alls last; none: `svc` */
+	const struct cox_vs *const *vss; /* their routes one after another, catch-alls last; none: `svc` */
 	size_t vs_n;
-	const struct cox_snap_svc *svc;   /* without VirtualService: the default route to it on `svc_port` */
+	const struct cox_snap_svc *svc; /* without VirtualService: the default route to it on `svc_port` */
 	uint16_t svc_port;
-	bool require_tls;                 /* gateways: httpsRedirect */
-	bool without_routes;              /* gateways: a host of a redirecting server that no VirtualService serves */
+	bool require_tls;    /* gateways: httpsRedirect */
+	bool without_routes; /* gateways: a host of a redirecting server that no VirtualService serves */
 };
 /* From the memo where nothing that it reads has changed. False: no route applies here, nothing is made. End with cox_vhost_fini(). */
 bool cox_vhost_build(const struct cox_route_ctx *ctx, const struct cox_vhost_spec *spec, struct cox_vhost *out);
-/* The catch-all virtual host of sidecars for what the mesh does not know: "allow_any" to `cluster`, or with an empty one "block_all" (502). */
+/* The catch-all virtual host of sidecars for what the mesh does not know: "allow_any" to `cluster`, or with an empty one "block_all" (502).
+ */
 void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct cox_vhost *out);
 
 /* A route configuration of these virtual hosts, sorted by name in place. `has_ports`: their domains carry ports, so that the port of the
  * request's host counts. With `vhosts_out` it carries none and asks for them over VHDS:
  * they are added to *vhosts_out as resources "<name>/<virtual host>". Gives. */
 const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, bool has_ports,
-						  cox_resources *vhosts_out);
+                                                  cox_resources *vhosts_out);
 
 #endif

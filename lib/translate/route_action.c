@@ -1,4 +1,5 @@
-/* route_action.c - what a route does: destinations with weights, headers, rewrites, mirrors, retries, hashing; redirects; direct responses. */
+/* route_action.c - what a route does: destinations with weights, headers, rewrites, mirrors, retries, hashing; redirects; direct responses.
+ */
 #include "translate/route_priv.h"
 
 #include <stdlib.h>
@@ -20,8 +21,8 @@ const struct cox_snap_svc *cox_destination_svc(const struct cox_tr *t, struct co
 	return s;
 }
 
-struct cox_str cox_destination_cluster(const struct cox_tr *t, const struct cox_destination *d, uint16_t port, const struct cox_snap_svc **svc,
-				       uint16_t *svc_port)
+struct cox_str cox_destination_cluster(const struct cox_tr *t, const struct cox_destination *d, uint16_t port,
+                                       const struct cox_snap_svc **svc, uint16_t *svc_port)
 {
 	const struct cox_snap_svc *s = cox_destination_svc(t, d->host);
 	struct cox_str host = s && s->svc->resolution != COX_RES_ALIAS ? s->svc->hostname : d->host;
@@ -38,7 +39,10 @@ struct cox_str cox_destination_cluster(const struct cox_tr *t, const struct cox_
 
 /* --- headers ---------------------------------------------------------------------------------- */
 
-static bool is_host_header(struct cox_str key) { return cox_str_eq_nocase(key, COX_STR("host")) || cox_str_eq_nocase(key, COX_STR(":authority")); }
+static bool is_host_header(struct cox_str key)
+{
+	return cox_str_eq_nocase(key, COX_STR("host")) || cox_str_eq_nocase(key, COX_STR(":authority"));
+}
 
 struct cox_str route_authority_of(const struct cox_header_ops *ops)
 {
@@ -93,11 +97,23 @@ static void header_values_write(struct cox_arena *a, struct cox_pb_at at, add_fn
 			rm(at, *name);
 }
 
-#define HEADER_FNS(prefix, type)                                                                                                                     \
-	static struct pb_core_v3_HeaderValueOption prefix##_req_add(struct cox_pb_at at) { return pb_route_v3_##type##_request_headers_to_add((struct pb_route_v3_##type){ at }); }   \
-	static struct pb_core_v3_HeaderValueOption prefix##_resp_add(struct cox_pb_at at) { return pb_route_v3_##type##_response_headers_to_add((struct pb_route_v3_##type){ at }); } \
-	static void prefix##_req_remove(struct cox_pb_at at, struct cox_str n) { pb_route_v3_##type##_request_headers_to_remove((struct pb_route_v3_##type){ at }, n); }             \
-	static void prefix##_resp_remove(struct cox_pb_at at, struct cox_str n) { pb_route_v3_##type##_response_headers_to_remove((struct pb_route_v3_##type){ at }, n); }
+#define HEADER_FNS(prefix, type)                                                                                                           \
+	static struct pb_core_v3_HeaderValueOption prefix##_req_add(struct cox_pb_at at)                                                   \
+	{                                                                                                                                  \
+		return pb_route_v3_##type##_request_headers_to_add((struct pb_route_v3_##type){ at });                                     \
+	}                                                                                                                                  \
+	static struct pb_core_v3_HeaderValueOption prefix##_resp_add(struct cox_pb_at at)                                                  \
+	{                                                                                                                                  \
+		return pb_route_v3_##type##_response_headers_to_add((struct pb_route_v3_##type){ at });                                    \
+	}                                                                                                                                  \
+	static void prefix##_req_remove(struct cox_pb_at at, struct cox_str n)                                                             \
+	{                                                                                                                                  \
+		pb_route_v3_##type##_request_headers_to_remove((struct pb_route_v3_##type){ at }, n);                                      \
+	}                                                                                                                                  \
+	static void prefix##_resp_remove(struct cox_pb_at at, struct cox_str n)                                                            \
+	{                                                                                                                                  \
+		pb_route_v3_##type##_response_headers_to_remove((struct pb_route_v3_##type){ at }, n);                                     \
+	}
 HEADER_FNS(on_route, Route)
 HEADER_FNS(on_weight, WeightedCluster_ClusterWeight)
 
@@ -150,7 +166,8 @@ static void previous_hosts_write(struct pb_route_v3_RetryPolicy p)
 {
 	PB_WITH (h, pb_route_v3_RetryPolicy_retry_host_predicate(p)) {
 		pb_route_v3_RetryPolicy_RetryHostPredicate_name(h, COX_STR("envoy.retry_host_predicates.previous_hosts"));
-		PB_ANY (c, pb_route_v3_RetryPolicy_RetryHostPredicate_typed_config(h), pb_retry_host_previous_hosts_v3_PreviousHostsPredicate)
+		PB_ANY (c, pb_route_v3_RetryPolicy_RetryHostPredicate_typed_config(h),
+		        pb_retry_host_previous_hosts_v3_PreviousHostsPredicate)
 			(void)c;
 	}
 }
@@ -167,7 +184,8 @@ void route_retry_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry 
 	if (r && r->retry_remote_localities.set && r->retry_remote_localities.v)
 		PB_WITH (rp, pb_route_v3_RetryPolicy_retry_priority(p)) {
 			pb_route_v3_RetryPolicy_RetryPriority_name(rp, COX_STR("envoy.retry_priorities.previous_priorities"));
-			PB_ANY (c, pb_route_v3_RetryPolicy_RetryPriority_typed_config(rp), pb_retry_priority_previous_priorities_v3_PreviousPrioritiesConfig)
+			PB_ANY (c, pb_route_v3_RetryPolicy_RetryPriority_typed_config(rp),
+			        pb_retry_priority_previous_priorities_v3_PreviousPrioritiesConfig)
 				pb_retry_priority_previous_priorities_v3_PreviousPrioritiesConfig_update_frequency(c, 2);
 		}
 	if (previous)
@@ -180,7 +198,8 @@ void route_retry_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry 
 
 /* --- hashing ---------------------------------------------------------------------------------- */
 
-static const struct cox_consistent_hash *hash_find(const struct cox_tr *t, const struct cox_snap_svc *svc, struct cox_str subset, uint16_t port)
+static const struct cox_consistent_hash *hash_find(const struct cox_tr *t, const struct cox_snap_svc *svc, struct cox_str subset,
+                                                   uint16_t port)
 {
 	if (svc == NULL)
 		return NULL;
@@ -226,7 +245,8 @@ static void hash_write(struct pb_route_v3_RouteAction a, const struct cox_consis
 	}
 }
 
-void route_hash_policy_write(struct pb_route_v3_RouteAction a, const struct cox_tr *t, const struct cox_snap_svc *svc, struct cox_str subset, uint16_t port)
+void route_hash_policy_write(struct pb_route_v3_RouteAction a, const struct cox_tr *t, const struct cox_snap_svc *svc,
+                             struct cox_str subset, uint16_t port)
 {
 	const struct cox_consistent_hash *h = hash_find(t, svc, subset, port);
 	if (h)
@@ -236,7 +256,7 @@ void route_hash_policy_write(struct pb_route_v3_RouteAction a, const struct cox_
 /* --- forwarding ------------------------------------------------------------------------------- */
 
 static void mirror_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteAction a, const struct cox_destination *d,
-			 const struct cox_percent *percentage, struct cox_opt_i64 percent, struct cox_names *needs)
+                         const struct cox_percent *percentage, struct cox_opt_i64 percent, struct cox_names *needs)
 {
 	if ((percentage && (!percentage->value.set || percentage->value.v <= 0)) || (!percentage && percent.set && percent.v <= 0))
 		return;
@@ -256,7 +276,8 @@ static void mirror_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Rou
 	}
 }
 
-static void weighted_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteAction a, const struct cox_http_route *h, struct cox_names *needs)
+static void weighted_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteAction a, const struct cox_http_route *h,
+                           struct cox_names *needs)
 {
 	bool any = false; /* a weight: without one all are alike, for Envoy refuses a total of 0 */
 	for (COX_EACH(struct cox_http_route_destination, d, h->route))
@@ -273,8 +294,10 @@ static void weighted_write(const struct cox_route_ctx *ctx, struct pb_route_v3_R
 				pb_route_v3_WeightedCluster_ClusterWeight_name(c, cluster);
 				pb_route_v3_WeightedCluster_ClusterWeight_weight(c, weight);
 				if (d->headers) {
-					header_values_write(ctx->t->arena, c.at, on_weight_req_add, on_weight_req_remove, d->headers->request);
-					header_values_write(ctx->t->arena, c.at, on_weight_resp_add, on_weight_resp_remove, d->headers->response);
+					header_values_write(ctx->t->arena, c.at, on_weight_req_add, on_weight_req_remove,
+					                    d->headers->request);
+					header_values_write(ctx->t->arena, c.at, on_weight_resp_add, on_weight_resp_remove,
+					                    d->headers->response);
 				}
 				if (authority.n > 0)
 					pb_route_v3_WeightedCluster_ClusterWeight_host_rewrite_literal(c, authority);
@@ -317,7 +340,8 @@ static bool hashes_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Rou
 	return hashed;
 }
 
-static struct cox_str forward_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h, struct cox_names *needs)
+static struct cox_str forward_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
+                                    struct cox_names *needs)
 {
 	struct cox_str single = { 0 }, authority = route_authority_of(h->headers);
 	const struct cox_http_route_destination *only = h->route.n == 1 && h->route.p[0].destination ? &h->route.p[0] : NULL;
@@ -366,10 +390,14 @@ static void redirect_port_write(const struct cox_route_ctx *ctx, struct pb_route
 
 static void redirect_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_redirect *rd)
 {
-	static const struct { int code; enum pb_route_v3_RedirectAction_RedirectResponseCode v; } codes[] = {
-		{ 301, PB_route_v3_RedirectAction_MOVED_PERMANENTLY }, { 302, PB_route_v3_RedirectAction_FOUND },
-		{ 303, PB_route_v3_RedirectAction_SEE_OTHER }, { 307, PB_route_v3_RedirectAction_TEMPORARY_REDIRECT },
-		{ 308, PB_route_v3_RedirectAction_PERMANENT_REDIRECT } };
+	static const struct {
+		int code;
+		enum pb_route_v3_RedirectAction_RedirectResponseCode v;
+	} codes[] = { { 301, PB_route_v3_RedirectAction_MOVED_PERMANENTLY },
+		      { 302, PB_route_v3_RedirectAction_FOUND },
+		      { 303, PB_route_v3_RedirectAction_SEE_OTHER },
+		      { 307, PB_route_v3_RedirectAction_TEMPORARY_REDIRECT },
+		      { 308, PB_route_v3_RedirectAction_PERMANENT_REDIRECT } };
 	PB_WITH (a, pb_route_v3_Route_redirect(r)) {
 		pb_route_v3_RedirectAction_host_redirect(a, rd->authority);
 		if (rd->prefix_rewrite.set)
@@ -400,7 +428,8 @@ static void direct_response_write(struct pb_route_v3_Route r, const struct cox_h
 	}
 }
 
-struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h, struct cox_names *needs)
+struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
+                                  struct cox_names *needs)
 {
 	route_headers_write(ctx->t->arena, r, h->headers);
 	if (h->redirect) {

@@ -12,9 +12,12 @@ static double percent_of(const struct cox_percent *p) { return p->value.set ? p-
 /* gRPC's status codes by their names. -1: none of them. */
 static int grpc_code_of(struct cox_str name)
 {
-	static const char *const names[] = { "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-		"PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL",
-		"UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED" };
+	static const char *const names[] = {
+		"OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+		"NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+		"ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+		"DATA_LOSS", "UNAUTHENTICATED"
+	};
 	for (size_t i = 0; i < COX_LEN(names); i++)
 		if (cox_str_eq_nocase(name, cox_str_of(names[i])))
 			return (int)i;
@@ -60,7 +63,8 @@ static void fault_write(struct pb_route_v3_Route r, const struct cox_fault_injec
 	bool delay = f->delay && f->delay->fixed_delay_ns.set, abort = abort_has_effect(f->abort);
 	if (!delay && !abort)
 		return;
-	PB_ANY (out, pb_route_v3_Route_typed_per_filter_config(r, COX_STR("envoy.filters.http.fault")), pb_filters_http_fault_v3_HTTPFault) {
+	PB_ANY (out, pb_route_v3_Route_typed_per_filter_config(r, COX_STR("envoy.filters.http.fault")),
+	        pb_filters_http_fault_v3_HTTPFault) {
 		if (delay)
 			delay_write(out, f->delay);
 		if (abort)

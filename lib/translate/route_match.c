@@ -120,7 +120,11 @@ static bool is_claim(struct cox_str name)
 	return cox_str_has_prefix(name, CLAIMS) && name.n > CLAIMS.n && (name.p[CLAIMS.n] == '.' || name.p[CLAIMS.n] == '[');
 }
 
-struct condition { struct cox_str name; const struct cox_string_match *m; bool invert; };
+struct condition {
+	struct cox_str name;
+	const struct cox_string_match *m;
+	bool invert;
+};
 
 static int condition_cmp(const void *a, const void *b)
 {
@@ -153,13 +157,15 @@ static void headers_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Ro
 
 static int entry_cmp(const void *a, const void *b)
 {
-	return cox_str_cmp((*(const struct cox_string_match_entry *const *)a)->key, (*(const struct cox_string_match_entry *const *)b)->key);
+	return cox_str_cmp((*(const struct cox_string_match_entry *const *)a)->key,
+	                   (*(const struct cox_string_match_entry *const *)b)->key);
 }
 
 static void query_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_http_match *m)
 {
 	size_t n = 0;
-	const struct cox_string_match_entry **list = COX_ARENA_ARRAY(ctx->t->arena, const struct cox_string_match_entry *, m->query_params.n + 1);
+	const struct cox_string_match_entry **list =
+	    COX_ARENA_ARRAY(ctx->t->arena, const struct cox_string_match_entry *, m->query_params.n + 1);
 	for (COX_EACH(struct cox_string_match_entry, e, m->query_params))
 		list[n++] = e;
 	qsort(list, n, sizeof(*list), entry_cmp);
@@ -182,14 +188,15 @@ static bool path_is_any(const struct cox_string_match *uri)
 	if (uri->prefix.set)
 		return uri->prefix.v.n == 0 || cox_str_eq(uri->prefix.v, COX_STR("/"));
 	return uri->regex.set && (cox_str_eq(uri->regex.v, COX_STR(".*")) || cox_str_eq(uri->regex.v, COX_STR("/.*")) ||
-				  cox_str_eq(uri->regex.v, COX_STR("*")));
+	                          cox_str_eq(uri->regex.v, COX_STR("*")));
 }
 
 bool route_match_is_catch_all(const struct cox_http_match *m)
 {
 	if (m == NULL)
 		return true;
-	return path_is_any(m->uri) && m->headers.n == 0 && m->without_headers.n == 0 && m->query_params.n == 0 && !m->method && !m->authority && !m->scheme;
+	return path_is_any(m->uri) && m->headers.n == 0 && m->without_headers.n == 0 && m->query_params.n == 0 && !m->method &&
+	       !m->authority && !m->scheme;
 }
 
 static struct cox_str path_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_string_match *uri)

@@ -6,7 +6,10 @@
 #include "translate/route.h"
 
 /* route_match.c */
-struct route_path { struct cox_str text; bool is_catch_all; }; /* "/x*" of the decorator */
+struct route_path {
+	struct cox_str text;
+	bool is_catch_all;
+}; /* "/x*" of the decorator */
 /* Writes the match of a route; `m` NULL: everything. */
 struct route_path route_match_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_http_match *m);
 void route_string_match_write(struct pb_type_matcher_v3_StringMatcher s, const struct cox_string_match *m);
@@ -14,21 +17,23 @@ void route_string_match_write(struct pb_type_matcher_v3_StringMatcher s, const s
 bool route_match_is_catch_all(const struct cox_http_match *m);
 
 /* route_action.c */
-struct route_headers { struct cox_str authority; };
 /* The value given for "host" or ":authority" in set or add; empty: none. */
 struct cox_str route_authority_of(const struct cox_header_ops *ops);
 void route_retry_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry *r, bool is_hashed);
 /* Writes the action of http[] into the route and returns the single cluster it names ("" for several, redirect, direct response). */
-struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h, struct cox_names *needs);
-void route_hash_policy_write(struct pb_route_v3_RouteAction a, const struct cox_tr *t, const struct cox_snap_svc *svc, struct cox_str subset, uint16_t port);
+struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
+                                  struct cox_names *needs);
+void route_hash_policy_write(struct pb_route_v3_RouteAction a, const struct cox_tr *t, const struct cox_snap_svc *svc,
+                             struct cox_str subset, uint16_t port);
 
 /* route_filter.c: typed_per_filter_config. */
 void route_filters_write(struct pb_route_v3_Route r, const struct cox_http_route *h);
 void route_percent_write(struct pb_type_v3_FractionalPercent p, double percent);
 
 /* route.c */
-bool routes_of_vs_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs, int pass, struct cox_names *needs);
+bool routes_of_vs_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs, int pass,
+                        struct cox_names *needs);
 void route_default_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_snap_svc *svc, uint16_t port,
-			 struct cox_names *needs);
+                         struct cox_names *needs);
 
 #endif

@@ -9,17 +9,17 @@
 #include "translate/mesh_fixture.h"
 #include "translate/route.h"
 
-#define MESH_YAML                                                                                                                      \
-	"apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\n"                                                  \
-	"spec: {clusterIP: 10.1.0.1, clusterIPs: [10.1.0.1], ports: [{name: http, port: 80}]}\n---\n"                                   \
-	"apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: default}\n"                                                  \
+#define MESH_YAML                                                                                                                          \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\n"                                                      \
+	"spec: {clusterIP: 10.1.0.1, clusterIPs: [10.1.0.1], ports: [{name: http, port: 80}]}\n---\n"                                      \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: default}\n"                                                      \
 	"spec: {clusterIP: 10.1.0.2, clusterIPs: [10.1.0.2], ports: [{name: http, port: 80}, {name: tcp, port: 9000}]}\n"
-#define ROUTE_YAML(weight)                                                                                                             \
-	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop, namespace: default}\n"                       \
-	"spec:\n  hosts: [shop]\n  http:\n  - route:\n    - {destination: {host: shop}, weight: " weight "}\n"                          \
+#define ROUTE_YAML(weight)                                                                                                                 \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop, namespace: default}\n"                           \
+	"spec:\n  hosts: [shop]\n  http:\n  - route:\n    - {destination: {host: shop}, weight: " weight "}\n"                             \
 	"    - {destination: {host: cart}, weight: 50}\n"
-#define NODE(ip, pod, extra)                                                                                                           \
-	"{\"id\": \"sidecar~" ip "~" pod ".default~default.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"default\", "            \
+#define NODE(ip, pod, extra)                                                                                                               \
+	"{\"id\": \"sidecar~" ip "~" pod ".default~default.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"default\", "               \
 	"\"LABELS\": {\"app\": \"" pod "\"}}" extra "}"
 #define STOCK ", \"extensions\": [{\"name\": \"envoy.filters.http.router\"}]"
 
@@ -116,7 +116,8 @@ static void test_vhds_has_the_same_bytes(void **state)
 	}
 	const struct cox_resource *shop = find(&with.vhosts, "80/shop.default.svc.cluster.local:80");
 	assert_non_null(shop);
-	assert_true(cox_str_eq_cstr(shop->needs, "outbound|80||shop.default.svc.cluster.local\noutbound|80||cart.default.svc.cluster.local"));
+	assert_true(
+	    cox_str_eq_cstr(shop->needs, "outbound|80||shop.default.svc.cluster.local\noutbound|80||cart.default.svc.cluster.local"));
 	assert_true(cox_str_eq_cstr(shop->origins, "VirtualService/default/shop"));
 	assert_true(find(&with.routes, "80")->size_bytes < route->size_bytes);
 	out_fini(&with);
@@ -154,9 +155,11 @@ static void test_duplicate_hosts(void **state)
 	(void)state;
 	struct mesh m = mesh_new();
 	struct cox_memo *memo = cox_memo_new();
-	mesh_put(&m, MESH_YAML "---\n" ROUTE_YAML("50") "---\n"
-		"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: zz, namespace: default}\n"
-		"spec:\n  hosts: [shop, other.example.com]\n  http: [{name: second, route: [{destination: {host: cart}}]}]\n");
+	mesh_put(&m,
+	         MESH_YAML "---\n" ROUTE_YAML(
+	             "50") "---\n"
+	                   "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: zz, namespace: default}\n"
+	                   "spec:\n  hosts: [shop, other.example.com]\n  http: [{name: second, route: [{destination: {host: cart}}]}]\n");
 	struct out o = outbound(&m, memo, NODE("10.0.0.1", "a", STOCK));
 	assert_true(cox_str_eq_cstr(find(&o.vhosts, "80/shop.default.svc.cluster.local:80")->origins, "VirtualService/default/shop"));
 	assert_true(cox_str_eq_cstr(find(&o.vhosts, "80/other.example.com:80")->origins, "VirtualService/default/zz"));
@@ -190,6 +193,52 @@ static void test_upstream_has_no_istio_filters(void **state)
 	mesh_free(&m);
 }
 
+/* Without interception every listener has a port of its own on loopback, and nothing is captured. */
+static void test_without_interception(void **state)
+{
+	(void)state;
+	struct mesh m = mesh_new();
+	struct cox_memo *memo = cox_memo_new();
+	mesh_put(&m, MESH_YAML);
+	struct out o =
+	    outbound(&m, memo,
+	             "{\"id\": \"sidecar~10.0.0.1~a.default~default.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"default\", "
+	             "\"INTERCEPTION_MODE\": \"NONE\", \"HTTP_PROXY_PORT\": \"15080\"}}");
+	assert_non_null(find(&o.listeners, "127.0.0.1_80"));
+	assert_non_null(find(&o.listeners, "127.0.0.1_9000"));
+	assert_non_null(find(&o.listeners, "127.0.0.1_15080"));
+	assert_non_null(find(&o.routes, "http_proxy"));
+	assert_null(find(&o.listeners, "virtualOutbound"));
+	assert_null(find(&o.listeners, "0.0.0.0_80"));
+	out_fini(&o);
+	cox_memo_free(memo);
+	mesh_free(&m);
+}
+
+/* The table of conflicts on one address: HTTP and TCP share it by sniffing, but not where the server speaks first. */
+static void test_protocols_on_one_port(void **state)
+{
+	(void)state;
+	struct mesh m = mesh_new();
+	struct cox_memo *memo = cox_memo_new();
+	mesh_put(&m, "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a, namespace: default}\n"
+	             "spec: {hosts: [a.example.com], location: MESH_EXTERNAL, resolution: NONE, "
+	             "ports: [{number: 8000, name: http, protocol: HTTP}, {number: 3306, name: http-b, protocol: HTTP}]}\n---\n"
+	             "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: b, namespace: default}\n"
+	             "spec: {hosts: [b.example.com], location: MESH_EXTERNAL, resolution: NONE, "
+	             "ports: [{number: 8000, name: tcp, protocol: TCP}, {number: 3306, name: tcp-b, protocol: TCP}]}\n");
+	struct out o = outbound(&m, memo, NODE("10.0.0.1", "a", STOCK));
+	const struct cox_resource *both = find(&o.listeners, "0.0.0.0_8000"), *first = find(&o.listeners, "0.0.0.0_3306");
+	assert_non_null(both);
+	assert_true(cox_str_eq_cstr(both->needs, "rds:8000\noutbound|8000||b.example.com"));
+	assert_true(cox_str_eq_cstr(both->origins, "ServiceEntry/default/a\nServiceEntry/default/b"));
+	assert_non_null(first);
+	assert_true(cox_str_eq_cstr(first->needs, "rds:3306\nPassthroughCluster"));
+	out_fini(&o);
+	cox_memo_free(memo);
+	mesh_free(&m);
+}
+
 /* --- chains ------------------------------------------------------------------------------------- */
 
 static struct cox_chain chain(const struct cox_str *sni, size_t sni_n, const struct cox_str *cidrs, size_t cidr_n)
@@ -202,7 +251,8 @@ static void test_chains_never_overlap(void **state)
 	(void)state;
 	struct cox_arena arena = { 0 };
 	struct cox_listener_plan p = { 0 };
-	const struct cox_str ab[] = { COX_STR("a"), COX_STR("b") }, bc[] = { COX_STR("b"), COX_STR("c") }, net[] = { COX_STR("10.0.0.0/8") };
+	const struct cox_str ab[] = { COX_STR("a"), COX_STR("b") }, bc[] = { COX_STR("b"), COX_STR("c") },
+	                     net[] = { COX_STR("10.0.0.0/8") };
 	assert_true(cox_listener_chain_add(&p, chain(ab, 2, NULL, 0), &arena));
 	assert_true(cox_listener_chain_add(&p, chain(bc, 2, NULL, 0), &arena)); /* only c is left */
 	assert_int_equal(p.chains.p[1].sni_n, 1);
@@ -231,9 +281,14 @@ static void test_names_stand_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shared_by_a_namespace), cmocka_unit_test(test_vhds_has_the_same_bytes),
-		cmocka_unit_test(test_a_change_touches_one_virtual_host), cmocka_unit_test(test_duplicate_hosts),
-		cmocka_unit_test(test_upstream_has_no_istio_filters), cmocka_unit_test(test_chains_never_overlap),
+		cmocka_unit_test(test_shared_by_a_namespace),
+		cmocka_unit_test(test_vhds_has_the_same_bytes),
+		cmocka_unit_test(test_a_change_touches_one_virtual_host),
+		cmocka_unit_test(test_duplicate_hosts),
+		cmocka_unit_test(test_upstream_has_no_istio_filters),
+		cmocka_unit_test(test_without_interception),
+		cmocka_unit_test(test_protocols_on_one_port),
+		cmocka_unit_test(test_chains_never_overlap),
 		cmocka_unit_test(test_names_stand_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
