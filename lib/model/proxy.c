@@ -15,14 +15,14 @@ static struct cox_str first_label(const struct cox_kv *labels, size_t n, const s
 struct cox_str cox_canonical_name(const struct cox_kv *labels, size_t n, struct cox_str workload)
 {
 	static const struct cox_str keys[] = { COX_STR_INIT("service.istio.io/canonical-name"), COX_STR_INIT("app.kubernetes.io/name"),
-					       COX_STR_INIT("app") };
+		                               COX_STR_INIT("app") };
 	return first_label(labels, n, keys, COX_LEN(keys), workload);
 }
 
 struct cox_str cox_canonical_revision(const struct cox_kv *labels, size_t n)
 {
-	static const struct cox_str keys[] = { COX_STR_INIT("service.istio.io/canonical-revision"), COX_STR_INIT("app.kubernetes.io/version"),
-					       COX_STR_INIT("version") };
+	static const struct cox_str keys[] = { COX_STR_INIT("service.istio.io/canonical-revision"),
+		                               COX_STR_INIT("app.kubernetes.io/version"), COX_STR_INIT("version") };
 	return first_label(labels, n, keys, COX_LEN(keys), COX_STR("latest"));
 }
 

@@ -66,7 +66,8 @@ static enum cox_rc read_ips(struct cox_proxy *p, struct cox_str id_ip, struct co
 	if (n == 0 && is_ip(id_ip))
 		ips[n++] = id_ip;
 	if (n == 0)
-		return cox_err_set(err, COX_EINVAL, "node.id", "no valid IP address in the id (\"%.*s\") or in metadata INSTANCE_IPS", COX_FMT(id_ip));
+		return cox_err_set(err, COX_EINVAL, "node.id", "no valid IP address in the id (\"%.*s\") or in metadata INSTANCE_IPS",
+		                   COX_FMT(id_ip));
 	p->ips.p = ips;
 	p->ips.n = n;
 	return COX_OK;
@@ -84,10 +85,7 @@ static void read_names(struct cox_proxy *p, struct cox_str id, struct cox_str do
 	p->name = dot < 0 ? id : cox_str_sub(id, 0, (size_t)dot);
 }
 
-static int kv_cmp(const void *a, const void *b)
-{
-	return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key);
-}
+static int kv_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
 
 static void read_labels(struct cox_proxy *p)
 {
@@ -131,9 +129,9 @@ static void read_extensions(struct cox_proxy *p, const struct cox_json *node)
 static void read_switches(struct cox_proxy *p)
 {
 	struct cox_str mode = meta_text(p, "INTERCEPTION_MODE");
-	p->interception = cox_str_eq(mode, COX_STR("TPROXY")) ? COX_INTERCEPT_TPROXY :
-			  cox_str_eq(mode, COX_STR("NONE"))   ? COX_INTERCEPT_NONE :
-								COX_INTERCEPT_REDIRECT;
+	p->interception = cox_str_eq(mode, COX_STR("TPROXY")) ? COX_INTERCEPT_TPROXY
+	                  : cox_str_eq(mode, COX_STR("NONE")) ? COX_INTERCEPT_NONE
+	                                                      : COX_INTERCEPT_REDIRECT;
 	p->has_sds = !cox_str_eq(meta_text(p, "COXSWAIN_SDS"), COX_STR("none"));
 	p->dns_capture = meta_bool(p, "DNS_CAPTURE");
 	p->dns_auto_allocate = meta_bool(p, "DNS_AUTO_ALLOCATE");

@@ -25,7 +25,8 @@ bool reg_entry_wants_address(const struct cox_object *o, struct cox_str host)
 	const struct cox_service_entry *se = object->spec;
 	if (!se || se->addresses.n > 0 || is_wildcard(host) || se->resolution == COX_SE_NONE)
 		return false;
-	return !cox_str_eq(cox_kv_get(o->meta.labels.p, o->meta.labels.n, COX_STR("networking.istio.io/enable-autoallocate-ip")), COX_STR("false"));
+	return !cox_str_eq(cox_kv_get(o->meta.labels.p, o->meta.labels.n, COX_STR("networking.istio.io/enable-autoallocate-ip")),
+	                   COX_STR("false"));
 }
 
 /* The user's, else those that an allocation controller wrote into the status, else ours. */
@@ -86,7 +87,7 @@ void reg_entry_build(struct cox_registry *r, const struct cox_object *o, const s
 	out->persistent_session_header = cox_kv_get(o->meta.labels.p, o->meta.labels.n, COX_STR("istio.io/persistent-session-header"));
 	const struct cox_mesh_config *mesh = r->mesh->config;
 	out->export_to = cox_export_build(&r->scratch, se->export_to.p, se->export_to.n, o->meta.ns, mesh->default_service_export_to.p,
-					  mesh->default_service_export_to.n);
+	                                  mesh->default_service_export_to.n);
 	build_addresses(r, o, out);
 	build_ports(r, se, out);
 	reg_aliases_build(r, out);

@@ -70,7 +70,8 @@ static enum cox_distribution distribution_of(struct cox_str text)
 }
 
 /* The Service's own field, then its annotation, then its namespace's. */
-static enum cox_distribution build_distribution(const struct cox_registry *r, const struct cox_object *o, const struct cox_service_spec *spec)
+static enum cox_distribution build_distribution(const struct cox_registry *r, const struct cox_object *o,
+                                                const struct cox_service_spec *spec)
 {
 	struct cox_str key = COX_STR("networking.istio.io/traffic-distribution");
 	if (spec->traffic_distribution.n > 0)
@@ -106,7 +107,8 @@ void reg_aliases_build(struct cox_registry *r, struct cox_svc *out)
 	for (size_t i = 0; i < r->externals.n; i++) {
 		const struct reg_unit *u = r->externals.p[i];
 		const struct reg_slot *s = u->slots.n > 0 ? u->slots.p[0] : NULL;
-		if (!s || s->claims.p[0] != u || cox_str_eq(s->hostname, out->hostname) || !cox_str_eq(reg_alias_target(r, u->external_name), out->hostname))
+		if (!s || s->claims.p[0] != u || cox_str_eq(s->hostname, out->hostname) ||
+		    !cox_str_eq(reg_alias_target(r, u->external_name), out->hostname))
 			continue;
 		size_t at = n++;
 		for (; at > 0 && cox_str_cmp(names[at - 1], s->hostname) > 0; at--)
@@ -122,7 +124,8 @@ static void build_export(struct cox_registry *r, const struct cox_object *o, str
 	const struct cox_str *list;
 	size_t n = split_list(&r->scratch, annotation(o, COX_STR("networking.istio.io/exportTo")), &list);
 	const struct cox_mesh_config *mesh = r->mesh->config;
-	out->export_to = cox_export_build(&r->scratch, list, n, o->meta.ns, mesh->default_service_export_to.p, mesh->default_service_export_to.n);
+	out->export_to =
+	    cox_export_build(&r->scratch, list, n, o->meta.ns, mesh->default_service_export_to.p, mesh->default_service_export_to.n);
 }
 
 void reg_service_build(struct cox_registry *r, const struct cox_object *o, const struct reg_slot *slot, struct cox_svc *out)

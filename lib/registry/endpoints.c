@@ -1,8 +1,8 @@
 /* The endpoints of one service, in r->eps (protocol facts, section 10). */
 #include "registry/registry_priv.h"
 
-static void push(struct cox_registry *r, const struct cox_endpoint *workload, struct cox_str address, uint16_t port, const struct cox_svc_port *svc_port,
-		 enum cox_health health)
+static void push(struct cox_registry *r, const struct cox_endpoint *workload, struct cox_str address, uint16_t port,
+                 const struct cox_svc_port *svc_port, enum cox_health health)
 {
 	struct cox_endpoint *e = cox_vec_add(&r->eps);
 	*e = *workload;
@@ -34,7 +34,8 @@ static enum fate fate_of(const struct cox_slice_endpoint *e, const struct cox_sv
 
 /* The pod behind an endpoint. False: it names one that is not known (yet): without its labels and account we could neither
  * route nor secure it, so it waits for the pod. */
-static bool find_pod(const struct cox_registry *r, const struct cox_object *slice, const struct cox_slice_endpoint *e, const struct cox_object **out)
+static bool find_pod(const struct cox_registry *r, const struct cox_object *slice, const struct cox_slice_endpoint *e,
+                     const struct cox_object **out)
 {
 	if (e->target_ref && cox_str_eq(e->target_ref->kind, COX_STR("Pod"))) {
 		*out = reg_object(r, COX_KIND_POD, slice->meta.ns, e->target_ref->name);
@@ -44,7 +45,8 @@ static bool find_pod(const struct cox_registry *r, const struct cox_object *slic
 	return true;
 }
 
-static void add_slice_endpoint(struct cox_registry *r, const struct cox_object *slice, const struct cox_slice_endpoint *e, const struct cox_svc *svc)
+static void add_slice_endpoint(struct cox_registry *r, const struct cox_object *slice, const struct cox_slice_endpoint *e,
+                               const struct cox_svc *svc)
 {
 	const struct cox_endpoint_slice *spec = COX_SPEC(cox_endpoint_slice, slice);
 	const struct cox_object *pod;
@@ -100,7 +102,8 @@ static bool entry_port(const struct cox_workload_entry *we, struct cox_str name,
 	return false;
 }
 
-static void add_workload_entry(struct cox_registry *r, const struct cox_workload_entry *we, const struct cox_endpoint *workload, const struct cox_svc *svc)
+static void add_workload_entry(struct cox_registry *r, const struct cox_workload_entry *we, const struct cox_endpoint *workload,
+                               const struct cox_svc *svc)
 {
 	bool is_socket = cox_str_has_prefix(we->address, COX_STR("unix://"));
 	if (we->address.n == 0)

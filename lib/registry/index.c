@@ -61,7 +61,8 @@ static struct cox_str slice_service(const struct cox_object *slice)
 }
 
 /* Enters a slice into both indexes, or takes it out. */
-static void slice_index(struct cox_registry *r, const struct cox_object *slice, void (*change)(struct cox_map *, struct cox_str, const struct cox_object *))
+static void slice_index(struct cox_registry *r, const struct cox_object *slice,
+                        void (*change)(struct cox_map *, struct cox_str, const struct cox_object *))
 {
 	char buf[KEY_MAX];
 	struct cox_str service = slice_service(slice);
@@ -112,7 +113,8 @@ static void mark_selecting(struct cox_registry *r, struct cox_str ns, const stru
 	for (; from < to; from++) {
 		const struct cox_object *o = r->stores[COX_KIND_SERVICE_ENTRY].p[from];
 		const struct cox_service_entry *se = COX_SPEC(cox_service_entry_object, o)->spec;
-		if (se && se->workload_selector && cox_kv_is_subset(se->workload_selector->labels.p, se->workload_selector->labels.n, labels, n))
+		if (se && se->workload_selector &&
+		    cox_kv_is_subset(se->workload_selector->labels.p, se->workload_selector->labels.n, labels, n))
 			reg_unit_mark_by_id(r, COX_KIND_SERVICE_ENTRY, ns, o->meta.name);
 	}
 	if (!with_services)
@@ -139,7 +141,8 @@ static bool pod_is_found_by_ip(const struct cox_object *pod)
 	return !(spec && spec->host_network) && !reg_pod_has_ended(pod);
 }
 
-static void pod_ips(struct cox_registry *r, const struct cox_object *pod, void (*each)(struct cox_registry *, const struct cox_object *, struct cox_str))
+static void pod_ips(struct cox_registry *r, const struct cox_object *pod,
+                    void (*each)(struct cox_registry *, const struct cox_object *, struct cox_str))
 {
 	const struct cox_pod_status *status = COX_SPEC(cox_pod, pod)->status;
 	if (!status)

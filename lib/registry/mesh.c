@@ -71,7 +71,8 @@ void reg_mesh_init(struct cox_registry *r)
 /* ConfigMap "istio", or "istio-<revision>" of a revision of its own. */
 bool reg_mesh_is_source(const struct cox_registry *r, const struct cox_object *o)
 {
-	if (o->kind != COX_KIND_CONFIG_MAP || !cox_str_eq(o->meta.ns, r->opts.root_namespace) || !cox_str_has_prefix(o->meta.name, COX_STR("istio")))
+	if (o->kind != COX_KIND_CONFIG_MAP || !cox_str_eq(o->meta.ns, r->opts.root_namespace) ||
+	    !cox_str_has_prefix(o->meta.name, COX_STR("istio")))
 		return false;
 	struct cox_str tail = cox_str_sub(o->meta.name, 5, SIZE_MAX);
 	if (cox_str_eq(r->opts.revision, COX_STR("default")))
@@ -140,7 +141,8 @@ static bool selector_holds(const struct cox_label_selector *s, const struct cox_
 static bool namespace_is_selected(const struct cox_registry *r, struct cox_str ns)
 {
 	const struct cox_mesh_config *mesh = r->mesh->config;
-	if (mesh->discovery_selectors.n == 0 || ns.n == 0 || cox_str_eq(ns, r->opts.root_namespace) || cox_str_eq(ns, cox_registry_root_namespace(r)))
+	if (mesh->discovery_selectors.n == 0 || ns.n == 0 || cox_str_eq(ns, r->opts.root_namespace) ||
+	    cox_str_eq(ns, cox_registry_root_namespace(r)))
 		return true;
 	const struct cox_object *o = reg_object(r, COX_KIND_NAMESPACE, (struct cox_str){ 0 }, ns);
 	for (COX_EACH(struct cox_label_selector, s, mesh->discovery_selectors))

@@ -197,8 +197,8 @@ static void slot_findings(const struct reg_slot *s, struct cox_arena *arena, fin
 		f->object_id = cox_arena_str(arena, o->id);
 		f->path = o->kind == COX_KIND_SERVICE_ENTRY ? COX_STR("spec.hosts") : COX_STR("metadata.name");
 		f->severity = COX_SEV_ERROR;
-		f->text = cox_arena_printf(arena, "host %.*s of namespace %.*s belongs to the older %.*s", COX_FMT(s->hostname), COX_FMT(s->ns),
-					   COX_FMT(s->claims.p[0]->o->id));
+		f->text = cox_arena_printf(arena, "host %.*s of namespace %.*s belongs to the older %.*s", COX_FMT(s->hostname),
+		                           COX_FMT(s->ns), COX_FMT(s->claims.p[0]->o->id));
 	}
 }
 
@@ -214,8 +214,8 @@ size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *are
 	findings all = { 0 };
 	if (r->mesh_error.n > 0)
 		cox_vec_push(&all, ((struct cox_registry_finding){
-					   cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)), COX_STR("data.mesh"),
-					   cox_arena_str(arena, cox_buf_str(&r->mesh_error)), COX_SEV_ERROR }));
+		                       cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)),
+		                       COX_STR("data.mesh"), cox_arena_str(arena, cox_buf_str(&r->mesh_error)), COX_SEV_ERROR }));
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->slots, e));)
 		for (const struct reg_slot *s = e->value; s; s = s->next)
 			slot_findings(s, arena, &all);

@@ -48,19 +48,19 @@ struct cox_registry {
 	struct reg_store stores[COX_KIND_COUNT];
 	struct reg_store parked[COX_KIND_COUNT]; /* known, but of another revision or of a namespace that is not selected */
 
-	struct cox_map units;          /* object id -> unit */
-	struct cox_map slots;          /* hostname -> first slot */
-	struct cox_map slices_by_svc;  /* "ns/service" -> group */
-	struct cox_map slices_by_ref;  /* "ns/pod", or an address where the endpoint names no pod -> group */
-	struct cox_map pods_by_ip;     /* -> pod */
+	struct cox_map units;                /* object id -> unit */
+	struct cox_map slots;                /* hostname -> first slot */
+	struct cox_map slices_by_svc;        /* "ns/service" -> group */
+	struct cox_map slices_by_ref;        /* "ns/pod", or an address where the endpoint names no pod -> group */
+	struct cox_map pods_by_ip;           /* -> pod */
 	COX_VEC(struct cox_svc_entry) table; /* by creation, hostname, namespace */
-	bool is_table_stale;           /* so many changes that it is made anew */
+	bool is_table_stale;                 /* so many changes that it is made anew */
 
 	COX_VEC(struct reg_unit *) dirty;
 	COX_VEC(struct reg_slot *) touched;
 	COX_VEC(struct reg_unit *) externals; /* units of ExternalName services */
-	bool is_bulk;                  /* nothing was taken yet: every unit is dirty anyway */
-	bool has_new_hosts;            /* slots came or went */
+	bool is_bulk;                         /* nothing was taken yet: every unit is dirty anyway */
+	bool has_new_hosts;                   /* slots came or went */
 
 	struct cox_map auto_addresses; /* hostname -> number + 1 */
 	struct cox_arena auto_text;
@@ -68,10 +68,10 @@ struct cox_registry {
 	bool is_auto_dirty;
 
 	const struct cox_mesh_shared *mesh;
-	struct cox_buf mesh_error;     /* why the newest mesh configuration is not in force */
+	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
 
 	struct cox_registry_changes pending;
-	struct cox_map pending_ids;    /* object id -> index in pending + 1 */
+	struct cox_map pending_ids; /* object id -> index in pending + 1 */
 
 	/* Scratch of one build. */
 	struct cox_arena scratch;
@@ -105,7 +105,10 @@ void reg_unit_mark_by_id(struct cox_registry *r, enum cox_kind kind, struct cox_
 void reg_units_mark_all(struct cox_registry *r);
 void reg_units_resolve(struct cox_registry *r);
 struct reg_slot *reg_slot_find(const struct cox_registry *r, struct cox_str hostname, struct cox_str ns);
-static inline struct reg_slot *reg_slot_first(const struct cox_registry *r, struct cox_str hostname) { return cox_map_find(&r->slots, hostname); }
+static inline struct reg_slot *reg_slot_first(const struct cox_registry *r, struct cox_str hostname)
+{
+	return cox_map_find(&r->slots, hostname);
+}
 void reg_units_fini(struct cox_registry *r);
 void reg_change_add(struct cox_registry *r, enum cox_kind kind, struct cox_str id, struct cox_str ns, bool is_removed);
 /* Where an ExternalName leads, over at most 8 steps. */
@@ -126,7 +129,8 @@ void reg_entry_endpoints(struct cox_registry *r, const struct cox_object *o, con
 /* What all endpoints of a workload have in common. */
 struct cox_endpoint reg_workload_of_pod(struct cox_registry *r, const struct cox_object *pod);
 struct cox_endpoint reg_workload_of_entry(struct cox_registry *r, const struct cox_object *we);
-struct cox_endpoint reg_workload_inline(struct cox_registry *r, const struct cox_object *se, const struct cox_workload_entry *we, struct cox_str name);
+struct cox_endpoint reg_workload_inline(struct cox_registry *r, const struct cox_object *se, const struct cox_workload_entry *we,
+                                        struct cox_str name);
 /* A pod's or WorkloadEntry's labels as selectors see them. */
 size_t reg_workload_entry_labels(const struct cox_object *we, struct cox_arena *arena, const struct cox_kv **out);
 struct cox_str reg_spiffe_id(struct cox_registry *r, struct cox_str ns, struct cox_str account);

@@ -15,8 +15,8 @@ bool cox_export_is_visible(const struct cox_export *e, struct cox_str ns)
 	return false;
 }
 
-struct cox_export cox_export_build(struct cox_arena *arena, const struct cox_str *list, size_t n, struct cox_str own, const struct cox_str *defaults,
-				   size_t default_n)
+struct cox_export cox_export_build(struct cox_arena *arena, const struct cox_str *list, size_t n, struct cox_str own,
+                                   const struct cox_str *defaults, size_t default_n)
 {
 	struct cox_export e = { 0 };
 	if (n == 0) {
@@ -75,10 +75,12 @@ struct cox_hash reg_svc_hash(struct cox_registry *r, const struct cox_svc *s)
 {
 	struct cox_buf *b = &r->bytes;
 	cox_buf_clear(b);
-	const struct cox_str texts[] = { s->hostname, s->name, s->ns, s->external_name, s->object_id, s->persistent_session, s->persistent_session_header };
+	const struct cox_str texts[] = {
+		s->hostname, s->name, s->ns, s->external_name, s->object_id, s->persistent_session, s->persistent_session_header
+	};
 	put_strs(b, texts, COX_LEN(texts));
-	const bool flags[] = { s->is_headless, s->is_external, s->publish_not_ready, s->is_node_local, s->is_node_port, s->has_selector,
-			       s->addresses_are_auto, s->export_to.is_public };
+	const bool flags[] = { s->is_headless,  s->is_external,  s->publish_not_ready,  s->is_node_local,
+		               s->is_node_port, s->has_selector, s->addresses_are_auto, s->export_to.is_public };
 	cox_buf_append(b, flags, sizeof(flags));
 	put_n(b, (uint64_t)s->origin << 32 | (uint64_t)s->resolution << 16 | (uint64_t)s->distribution);
 	put_n(b, (uint64_t)s->creation_ms);
@@ -99,11 +101,21 @@ struct cox_hash reg_svc_hash(struct cox_registry *r, const struct cox_svc *s)
 
 /* The text members of an endpoint, in one place: hashing and packing must not miss one. */
 static const size_t endpoint_texts[] = {
-	offsetof(struct cox_endpoint, address), offsetof(struct cox_endpoint, port_name), offsetof(struct cox_endpoint, locality),
-	offsetof(struct cox_endpoint, network), offsetof(struct cox_endpoint, cluster_id), offsetof(struct cox_endpoint, node_name),
-	offsetof(struct cox_endpoint, ns), offsetof(struct cox_endpoint, workload), offsetof(struct cox_endpoint, service_account),
-	offsetof(struct cox_endpoint, canonical_name), offsetof(struct cox_endpoint, canonical_revision), offsetof(struct cox_endpoint, hostname),
-	offsetof(struct cox_endpoint, subdomain), offsetof(struct cox_endpoint, tls_mode), offsetof(struct cox_endpoint, pod_name),
+	offsetof(struct cox_endpoint, address),
+	offsetof(struct cox_endpoint, port_name),
+	offsetof(struct cox_endpoint, locality),
+	offsetof(struct cox_endpoint, network),
+	offsetof(struct cox_endpoint, cluster_id),
+	offsetof(struct cox_endpoint, node_name),
+	offsetof(struct cox_endpoint, ns),
+	offsetof(struct cox_endpoint, workload),
+	offsetof(struct cox_endpoint, service_account),
+	offsetof(struct cox_endpoint, canonical_name),
+	offsetof(struct cox_endpoint, canonical_revision),
+	offsetof(struct cox_endpoint, hostname),
+	offsetof(struct cox_endpoint, subdomain),
+	offsetof(struct cox_endpoint, tls_mode),
+	offsetof(struct cox_endpoint, pod_name),
 };
 
 static struct cox_str *text_of(const struct cox_endpoint *e, size_t i) { return (struct cox_str *)((char *)e + endpoint_texts[i]); }
@@ -149,7 +161,8 @@ static struct cox_str *pack_strs(struct pack *k, const struct cox_str *p, size_t
 }
 
 /* Values equal to those of `before`, the list packed last, share its text. */
-static struct cox_kv *pack_kvs(struct pack *k, const struct cox_kv *p, size_t n, const struct cox_kv *before_tmp, const struct cox_kv *before, size_t before_n)
+static struct cox_kv *pack_kvs(struct pack *k, const struct cox_kv *p, size_t n, const struct cox_kv *before_tmp,
+                               const struct cox_kv *before, size_t before_n)
 {
 	struct cox_kv *to = pack_bytes(k, p, n * sizeof(*p), 8);
 	for (size_t i = 0; i < n; i++) {
@@ -182,8 +195,13 @@ static struct cox_svc *pack_svc(struct pack *k, const struct cox_svc *s)
 	copy.subject_alt_names.p = pack_strs(k, s->subject_alt_names.p, s->subject_alt_names.n);
 	copy.aliases.p = pack_strs(k, s->aliases.p, s->aliases.n);
 	copy.export_to.namespaces.p = pack_strs(k, s->export_to.namespaces.p, s->export_to.namespaces.n);
-	struct cox_str *texts[] = { &copy.hostname, &copy.name, &copy.ns, &copy.external_name, &copy.object_id, &copy.persistent_session,
-				    &copy.persistent_session_header };
+	struct cox_str *texts[] = { &copy.hostname,
+		                    &copy.name,
+		                    &copy.ns,
+		                    &copy.external_name,
+		                    &copy.object_id,
+		                    &copy.persistent_session,
+		                    &copy.persistent_session_header };
 	for (size_t i = 0; i < COX_LEN(texts); i++)
 		*texts[i] = pack_str(k, *texts[i]);
 	if (to)
@@ -223,7 +241,8 @@ static void pack_endpoint(struct pack *k, const struct cox_endpoint *tmp, size_t
 		to[i].labels.p = kvs;
 }
 
-static struct cox_endpoint_set *pack_set(struct pack *k, const struct cox_endpoint *eps, size_t n, const struct cox_str *accounts, size_t account_n)
+static struct cox_endpoint_set *pack_set(struct pack *k, const struct cox_endpoint *eps, size_t n, const struct cox_str *accounts,
+                                         size_t account_n)
 {
 	struct cox_endpoint_set *set = pack_bytes(k, &(struct cox_endpoint_set){ 0 }, sizeof(*set), 8);
 	struct cox_endpoint *to = pack_bytes(k, eps, n * sizeof(*eps), 8);
@@ -265,8 +284,8 @@ static size_t drop_duplicates(struct cox_endpoint *eps, size_t n)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < n; i++)
-		if (kept == 0 || !cox_str_eq(eps[i].address, eps[kept - 1].address) || !cox_str_eq(eps[i].port_name, eps[kept - 1].port_name) ||
-		    eps[i].port != eps[kept - 1].port)
+		if (kept == 0 || !cox_str_eq(eps[i].address, eps[kept - 1].address) ||
+		    !cox_str_eq(eps[i].port_name, eps[kept - 1].port_name) || eps[i].port != eps[kept - 1].port)
 			eps[kept++] = eps[i];
 	return kept;
 }

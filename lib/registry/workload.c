@@ -36,7 +36,7 @@ static void add_topology(struct cox_registry *r, struct cox_endpoint *e)
 	if (n > 0)
 		memcpy(kvs, e->labels.p, n * sizeof(*kvs));
 	static const struct cox_str keys[] = { COX_STR_INIT("topology.kubernetes.io/region"), COX_STR_INIT("topology.kubernetes.io/zone"),
-					       COX_STR_INIT("topology.istio.io/subzone") };
+		                               COX_STR_INIT("topology.istio.io/subzone") };
 	struct cox_str rest = e->locality, part;
 	for (size_t i = 0; i < COX_LEN(keys) && e->locality.n > 0 && cox_str_next(&rest, '/', &part); i++)
 		n = kv_put(kvs, n, keys[i], part);
@@ -100,9 +100,11 @@ struct cox_endpoint reg_workload_of_pod(struct cox_registry *r, const struct cox
 	e.node_name = spec ? spec->node_name : (struct cox_str){ 0 };
 	e.hostname = spec ? spec->hostname : (struct cox_str){ 0 };
 	e.subdomain = spec ? spec->subdomain : (struct cox_str){ 0 };
-	e.service_account = reg_spiffe_id(r, pod->meta.ns, spec && spec->service_account_name.n > 0 ? spec->service_account_name : COX_STR("default"));
+	e.service_account =
+	    reg_spiffe_id(r, pod->meta.ns, spec && spec->service_account_name.n > 0 ? spec->service_account_name : COX_STR("default"));
 	e.locality = cox_locality_of_labels(e.labels.p, e.labels.n, &r->scratch);
-	const struct cox_object *node = e.locality.n == 0 && e.node_name.n > 0 ? reg_object(r, COX_KIND_NODE, (struct cox_str){ 0 }, e.node_name) : NULL;
+	const struct cox_object *node =
+	    e.locality.n == 0 && e.node_name.n > 0 ? reg_object(r, COX_KIND_NODE, (struct cox_str){ 0 }, e.node_name) : NULL;
 	if (node)
 		e.locality = cox_registry_node_locality(node, &r->scratch);
 	e.network = label(&e, COX_STR("topology.istio.io/network"));
@@ -131,10 +133,12 @@ size_t reg_workload_entry_labels(const struct cox_object *we, struct cox_arena *
 	return n;
 }
 
-static struct cox_endpoint from_entry(struct cox_registry *r, const struct cox_workload_entry *we, const struct cox_kv *labels, size_t n, struct cox_str ns,
-				      struct cox_str name)
+static struct cox_endpoint from_entry(struct cox_registry *r, const struct cox_workload_entry *we, const struct cox_kv *labels, size_t n,
+                                      struct cox_str ns, struct cox_str name)
 {
-	struct cox_endpoint e = { .ns = ns, .workload = name, .cluster_id = r->opts.cluster_id, .locality = we->locality, .network = we->network };
+	struct cox_endpoint e = {
+		.ns = ns, .workload = name, .cluster_id = r->opts.cluster_id, .locality = we->locality, .network = we->network
+	};
 	e.labels.p = labels, e.labels.n = n;
 	if (we->service_account.n > 0)
 		e.service_account = reg_spiffe_id(r, ns, we->service_account);
@@ -165,7 +169,8 @@ struct cox_endpoint reg_workload_of_entry(struct cox_registry *r, const struct c
 	return e;
 }
 
-struct cox_endpoint reg_workload_inline(struct cox_registry *r, const struct cox_object *se, const struct cox_workload_entry *we, struct cox_str name)
+struct cox_endpoint reg_workload_inline(struct cox_registry *r, const struct cox_object *se, const struct cox_workload_entry *we,
+                                        struct cox_str name)
 {
 	return from_entry(r, we, we->labels.p, we->labels.n, se->meta.ns, name);
 }

@@ -22,7 +22,8 @@ static bool mesh_wants_locality(const struct cox_mesh_config *m)
 static void set_flags(struct cox_snapshot *s)
 {
 	const struct snap_dr_set *dr = s->index->dr;
-	bool has_outlier = dr->has_outlier_detection || (s->mesh->default_traffic_policy && s->mesh->default_traffic_policy->outlier_detection);
+	bool has_outlier =
+	    dr->has_outlier_detection || (s->mesh->default_traffic_policy && s->mesh->default_traffic_policy->outlier_detection);
 	s->uses_locality = dr->wants_locality || (has_outlier && mesh_wants_locality(s->mesh));
 	for (size_t i = 0; i < s->svcs.n; i++) {
 		const struct cox_svc *v = s->svcs.p[i].svc;

@@ -16,15 +16,16 @@ struct checking {
 
 const char *cox_finding_code_name(enum cox_finding_code code)
 {
-	static const char *const names[COX_FINDING_CODES] = { "Claimed", "NoHost", "NoSubset", "NoGateway", "NoDelegate", "DuplicateHost", "DuplicateSubset",
-							      "PortConflict" };
+	static const char *const names[COX_FINDING_CODES] = { "Claimed",    "NoHost",        "NoSubset",        "NoGateway",
+		                                              "NoDelegate", "DuplicateHost", "DuplicateSubset", "PortConflict" };
 	return names[code];
 }
 
-static void add(struct checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path, const char *fmt, ...)
-	COX_PRINTF(6, 7);
+static void add(struct checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path,
+                const char *fmt, ...) COX_PRINTF(6, 7);
 
-static void add(struct checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path, const char *fmt, ...)
+static void add(struct checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path,
+                const char *fmt, ...)
 {
 	c->out->counts[code]++;
 	if (c->out->items.n == COX_FINDINGS_MAX)
@@ -76,13 +77,14 @@ static void check_destination(void *arg, const struct cox_destination *d, const 
 	const struct cox_snap_svc *v = cox_snapshot_svc_find(c->s, d->host, o->meta.ns);
 	if (!v) {
 		const struct cox_snap_svc *hidden = snap_hosts_first(c->s, d->host);
-		add(c, COX_FINDING_NO_HOST, COX_SEV_WARNING, o->id, place_path(c, at, "host"), hidden ? "service %.*s is not exported to namespace %.*s" : "no service %.*s (seen from namespace %.*s)",
+		add(c, COX_FINDING_NO_HOST, COX_SEV_WARNING, o->id, place_path(c, at, "host"),
+		    hidden ? "service %.*s is not exported to namespace %.*s" : "no service %.*s (seen from namespace %.*s)",
 		    COX_FMT(d->host), COX_FMT(o->meta.ns));
 		return;
 	}
 	if (d->subset.n > 0 && !subset_exists(c, v->svc, o->meta.ns, d->subset))
-		add(c, COX_FINDING_NO_SUBSET, COX_SEV_WARNING, o->id, place_path(c, at, "subset"), "no DestinationRule defines subset %.*s of %.*s", COX_FMT(d->subset),
-		    COX_FMT(d->host));
+		add(c, COX_FINDING_NO_SUBSET, COX_SEV_WARNING, o->id, place_path(c, at, "subset"),
+		    "no DestinationRule defines subset %.*s of %.*s", COX_FMT(d->subset), COX_FMT(d->host));
 }
 
 /* --- VirtualServices ----------------------------------------------------------------------------------------- */
@@ -91,7 +93,8 @@ static bool gateway_exists(const struct cox_snapshot *s, struct cox_str name)
 {
 	for (size_t i = 0; i < s->gateways.n; i++) {
 		const struct cox_meta *m = &s->gateways.p[i]->meta;
-		if (name.n == m->ns.n + m->name.n + 1 && cox_str_has_prefix(name, m->ns) && name.p[m->ns.n] == '/' && cox_str_has_suffix(name, m->name))
+		if (name.n == m->ns.n + m->name.n + 1 && cox_str_has_prefix(name, m->ns) && name.p[m->ns.n] == '/' &&
+		    cox_str_has_suffix(name, m->name))
 			return true;
 	}
 	return false;
@@ -104,15 +107,16 @@ static void check_vs(struct checking *c, const struct cox_vs *v)
 	for (size_t i = 0; i < v->spec->gateways.n; i++) {
 		struct cox_str g = v->spec->gateways.p[i];
 		if (!cox_str_eq(g, COX_STR("mesh")) && !gateway_exists(c->s, g))
-			add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.gateways[%zu]", i), "no Gateway %.*s",
-			    COX_FMT(g));
+			add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.gateways[%zu]", i),
+			    "no Gateway %.*s", COX_FMT(g));
 	}
 	snap_vs_destinations(v->spec, check_destination, c);
 	const struct cox_virtual_service *own = COX_SPEC(cox_virtual_service_object, v->object)->spec;
 	for (size_t i = 0, at = 0; i < own->http.n && at < box->delegate_n; i++) {
 		const struct cox_delegate *d = own->http.p[i].delegate;
 		if (d && !box->delegates[at++])
-			add(c, COX_FINDING_NO_DELEGATE, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.http[%zu].delegate", i),
+			add(c, COX_FINDING_NO_DELEGATE, COX_SEV_WARNING, v->object->id,
+			    cox_arena_printf(c->arena, "spec.http[%zu].delegate", i),
 			    "no VirtualService %.*s without hosts is exported to this namespace", COX_FMT(d->name));
 	}
 }
@@ -145,8 +149,9 @@ static void check_duplicate_hosts(struct checking *c)
 			while (other && (other->first == v || !share_viewers(other->first, v)))
 				other = other->next;
 			if (other)
-				add(c, COX_FINDING_DUPLICATE_HOST, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.hosts[%zu]", k),
-				    "host %.*s is routed by the older %.*s", COX_FMT(host), COX_FMT(other->first->object->id));
+				add(c, COX_FINDING_DUPLICATE_HOST, COX_SEV_WARNING, v->object->id,
+				    cox_arena_printf(c->arena, "spec.hosts[%zu]", k), "host %.*s is routed by the older %.*s",
+				    COX_FMT(host), COX_FMT(other->first->object->id));
 			struct owner *mine = COX_ARENA_NEW(c->arena, struct owner);
 			*mine = (struct owner){ v, NULL };
 			if (!known)
@@ -176,8 +181,10 @@ static void check_dr(struct checking *c, const struct snap_dr *d)
 						first = d->objects[j];
 			}
 			if (first)
-				add(c, COX_FINDING_DUPLICATE_SUBSET, COX_SEV_WARNING, d->objects[i]->id, cox_arena_printf(c->arena, "spec.subsets[%zu].name", k),
-				    "subset %.*s of %.*s is defined before, in %.*s", COX_FMT(spec->subsets.p[k].name), COX_FMT(d->dr.spec->host), COX_FMT(first->id));
+				add(c, COX_FINDING_DUPLICATE_SUBSET, COX_SEV_WARNING, d->objects[i]->id,
+				    cox_arena_printf(c->arena, "spec.subsets[%zu].name", k),
+				    "subset %.*s of %.*s is defined before, in %.*s", COX_FMT(spec->subsets.p[k].name),
+				    COX_FMT(d->dr.spec->host), COX_FMT(first->id));
 		}
 	}
 }
@@ -209,9 +216,9 @@ static void check_servers(struct checking *c, const struct cox_object *older, co
 	for (size_t k = 0; k < b->servers.n; k++)
 		for (size_t i = 0; i < (older == o ? k : a->servers.n); i++)
 			if (servers_conflict(&a->servers.p[i], &b->servers.p[k])) {
-				add(c, COX_FINDING_PORT_CONFLICT, COX_SEV_WARNING, o->id, cox_arena_printf(c->arena, "spec.servers[%zu].port", k),
-				    "port %d is used with protocol %.*s by %.*s", (int)a->servers.p[i].port->number.v, COX_FMT(a->servers.p[i].port->protocol),
-				    COX_FMT(older->id));
+				add(c, COX_FINDING_PORT_CONFLICT, COX_SEV_WARNING, o->id,
+				    cox_arena_printf(c->arena, "spec.servers[%zu].port", k), "port %d is used with protocol %.*s by %.*s",
+				    (int)a->servers.p[i].port->number.v, COX_FMT(a->servers.p[i].port->protocol), COX_FMT(older->id));
 				break;
 			}
 }
@@ -244,7 +251,8 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 	const struct cox_registry_finding *of_registry = NULL;
 	size_t n = r ? cox_registry_findings(r, arena, &of_registry) : 0;
 	for (size_t i = 0; i < n; i++)
-		add(&c, COX_FINDING_CLAIMED, of_registry[i].severity, of_registry[i].object_id, of_registry[i].path, "%.*s", COX_FMT(of_registry[i].text));
+		add(&c, COX_FINDING_CLAIMED, of_registry[i].severity, of_registry[i].object_id, of_registry[i].path, "%.*s",
+		    COX_FMT(of_registry[i].text));
 	for (size_t i = 0; i < s->virtual_services.n; i++)
 		check_vs(&c, s->virtual_services.p[i]);
 	check_duplicate_hosts(&c);

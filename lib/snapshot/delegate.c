@@ -8,14 +8,15 @@ static bool is_delegate_for(const struct cox_registry *r, const struct cox_objec
 	if (!spec || spec->hosts.n > 0)
 		return false;
 	struct cox_arena arena = { 0 };
-	struct cox_export e = cox_export_build(&arena, spec->export_to.p, spec->export_to.n, d->meta.ns, mesh->default_virtual_service_export_to.p,
-					       mesh->default_virtual_service_export_to.n);
+	struct cox_export e = cox_export_build(&arena, spec->export_to.p, spec->export_to.n, d->meta.ns,
+	                                       mesh->default_virtual_service_export_to.p, mesh->default_virtual_service_export_to.n);
 	bool visible = cox_export_is_visible(&e, root_ns);
 	cox_arena_fini(&arena);
 	return visible;
 }
 
-size_t snap_delegates_find(const struct cox_registry *r, const struct cox_object *o, struct cox_arena *arena, const struct cox_object ***out)
+size_t snap_delegates_find(const struct cox_registry *r, const struct cox_object *o, struct cox_arena *arena,
+                           const struct cox_object ***out)
 {
 	const struct cox_virtual_service *spec = COX_SPEC(cox_virtual_service_object, o)->spec;
 	const struct cox_object **found = COX_ARENA_ARRAY(arena, const struct cox_object *, spec->http.n);
@@ -40,7 +41,8 @@ static bool strings_conflict(const struct cox_string_match *root, const struct c
 {
 	if (!root || !leaf)
 		return false;
-	bool root_any = text_is_set(&root->exact) || text_is_set(&root->prefix), leaf_any = text_is_set(&leaf->exact) || text_is_set(&leaf->prefix);
+	bool root_any = text_is_set(&root->exact) || text_is_set(&root->prefix),
+	     leaf_any = text_is_set(&leaf->exact) || text_is_set(&leaf->prefix);
 	/* What two regular expressions have in common cannot be told. */
 	if (text_is_set(&root->regex))
 		return text_is_set(&leaf->regex) || leaf_any;
@@ -61,7 +63,8 @@ static const struct cox_string_match *entry_find(const struct cox_string_match_e
 	return NULL;
 }
 
-static bool entries_conflict(const struct cox_string_match_entry *root, size_t root_n, const struct cox_string_match_entry *leaf, size_t leaf_n)
+static bool entries_conflict(const struct cox_string_match_entry *root, size_t root_n, const struct cox_string_match_entry *leaf,
+                             size_t leaf_n)
 {
 	for (size_t i = 0; i < leaf_n; i++)
 		if (strings_conflict(entry_find(root, root_n, leaf[i].key), &leaf[i].match))
@@ -85,8 +88,8 @@ static bool gateways_conflict(const struct cox_http_match *root, const struct co
 
 static bool matches_conflict(const struct cox_http_match *root, const struct cox_http_match *leaf)
 {
-	if (strings_conflict(root->uri, leaf->uri) || strings_conflict(root->scheme, leaf->scheme) || strings_conflict(root->method, leaf->method) ||
-	    strings_conflict(root->authority, leaf->authority))
+	if (strings_conflict(root->uri, leaf->uri) || strings_conflict(root->scheme, leaf->scheme) ||
+	    strings_conflict(root->method, leaf->method) || strings_conflict(root->authority, leaf->authority))
 		return true;
 	if (entries_conflict(root->headers.p, root->headers.n, leaf->headers.p, leaf->headers.n) ||
 	    entries_conflict(root->without_headers.p, root->without_headers.n, leaf->without_headers.p, leaf->without_headers.n) ||
@@ -113,17 +116,17 @@ static struct cox_str join_names(struct cox_arena *arena, struct cox_str root, s
 }
 
 /* Two lists sorted by key become one; the leaf's value stands where both have one. */
-#define MERGE_SORTED(arena, type, out, root, leaf)                                                              \
-	do {                                                                                                    \
-		type *to_ = COX_ARENA_ARRAY(arena, type, (root).n + (leaf).n);                                  \
-		size_t n_ = 0, x_ = 0, y_ = 0;                                                                  \
-		while (x_ < (root).n || y_ < (leaf).n) {                                                        \
-			int c_ = x_ == (root).n ? 1 : y_ == (leaf).n ? -1 : cox_str_cmp((root).p[x_].key, (leaf).p[y_].key); \
-			to_[n_++] = c_ < 0 ? (root).p[x_] : (leaf).p[y_];                                       \
-			x_ += c_ <= 0;                                                                          \
-			y_ += c_ >= 0;                                                                          \
-		}                                                                                               \
-		(out).p = to_, (out).n = n_;                                                                    \
+#define MERGE_SORTED(arena, type, out, root, leaf)                                                                                         \
+	do {                                                                                                                               \
+		type *to_ = COX_ARENA_ARRAY(arena, type, (root).n + (leaf).n);                                                             \
+		size_t n_ = 0, x_ = 0, y_ = 0;                                                                                             \
+		while (x_ < (root).n || y_ < (leaf).n) {                                                                                   \
+			int c_ = x_ == (root).n ? 1 : y_ == (leaf).n ? -1 : cox_str_cmp((root).p[x_].key, (leaf).p[y_].key);               \
+			to_[n_++] = c_ < 0 ? (root).p[x_] : (leaf).p[y_];                                                                  \
+			x_ += c_ <= 0;                                                                                                     \
+			y_ += c_ >= 0;                                                                                                     \
+		}                                                                                                                          \
+		(out).p = to_, (out).n = n_;                                                                                               \
 	} while (0)
 
 static struct cox_http_match merge_match(struct cox_arena *arena, const struct cox_http_match *root, const struct cox_http_match *leaf)

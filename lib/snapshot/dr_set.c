@@ -14,12 +14,16 @@ struct group {
 };
 typedef COX_VEC(struct group) groups;
 
-static size_t selector_n(const struct cox_destination_rule *spec) { return spec->workload_selector ? spec->workload_selector->match_labels.n : 0; }
+static size_t selector_n(const struct cox_destination_rule *spec)
+{
+	return spec->workload_selector ? spec->workload_selector->match_labels.n : 0;
+}
 
 static bool selectors_eq(const struct cox_destination_rule *a, const struct cox_destination_rule *b)
 {
 	size_t n = selector_n(a);
-	return n == selector_n(b) && (n == 0 || cox_kv_is_subset(a->workload_selector->match_labels.p, n, b->workload_selector->match_labels.p, n));
+	return n == selector_n(b) &&
+	       (n == 0 || cox_kv_is_subset(a->workload_selector->match_labels.p, n, b->workload_selector->match_labels.p, n));
 }
 
 static int by_host(const void *a, const void *b)
@@ -157,7 +161,8 @@ static struct cox_str put_text(char **text, struct cox_str s)
 	return to;
 }
 
-static void merge_specs(struct snap_dr *d, struct cox_destination_rule *spec, struct cox_subset *subsets, struct cox_str *keys, const struct group *g)
+static void merge_specs(struct snap_dr *d, struct cox_destination_rule *spec, struct cox_subset *subsets, struct cox_str *keys,
+                        const struct group *g)
 {
 	size_t n = 0;
 	*spec = *g->rules.p[0]->spec;
@@ -184,8 +189,8 @@ static struct snap_dr *dr_new(const struct group *g)
 	const struct rule *head = g->rules.p[0];
 	struct dr_sizes size = measure(g);
 	size_t rule_n = g->rules.n, export_n = head->export_to.namespaces.n;
-	struct snap_dr *d = cox_zalloc(sizeof(*d) + sizeof(struct cox_destination_rule) + size.subsets * sizeof(struct cox_subset) + rule_n * sizeof(*d->objects) +
-				       (rule_n + size.keys + export_n) * sizeof(struct cox_str) + size.text);
+	struct snap_dr *d = cox_zalloc(sizeof(*d) + sizeof(struct cox_destination_rule) + size.subsets * sizeof(struct cox_subset) +
+	                               rule_n * sizeof(*d->objects) + (rule_n + size.keys + export_n) * sizeof(struct cox_str) + size.text);
 	struct cox_destination_rule *spec = (struct cox_destination_rule *)(d + 1);
 	struct cox_subset *subsets = (struct cox_subset *)(spec + 1);
 	d->objects = (const struct cox_object **)(subsets + size.subsets);
@@ -274,7 +279,7 @@ static struct rule *collect(const struct cox_registry *r, const struct snap_obje
 		/* A rule for some workloads stays in its namespace, whatever it says. */
 		bool is_local = selector_n(spec) > 0;
 		rule->export_to = cox_export_build(arena, is_local ? &own : spec->export_to.p, is_local ? 1 : spec->export_to.n, o->meta.ns,
-						   mesh->default_destination_rule_export_to.p, mesh->default_destination_rule_export_to.n);
+		                                   mesh->default_destination_rule_export_to.p, mesh->default_destination_rule_export_to.n);
 	}
 	qsort(rules, *n, sizeof(*rules), by_host);
 	return rules;
@@ -313,7 +318,8 @@ const struct snap_dr_set *snap_dr_set_build(const struct cox_registry *r, const 
 	groups all = { 0 };
 	cox_vec_reserve(&all, n + 1);
 	for (size_t i = 0, end; i < n; i = end) {
-		for (end = i + 1; end < n && cox_str_eq(rules[end].o->meta.ns, rules[i].o->meta.ns) && cox_str_eq(rules[end].host, rules[i].host);)
+		for (end = i + 1;
+		     end < n && cox_str_eq(rules[end].o->meta.ns, rules[i].o->meta.ns) && cox_str_eq(rules[end].host, rules[i].host);)
 			end++;
 		group_rules(&rules[i], end - i, &all);
 	}

@@ -204,7 +204,8 @@ static size_t finish(const struct cox_snapshot *s, entries *places, struct cox_a
 	return n;
 }
 
-size_t cox_snapshot_svcs_at(const struct cox_snapshot *s, const struct cox_str *ips, size_t ip_count, struct cox_arena *arena, const struct cox_snap_svc ***out)
+size_t cox_snapshot_svcs_at(const struct cox_snapshot *s, const struct cox_str *ips, size_t ip_count, struct cox_arena *arena,
+                            const struct cox_snap_svc ***out)
 {
 	entries places = { 0 };
 	for (size_t i = 0; i < ip_count; i++)
@@ -212,8 +213,8 @@ size_t cox_snapshot_svcs_at(const struct cox_snapshot *s, const struct cox_str *
 	return finish(s, &places, arena, out);
 }
 
-size_t cox_snapshot_svcs_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, const struct cox_str *ips,
-			    size_t ip_count, struct cox_arena *arena, const struct cox_snap_svc ***out)
+size_t cox_snapshot_svcs_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n,
+                            const struct cox_str *ips, size_t ip_count, struct cox_arena *arena, const struct cox_snap_svc ***out)
 {
 	entries places = { 0 };
 	for (size_t i = 0; i < ip_count; i++)

@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
-static int by_age(const void *a, const void *b) { return cox_object_cmp_age(*(const struct cox_object *const *)a, *(const struct cox_object *const *)b); }
+static int by_age(const void *a, const void *b)
+{
+	return cox_object_cmp_age(*(const struct cox_object *const *)a, *(const struct cox_object *const *)b);
+}
 
 const struct snap_objects *snap_objects_build(const struct cox_registry *r, enum cox_kind kind, const struct snap_objects *before)
 {

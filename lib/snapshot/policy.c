@@ -64,7 +64,8 @@ static const struct cox_dr *dr_in(const struct dr_query *q, struct cox_str ns, s
 	return found ? found : best;
 }
 
-const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, const struct cox_svc *svc)
+const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n,
+                                       const struct cox_svc *svc)
 {
 	struct dr_query q = { .set = s->index->dr, .viewer = ns, .labels = labels, .label_n = label_n };
 	if (q.set->n == 0)
@@ -79,8 +80,8 @@ const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_
 
 /* --- gateways ------------------------------------------------------------------------------------------- */
 
-size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_kv *labels, size_t label_n, struct cox_str ns, struct cox_arena *arena,
-				 const struct cox_object ***out)
+size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_kv *labels, size_t label_n, struct cox_str ns,
+                                 struct cox_arena *arena, const struct cox_object ***out)
 {
 	(void)ns; /* istiod's default, and ours: a Gateway selects routers of every namespace */
 	const struct cox_object **found = COX_ARENA_ARRAY(arena, const struct cox_object *, s->gateways.n + 1);

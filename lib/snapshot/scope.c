@@ -5,7 +5,8 @@
 
 static bool has_selector(const struct cox_sidecar *spec) { return spec->workload_selector && spec->workload_selector->labels.n > 0; }
 
-const struct cox_object *cox_scope_sidecar_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n)
+const struct cox_object *cox_scope_sidecar_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels,
+                                                size_t label_n)
 {
 	const struct cox_object *of_ns = NULL, *of_root = NULL;
 	for (size_t i = 0; i < s->sidecars.n; i++) {
@@ -14,7 +15,8 @@ const struct cox_object *cox_scope_sidecar_find(const struct cox_snapshot *s, st
 		if (!spec)
 			continue;
 		if (cox_str_eq(o->meta.ns, ns)) {
-			if (has_selector(spec) && cox_kv_is_subset(spec->workload_selector->labels.p, spec->workload_selector->labels.n, labels, label_n))
+			if (has_selector(spec) &&
+			    cox_kv_is_subset(spec->workload_selector->labels.p, spec->workload_selector->labels.n, labels, label_n))
 				return o;
 			if (!has_selector(spec) && !of_ns)
 				of_ns = o;
@@ -30,7 +32,7 @@ const struct cox_object *cox_scope_sidecar_find(const struct cox_snapshot *s, st
 enum { PORT_NONE = -1, PORT_ALL = 0 };
 
 struct import {
-	struct cox_str ns;  /* empty: any */
+	struct cox_str ns; /* empty: any */
 	struct cox_str host;
 	bool is_exclusion;
 };
@@ -41,7 +43,7 @@ struct building {
 	int32_t *ports; /* by place: in the union? */
 	const struct import *imports;
 	size_t import_n;
-	int32_t port;   /* of the listener at hand */
+	int32_t port; /* of the listener at hand */
 };
 
 static void parse_imports(struct building *b, const struct cox_sidecar_egress *egress)
@@ -244,7 +246,7 @@ static void add_listeners(struct building *b)
 	if (!spec || spec->egress.n == 0)
 		add_listener(b, &all[n++], NULL);
 	else
-		for (int explicit = 1; explicit >= 0; explicit--)
+		for (int explicit = 1; explicit >= 0; explicit --)
 			for (COX_EACH(struct cox_sidecar_egress, e, spec->egress))
 				if ((e->port != NULL) == explicit)
 					add_listener(b, &all[n++], e);
@@ -312,7 +314,8 @@ static void set_hash(struct building *b)
 	cox_buf_fini(&out);
 }
 
-const struct cox_scope *cox_scope_build(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, struct cox_arena *arena)
+const struct cox_scope *cox_scope_build(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n,
+                                        struct cox_arena *arena)
 {
 	struct cox_scope *scope = COX_ARENA_NEW(arena, struct cox_scope);
 	struct building b = { .s = s, .scope = scope, .arena = arena };

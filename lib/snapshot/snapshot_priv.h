@@ -27,10 +27,13 @@ struct snap_vs_set {
 	struct cox_ref ref;
 	struct cox_hash mesh_hash;
 	const struct snap_objects *from;
-	struct snap_vs **boxes;              /* by id, as `from`; NULL: a delegate */
+	struct snap_vs **boxes; /* by id, as `from`; NULL: a delegate */
 	size_t n;
 	const struct cox_vs **by_age;
-	struct snap_gateway_ref { struct cox_str gateway; uint32_t at; } *gateways; /* by name, then by place in by_age */
+	struct snap_gateway_ref {
+		struct cox_str gateway;
+		uint32_t at;
+	} * gateways; /* by name, then by place in by_age */
 	size_t gateway_n;
 };
 
@@ -55,10 +58,10 @@ struct snap_dr_set {
 /* Hostnames to places in snapshot.svcs. */
 struct snap_hosts {
 	struct cox_ref ref;
-	struct cox_map first;  /* hostname -> place + 1; keys lie in `names` */
+	struct cox_map first; /* hostname -> place + 1; keys lie in `names` */
 	size_t n;
 	struct cox_str *names, *spaces; /* by place: hostname and namespace */
-	uint32_t *next;        /* place + 1 of the next service with this hostname, in order of place */
+	uint32_t *next;                 /* place + 1 of the next service with this hostname, in order of place */
 	char *text;
 };
 
@@ -90,16 +93,23 @@ const struct cox_object *snap_objects_find(const struct snap_objects *o, struct 
 const struct snap_vs_set *snap_vs_set_build(const struct cox_registry *r, const struct snap_vs_set *before);
 void snap_vs_set_unref(const struct snap_vs_set *s);
 /* NULL: a delegate (no hosts). `delegates` has room for one object per route. */
-struct snap_vs *snap_vs_build(const struct cox_registry *r, const struct cox_object *o, const struct cox_object *const *delegates, size_t delegate_n);
+struct snap_vs *snap_vs_build(const struct cox_registry *r, const struct cox_object *o, const struct cox_object *const *delegates,
+                              size_t delegate_n);
 void snap_vs_unref(struct snap_vs *v);
 /* The delegates that an object's routes name, in order; in `arena`. */
-size_t snap_delegates_find(const struct cox_registry *r, const struct cox_object *o, struct cox_arena *arena, const struct cox_object ***out);
+size_t snap_delegates_find(const struct cox_registry *r, const struct cox_object *o, struct cox_arena *arena,
+                           const struct cox_object ***out);
 /* Replaces routes with a delegate by the delegate's, merged. `spec` and its delegates' specs are resolved copies in the arena. */
 void snap_delegates_merge(struct cox_virtual_service *spec, const struct cox_virtual_service *const *delegates, struct cox_arena *arena);
 /* "name" -> "ns/name"; "mesh" stays. */
 struct cox_str snap_gateway_name(struct cox_arena *arena, struct cox_str name, struct cox_str ns);
 /* Calls fn for the destination of every route, mirrors too. */
-struct snap_place { const char *list; size_t at; const char *member; size_t item; }; /* "http"[0]."route"[1]; "mirror" is no list */
+struct snap_place {
+	const char *list;
+	size_t at;
+	const char *member;
+	size_t item;
+}; /* "http"[0]."route"[1]; "mirror" is no list */
 typedef void snap_destination_fn(void *arg, const struct cox_destination *d, const struct snap_place *place);
 void snap_vs_destinations(const struct cox_virtual_service *spec, snap_destination_fn *fn, void *arg);
 

@@ -21,7 +21,8 @@ struct cox_str snap_gateway_name(struct cox_arena *arena, struct cox_str name, s
 	return cox_arena_printf(arena, "%.*s/%.*s", (int)(next < 0 ? (ptrdiff_t)rest.n : next), rest.p, (int)dot, name.p);
 }
 
-static void l4_destinations(const struct cox_l4_route_destination *p, size_t n, const char *list, size_t at, snap_destination_fn *fn, void *arg)
+static void l4_destinations(const struct cox_l4_route_destination *p, size_t n, const char *list, size_t at, snap_destination_fn *fn,
+                            void *arg)
 {
 	for (size_t k = 0; k < n; k++)
 		if (p[k].destination)
@@ -81,7 +82,8 @@ static void set_gateways(struct resolving *v, const struct cox_str *p, size_t n)
 static struct cox_virtual_service *resolve(struct cox_arena *arena, const struct cox_object *o, struct cox_str domain, bool *has_changed)
 {
 	size_t bytes = cox_message_copy_bytes(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, o->spec);
-	struct cox_virtual_service_object *copy = cox_message_copy(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, o->spec, cox_arena_alloc(arena, bytes), bytes);
+	struct cox_virtual_service_object *copy =
+	    cox_message_copy(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, o->spec, cox_arena_alloc(arena, bytes), bytes);
 	struct cox_virtual_service *spec = (struct cox_virtual_service *)copy->spec;
 	struct resolving v = { .arena = arena, .ns = o->meta.ns, .domain = domain };
 	for (COX_EACH(struct cox_str, h, spec->hosts))
@@ -129,12 +131,14 @@ static void collect_keys(const struct cox_virtual_service *spec, names *keys)
 			add_keys(keys, m->source_labels.p, m->source_labels.n);
 }
 
-static struct cox_hash hash_of(const struct cox_object *o, const struct cox_object *const *delegates, size_t n, const struct cox_export *e, struct cox_str domain)
+static struct cox_hash hash_of(const struct cox_object *o, const struct cox_object *const *delegates, size_t n, const struct cox_export *e,
+                               struct cox_str domain)
 {
 	struct cox_hash h = cox_hash_combine(cox_hash128(o->id.p, o->id.n), o->hash);
 	h = cox_hash_combine(h, cox_hash128(domain.p, domain.n)); /* short names were resolved with it */
 	for (size_t i = 0; i < n; i++)
-		h = cox_hash_combine(h, delegates[i] ? cox_hash_combine(cox_hash128(delegates[i]->id.p, delegates[i]->id.n), delegates[i]->hash) : h);
+		h = cox_hash_combine(
+		    h, delegates[i] ? cox_hash_combine(cox_hash128(delegates[i]->id.p, delegates[i]->id.n), delegates[i]->hash) : h);
 	h.lo ^= e->is_public;
 	for (COX_EACH(struct cox_str, ns, e->namespaces))
 		h = cox_hash_combine(h, cox_hash128(ns->p, ns->n));
@@ -178,7 +182,7 @@ static struct snap_vs *seal(const struct cox_object *o, const struct cox_object 
 	struct cox_virtual_service_object object = { .spec = p->spec };
 	size_t spec_bytes = p->is_own ? 0 : cox_message_copy_bytes(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, &object);
 	size_t list_bytes = texts_bytes(p->export_to.namespaces.p, p->export_to.namespaces.n) + texts_bytes(p->gateways.p, p->gateways.n) +
-			    texts_bytes(p->keys.p, p->keys.n);
+	                    texts_bytes(p->keys.p, p->keys.n);
 	struct snap_vs *v = cox_zalloc(round8(sizeof(*v)) + delegate_n * sizeof(*delegates) + list_bytes + spec_bytes);
 	char *at = (char *)v + round8(sizeof(*v));
 	cox_ref_init(&v->vs.ref);
@@ -198,7 +202,8 @@ static struct snap_vs *seal(const struct cox_object *o, const struct cox_object 
 	v->vs.is_mesh = p->is_mesh;
 	v->vs.spec = p->spec;
 	if (!p->is_own) {
-		struct cox_virtual_service_object *copy = cox_message_copy(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, &object, at, spec_bytes);
+		struct cox_virtual_service_object *copy =
+		    cox_message_copy(cox_kind_info(COX_KIND_VIRTUAL_SERVICE)->message, &object, at, spec_bytes);
 		v->vs.spec = copy->spec;
 	}
 	return v;
@@ -215,7 +220,8 @@ static void collect_gateways(struct parts *p)
 	}
 }
 
-struct snap_vs *snap_vs_build(const struct cox_registry *r, const struct cox_object *o, const struct cox_object *const *delegates, size_t delegate_n)
+struct snap_vs *snap_vs_build(const struct cox_registry *r, const struct cox_object *o, const struct cox_object *const *delegates,
+                              size_t delegate_n)
 {
 	const struct cox_virtual_service *own = COX_SPEC(cox_virtual_service_object, o)->spec;
 	if (!own || own->hosts.n == 0)
@@ -233,7 +239,7 @@ struct snap_vs *snap_vs_build(const struct cox_registry *r, const struct cox_obj
 	}
 	struct parts p = { .spec = has_changed ? spec : own, .is_own = !has_changed };
 	p.export_to = cox_export_build(&arena, own->export_to.p, own->export_to.n, o->meta.ns, mesh->default_virtual_service_export_to.p,
-				       mesh->default_virtual_service_export_to.n);
+	                               mesh->default_virtual_service_export_to.n);
 	collect_gateways(&p);
 	collect_keys(p.spec, &p.keys);
 	struct snap_vs *v = seal(o, delegates, delegate_n, &p);

@@ -25,9 +25,10 @@ static bool has_delegates(const struct cox_object *o)
 	return false;
 }
 
-/* The box made before from the same object and the same delegates. `at` walks over `before` as the objects, which are sorted alike, go by. */
-static struct snap_vs *box_before(const struct snap_vs_set *before, size_t *at, const struct cox_object *o, const struct cox_object *const *delegates, size_t n,
-				  bool *known)
+/* The box made before from the same object and the same delegates. `at` walks over `before` as the objects, which are sorted alike, go by.
+ */
+static struct snap_vs *box_before(const struct snap_vs_set *before, size_t *at, const struct cox_object *o,
+                                  const struct cox_object *const *delegates, size_t n, bool *known)
 {
 	*known = false;
 	if (!before)

@@ -25,7 +25,7 @@ struct reading {
 	const struct cox_source_sink *sink;
 	struct cox_arena *arena;
 	COX_VEC(struct cox_dir_doc) docs;
-	bool has_unreadable;             /* a document whose object could not even be named */
+	bool has_unreadable; /* a document whose object could not even be named */
 };
 
 static void report(struct reading *r, const struct cox_json *doc, const struct cox_diags *diags, int line, bool has_last_good)

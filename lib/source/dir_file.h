@@ -11,10 +11,10 @@ struct cox_dir_doc {
 	const struct cox_object *object; /* reference; never NULL: a document of which nothing is in force has no entry */
 };
 struct cox_dir_file {
-	struct cox_str path;             /* owned, terminated */
+	struct cox_str path;              /* owned, terminated */
 	COX_VEC(struct cox_dir_doc) docs; /* in the order of the text */
-	uint64_t inode;                  /* of the content read last; 0: there is none */
-	int64_t due_ms;                  /* when it is read again (loop time); 0: not */
+	uint64_t inode;                   /* of the content read last; 0: there is none */
+	int64_t due_ms;                   /* when it is read again (loop time); 0: not */
 };
 void cox_dir_file_free(struct cox_dir_file *f);
 /* Reads the file anew. Faults go to sink->report. A file that is gone has no documents. */

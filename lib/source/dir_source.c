@@ -23,14 +23,14 @@ enum {
 struct cox_dir_source {
 	char *dir;
 	struct cox_source_sink sink;
-	struct cox_map files;       /* by path: struct cox_dir_file */
-	struct cox_map delivered;   /* by object id: const struct cox_object, a reference */
+	struct cox_map files;     /* by path: struct cox_dir_file */
+	struct cox_map delivered; /* by object id: const struct cox_object, a reference */
 	struct cox_fswatch *watch;
 	struct cox_loop *loop;
-	struct cox_timer *settle;   /* runs while a file is due; one merge for all events of a turn */
-	struct cox_map duplicates;  /* "id origin" of the documents reported as duplicates: reported once */
+	struct cox_timer *settle;  /* runs while a file is due; one merge for all events of a turn */
+	struct cox_map duplicates; /* "id origin" of the documents reported as duplicates: reported once */
 	struct cox_arena duplicate_text;
-	bool is_stale;              /* the directory itself is gone; what it said stays in force */
+	bool is_stale; /* the directory itself is gone; what it said stays in force */
 	struct cox_arena scratch;
 };
 
@@ -46,7 +46,8 @@ static bool is_hidden(const struct cox_dir_source *s, struct cox_str path)
 
 static bool is_wanted_file(struct cox_str path)
 {
-	return cox_str_has_suffix(path, COX_STR(".yaml")) || cox_str_has_suffix(path, COX_STR(".yml")) || cox_str_has_suffix(path, COX_STR(".json"));
+	return cox_str_has_suffix(path, COX_STR(".yaml")) || cox_str_has_suffix(path, COX_STR(".yml")) ||
+	       cox_str_has_suffix(path, COX_STR(".json"));
 }
 
 static struct cox_dir_file *file_get(struct cox_dir_source *s, struct cox_str path)
@@ -77,7 +78,8 @@ static enum cox_rc scan(struct cox_dir_source *s, const char *dir, int depth, st
 	DIR *d = opendir(dir);
 	struct dirent *e;
 	if (!d)
-		return cox_err_set(err, errno == ENOENT ? COX_ENOTFOUND : COX_EIO, NULL, "directory %s cannot be read (errno %d)", dir, errno);
+		return cox_err_set(err, errno == ENOENT ? COX_ENOTFOUND : COX_EIO, NULL, "directory %s cannot be read (errno %d)", dir,
+		                   errno);
 	while ((e = readdir(d))) {
 		struct cox_buf path = { 0 };
 		struct stat st;
@@ -119,9 +121,14 @@ static void report_duplicate(struct cox_dir_source *s, struct merging *m, const 
 	if (!s->sink.report || is_known)
 		return;
 	struct cox_diags diags = { .arena = &s->scratch };
-	cox_diag_add(&diags, COX_SEV_ERROR, 0, "metadata.name", "the same object stands in %.*s, which is in force", COX_FMT(winner->origin));
-	s->sink.report(s->sink.arg, &(struct cox_source_report){
-	    .kind = loser->kind, .ns = loser->meta.ns, .name = loser->meta.name, .origin = loser->origin, .diags = &diags, .has_last_good = true });
+	cox_diag_add(&diags, COX_SEV_ERROR, 0, "metadata.name", "the same object stands in %.*s, which is in force",
+	             COX_FMT(winner->origin));
+	s->sink.report(s->sink.arg, &(struct cox_source_report){ .kind = loser->kind,
+	                                                         .ns = loser->meta.ns,
+	                                                         .name = loser->meta.name,
+	                                                         .origin = loser->origin,
+	                                                         .diags = &diags,
+	                                                         .has_last_good = true });
 }
 
 /* What all files say together: of one object in several files the first by path. */
@@ -328,7 +335,8 @@ static void first_delivery(struct cox_dir_source *s)
 		s->sink.flush(s->sink.arg);
 }
 
-enum cox_rc cox_dir_source_open(struct cox_loop *loop, const char *dir, const struct cox_source_sink *sink, struct cox_dir_source **out, struct cox_err *err)
+enum cox_rc cox_dir_source_open(struct cox_loop *loop, const char *dir, const struct cox_source_sink *sink, struct cox_dir_source **out,
+                                struct cox_err *err)
 {
 	struct cox_dir_source *s = source_new(dir, sink);
 	s->loop = loop;

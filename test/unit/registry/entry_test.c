@@ -19,24 +19,25 @@ static void settle(struct cox_registry *r)
 }
 
 static const char entries[] =
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: static, namespace: se}\n"
-	"spec:\n  addresses: [240.1.1.1]\n  hosts: [static.se.internal]\n  location: MESH_INTERNAL\n  resolution: STATIC\n"
-	"  ports: [{name: http, number: 80, protocol: HTTP}, {name: mysql, number: 3306, protocol: MySQL}]\n"
-	"  subjectAltNames: [\"spiffe://cluster.local/ns/se/sa/db\"]\n"
-	"  endpoints:\n  - {address: 10.200.0.1, labels: {version: v1}, network: n1, serviceAccount: db, weight: 80}\n"
-	"  - {address: 10.200.0.2, locality: region1/zone2/sub2, ports: {http: 8080}, weight: 20}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: vms, namespace: se}\n"
-	"spec:\n  addresses: [240.3.3.3]\n  hosts: [vms.se.internal]\n  location: MESH_INTERNAL\n  resolution: STATIC\n"
-	"  ports: [{name: http, number: 80, protocol: HTTP, targetPort: 8080}, {name: grpc, number: 9000, protocol: GRPC}]\n"
-	"  workloadSelector: {labels: {app: vm}}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm1, namespace: se, labels: {app: vm, version: v1}}\n"
-	"spec: {address: 10.210.0.1, labels: {app: vm, class: old}, locality: region2/zone3, ports: {http: 18080}, serviceAccount: vm, weight: 2}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm2, namespace: se}\n"
-	"spec: {address: 10.210.0.2, labels: {app: vm, security.istio.io/tlsMode: istio}, serviceAccount: vm}\n---\n"
-	"apiVersion: v1\nkind: Service\nmetadata: {name: vmsvc, namespace: se}\n"
-	"spec: {clusterIP: 10.101.184.143, selector: {app: vm}, ports: [{name: http, port: 81, targetPort: 8081}]}\n---\n"
-	"apiVersion: v1\nkind: Pod\nmetadata: {name: vmsvc-0, namespace: se, labels: {app: vm, security.istio.io/tlsMode: istio}}\n"
-	"spec: {serviceAccountName: default}\nstatus: {phase: Running, podIP: 10.45.163.230, conditions: [{type: Ready, status: \"True\"}]}\n";
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: static, namespace: se}\n"
+    "spec:\n  addresses: [240.1.1.1]\n  hosts: [static.se.internal]\n  location: MESH_INTERNAL\n  resolution: STATIC\n"
+    "  ports: [{name: http, number: 80, protocol: HTTP}, {name: mysql, number: 3306, protocol: MySQL}]\n"
+    "  subjectAltNames: [\"spiffe://cluster.local/ns/se/sa/db\"]\n"
+    "  endpoints:\n  - {address: 10.200.0.1, labels: {version: v1}, network: n1, serviceAccount: db, weight: 80}\n"
+    "  - {address: 10.200.0.2, locality: region1/zone2/sub2, ports: {http: 8080}, weight: 20}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: vms, namespace: se}\n"
+    "spec:\n  addresses: [240.3.3.3]\n  hosts: [vms.se.internal]\n  location: MESH_INTERNAL\n  resolution: STATIC\n"
+    "  ports: [{name: http, number: 80, protocol: HTTP, targetPort: 8080}, {name: grpc, number: 9000, protocol: GRPC}]\n"
+    "  workloadSelector: {labels: {app: vm}}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm1, namespace: se, labels: {app: vm, version: v1}}\n"
+    "spec: {address: 10.210.0.1, labels: {app: vm, class: old}, locality: region2/zone3, ports: {http: 18080}, serviceAccount: vm, weight: "
+    "2}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm2, namespace: se}\n"
+    "spec: {address: 10.210.0.2, labels: {app: vm, security.istio.io/tlsMode: istio}, serviceAccount: vm}\n---\n"
+    "apiVersion: v1\nkind: Service\nmetadata: {name: vmsvc, namespace: se}\n"
+    "spec: {clusterIP: 10.101.184.143, selector: {app: vm}, ports: [{name: http, port: 81, targetPort: 8081}]}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: vmsvc-0, namespace: se, labels: {app: vm, security.istio.io/tlsMode: istio}}\n"
+    "spec: {serviceAccountName: default}\nstatus: {phase: Running, podIP: 10.45.163.230, conditions: [{type: Ready, status: \"True\"}]}\n";
 
 static const struct cox_endpoint *at(const struct cox_svc_entry *e, const char *address, const char *port)
 {
@@ -98,13 +99,16 @@ static void test_selected_workloads(void **state)
 	assert_int_equal(at(k, "10.210.0.1", "http")->port, 18080);
 	assert_int_equal(at(k, "10.210.0.2", "http")->port, 8081);
 	/* A label that goes takes the endpoint from both. */
-	yaml_put(r, "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm2, namespace: se}\nspec: {address: 10.210.0.2, serviceAccount: vm}\n");
+	yaml_put(r, "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm2, namespace: se}\nspec: {address: "
+	            "10.210.0.2, serviceAccount: vm}\n");
 	settle(r);
 	assert_null(at(svc_of(r, "vms.se.internal", NULL), "10.210.0.2", "http"));
 	assert_null(at(svc_of(r, "vmsvc.se.svc.cluster.local", NULL), "10.210.0.2", "http"));
 	/* A pod that is not ready is no endpoint of an entry. */
-	yaml_put(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: vmsvc-0, namespace: se, labels: {app: vm}}\nspec: {serviceAccountName: default}\n"
-		    "status: {phase: Running, podIP: 10.45.163.230, conditions: [{type: Ready, status: \"False\"}]}\n");
+	yaml_put(
+	    r,
+	    "apiVersion: v1\nkind: Pod\nmetadata: {name: vmsvc-0, namespace: se, labels: {app: vm}}\nspec: {serviceAccountName: default}\n"
+	    "status: {phase: Running, podIP: 10.45.163.230, conditions: [{type: Ready, status: \"False\"}]}\n");
 	settle(r);
 	assert_null(at(svc_of(r, "vms.se.internal", NULL), "10.45.163.230", "http"));
 	cox_registry_free(r);
@@ -116,7 +120,7 @@ static void test_unhealthy_entry(void **state)
 	(void)state;
 	struct cox_registry *r = registry_with(entries);
 	yaml_put(r, "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: vm1, namespace: se, labels: {app: vm}}\n"
-		    "spec: {address: 10.210.0.1, serviceAccount: vm}\nstatus: {conditions: [{type: Healthy, status: \"False\"}]}\n");
+	            "spec: {address: 10.210.0.1, serviceAccount: vm}\nstatus: {conditions: [{type: Healthy, status: \"False\"}]}\n");
 	settle(r);
 	assert_int_equal(at(svc_of(r, "vms.se.internal", NULL), "10.210.0.1", "http")->health, COX_UNHEALTHY);
 	assert_int_equal(at(svc_of(r, "vms.se.internal", NULL), "10.210.0.2", "http")->health, COX_HEALTHY);
@@ -124,18 +128,22 @@ static void test_unhealthy_entry(void **state)
 }
 
 static const char dns[] =
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dns, namespace: se}\n"
-	"spec: {hosts: [dns.example.org, two.example.org], location: MESH_EXTERNAL, resolution: DNS, ports: [{name: https, number: 443, protocol: HTTPS}]}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dnsrr, namespace: se}\n"
-	"spec: {hosts: [rr.example.org], resolution: DNS_ROUND_ROBIN, endpoints: [{address: one.example.org}], ports: [{name: tls, number: 443, protocol: TLS}]}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: none, namespace: se}\n"
-	"spec: {hosts: [\"*.none.example.org\"], resolution: NONE, ports: [{name: http, number: 80, protocol: HTTP}]}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dynamic, namespace: se}\n"
-	"spec: {hosts: [\"*.dyn.example.org\"], resolution: DYNAMIC_DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: cidr, namespace: se}\n"
-	"spec: {hosts: [cidr.tcp], addresses: [240.20.0.0/16, 240.21.0.1], resolution: NONE, ports: [{name: tcp, number: 9000, protocol: TCP}]}\n---\n"
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: socket, namespace: se}\n"
-	"spec: {hosts: [socket.se], resolution: STATIC, exportTo: [\".\", team], endpoints: [{address: \"unix:///run/x.sock\"}], ports: [{name: http, number: 80, protocol: HTTP}]}\n";
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dns, namespace: se}\n"
+    "spec: {hosts: [dns.example.org, two.example.org], location: MESH_EXTERNAL, resolution: DNS, ports: [{name: https, number: 443, "
+    "protocol: HTTPS}]}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dnsrr, namespace: se}\n"
+    "spec: {hosts: [rr.example.org], resolution: DNS_ROUND_ROBIN, endpoints: [{address: one.example.org}], ports: [{name: tls, number: "
+    "443, protocol: TLS}]}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: none, namespace: se}\n"
+    "spec: {hosts: [\"*.none.example.org\"], resolution: NONE, ports: [{name: http, number: 80, protocol: HTTP}]}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dynamic, namespace: se}\n"
+    "spec: {hosts: [\"*.dyn.example.org\"], resolution: DYNAMIC_DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: cidr, namespace: se}\n"
+    "spec: {hosts: [cidr.tcp], addresses: [240.20.0.0/16, 240.21.0.1], resolution: NONE, ports: [{name: tcp, number: 9000, protocol: "
+    "TCP}]}\n---\n"
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: socket, namespace: se}\n"
+    "spec: {hosts: [socket.se], resolution: STATIC, exportTo: [\".\", team], endpoints: [{address: \"unix:///run/x.sock\"}], ports: "
+    "[{name: http, number: 80, protocol: HTTP}]}\n";
 
 /* covers: a127 a131 a133 a134 a137 */
 static void test_resolutions(void **state)
@@ -172,7 +180,8 @@ static void test_dns_endpoints_take_the_full_path(void **state)
 	(void)state;
 	struct cox_registry *r = registry_with(dns);
 	yaml_put(r, "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: dnsrr, namespace: se}\n"
-		    "spec: {hosts: [rr.example.org], resolution: DNS_ROUND_ROBIN, endpoints: [{address: other.example.org}], ports: [{name: tls, number: 443, protocol: TLS}]}\n");
+	            "spec: {hosts: [rr.example.org], resolution: DNS_ROUND_ROBIN, endpoints: [{address: other.example.org}], ports: "
+	            "[{name: tls, number: 443, protocol: TLS}]}\n");
 	struct cox_registry_changes c;
 	cox_registry_take_changes(r, &c);
 	assert_int_equal(c.items.n, 1);
@@ -188,8 +197,10 @@ static struct cox_registry *many_entries(int n, int first, char *yaml, size_t ca
 	for (int i = 0; i < n; i++) {
 		int k = (i + first) % n;
 		snprintf(yaml, cap,
-			 "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e%d, namespace: se, creationTimestamp: \"2026-01-01T00:%02d:%02dZ\"}\n"
-			 "spec: {hosts: [e%d.example.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n", k, k / 60, k % 60, k);
+		         "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e%d, namespace: se, creationTimestamp: "
+		         "\"2026-01-01T00:%02d:%02dZ\"}\n"
+		         "spec: {hosts: [e%d.example.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n",
+		         k, k / 60, k % 60, k);
 		yaml_put(r, yaml);
 		if (i % 100 == 0)
 			settle(r);
@@ -221,19 +232,21 @@ static void test_auto_addresses(void **state)
 	cox_registry_free(b);
 	/* What somebody wrote into the status counts, and who opts out gets none. */
 	struct cox_registry *r = registry_with(
-		"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a, namespace: se}\n"
-		"spec: {hosts: [a.example.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
-		"status: {addresses: [{value: 240.240.9.9, host: a.example.org}, {value: 240.240.9.8, host: b.example.org}]}\n---\n"
-		"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: b, namespace: se, labels: {networking.istio.io/enable-autoallocate-ip: \"false\"}}\n"
-		"spec: {hosts: [c.example.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n");
+	    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a, namespace: se}\n"
+	    "spec: {hosts: [a.example.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
+	    "status: {addresses: [{value: 240.240.9.9, host: a.example.org}, {value: 240.240.9.8, host: b.example.org}]}\n---\n"
+	    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: b, namespace: se, labels: "
+	    "{networking.istio.io/enable-autoallocate-ip: \"false\"}}\n"
+	    "spec: {hosts: [c.example.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n");
 	assert_int_equal(svc_of(r, "a.example.org", NULL)->svc->addresses.n, 1);
 	assert_str(svc_of(r, "a.example.org", NULL)->svc->addresses.p[0], "240.240.9.9");
 	assert_int_equal(svc_of(r, "c.example.org", NULL)->svc->addresses.n, 0);
 	cox_registry_free(r);
 }
 
-#define ENTRY(name, ns, created, host)                                                                                              \
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns ", creationTimestamp: \"" created "\"}\n" \
+#define ENTRY(name, ns, created, host)                                                                                                     \
+	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns                                \
+	", creationTimestamp: \"" created "\"}\n"                                                                                          \
 	"spec: {hosts: [" host "], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
 
 static void test_older_claims_the_host(void **state)

@@ -1,18 +1,22 @@
 #include "registry/yaml_objects.h"
 
-static const char kube[] =
-	"apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n---\n"
-	"apiVersion: v1\nkind: Node\nmetadata:\n  name: node-1\n  labels: {topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: z1}\n---\n"
-	"apiVersion: v1\nkind: Service\nmetadata: {name: reviews, namespace: default, labels: {app: reviews}, creationTimestamp: \"2026-01-01T00:00:00Z\"}\n"
-	"spec: {clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, \"fd00::1\"], selector: {app: reviews}, ports: [{name: http, port: 80, targetPort: 8080}, {name: grpc, port: 81, targetPort: named}]}\n---\n"
-	"apiVersion: v1\nkind: Pod\nmetadata:\n  name: reviews-v1-7d9f-abc\n  namespace: default\n"
-	"  labels: {app: reviews, version: v1, pod-template-hash: 7d9f, security.istio.io/tlsMode: istio}\n"
-	"  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: reviews-v1-7d9f, controller: true}]\n"
-	"spec: {serviceAccountName: bookinfo, nodeName: node-1, hostname: web-0, subdomain: web}\n"
-	"status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}\n---\n"
-	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: reviews-1, namespace: default, labels: {kubernetes.io/service-name: reviews}}\n"
-	"addressType: IPv4\nports: [{name: http, port: 8080}, {name: grpc, port: 9090}, {name: other, port: 1}]\n"
-	"endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}, nodeName: node-1, targetRef: {kind: Pod, name: reviews-v1-7d9f-abc}}]\n";
+static const char kube[] = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n---\n"
+                           "apiVersion: v1\nkind: Node\nmetadata:\n  name: node-1\n  labels: {topology.kubernetes.io/region: r1, "
+                           "topology.kubernetes.io/zone: z1}\n---\n"
+                           "apiVersion: v1\nkind: Service\nmetadata: {name: reviews, namespace: default, labels: {app: reviews}, "
+                           "creationTimestamp: \"2026-01-01T00:00:00Z\"}\n"
+                           "spec: {clusterIP: 10.0.0.1, clusterIPs: [10.0.0.1, \"fd00::1\"], selector: {app: reviews}, ports: [{name: "
+                           "http, port: 80, targetPort: 8080}, {name: grpc, port: 81, targetPort: named}]}\n---\n"
+                           "apiVersion: v1\nkind: Pod\nmetadata:\n  name: reviews-v1-7d9f-abc\n  namespace: default\n"
+                           "  labels: {app: reviews, version: v1, pod-template-hash: 7d9f, security.istio.io/tlsMode: istio}\n"
+                           "  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: reviews-v1-7d9f, controller: true}]\n"
+                           "spec: {serviceAccountName: bookinfo, nodeName: node-1, hostname: web-0, subdomain: web}\n"
+                           "status: {phase: Running, podIP: 10.1.0.1, podIPs: [{ip: 10.1.0.1}]}\n---\n"
+                           "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: reviews-1, namespace: default, labels: "
+                           "{kubernetes.io/service-name: reviews}}\n"
+                           "addressType: IPv4\nports: [{name: http, port: 8080}, {name: grpc, port: 9090}, {name: other, port: 1}]\n"
+                           "endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}, nodeName: node-1, targetRef: {kind: Pod, name: "
+                           "reviews-v1-7d9f-abc}}]\n";
 
 static struct cox_registry *registry_with(const char *yaml)
 {
@@ -73,7 +77,8 @@ static void test_equal_results_are_no_change(void **state)
 	const struct cox_svc *svc = svc_of(r, "reviews.default.svc.cluster.local", NULL)->svc;
 	const struct cox_endpoint_set *eps = svc_of(r, "reviews.default.svc.cluster.local", NULL)->endpoints;
 	yaml_put(r, kube); /* everything again */
-	yaml_put(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: stranger, namespace: default, labels: {app: x}}\nstatus: {phase: Running, podIP: 10.9.9.9}\n");
+	yaml_put(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: stranger, namespace: default, labels: {app: x}}\nstatus: {phase: Running, "
+	            "podIP: 10.9.9.9}\n");
 	struct cox_registry_changes c = changes_of(r);
 	for (size_t i = 0; i < c.items.n; i++)
 		assert_int_not_equal(c.items.p[i].kind, COX_KIND_SERVICE);
@@ -84,12 +89,14 @@ static void test_equal_results_are_no_change(void **state)
 }
 
 static const char second_slice[] =
-	"apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: default, labels: {app: reviews, version: v2, security.istio.io/tlsMode: istio}}\n"
-	"spec: {serviceAccountName: bookinfo, nodeName: node-1}\nstatus: {phase: Running, podIP: 10.1.0.2}\n---\n"
-	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: reviews-2, namespace: default, labels: {kubernetes.io/service-name: reviews}}\n"
-	"addressType: IPv4\nports: [{name: http, port: 8080}]\n"
-	"endpoints: [{addresses: [10.1.0.1], conditions: {ready: false}, targetRef: {kind: Pod, name: reviews-v1-7d9f-abc}},\n"
-	"  {addresses: [10.1.0.2], targetRef: {kind: Pod, name: b}}]\n";
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: default, labels: {app: reviews, version: v2, security.istio.io/tlsMode: "
+    "istio}}\n"
+    "spec: {serviceAccountName: bookinfo, nodeName: node-1}\nstatus: {phase: Running, podIP: 10.1.0.2}\n---\n"
+    "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: reviews-2, namespace: default, labels: "
+    "{kubernetes.io/service-name: reviews}}\n"
+    "addressType: IPv4\nports: [{name: http, port: 8080}]\n"
+    "endpoints: [{addresses: [10.1.0.1], conditions: {ready: false}, targetRef: {kind: Pod, name: reviews-v1-7d9f-abc}},\n"
+    "  {addresses: [10.1.0.2], targetRef: {kind: Pod, name: b}}]\n";
 
 /* covers: b32 b20 */
 static void test_slices_merge_on_the_fast_path(void **state)
@@ -103,12 +110,13 @@ static void test_slices_merge_on_the_fast_path(void **state)
 	assert_str(c.items.p[0].id, "reviews.default.svc.cluster.local");
 	assert_true(c.items.p[0].event_ns > 0);
 	cox_registry_changes_fini(&c);
-	const struct cox_endpoint_set *eps = cox_registry_endpoints_find(r, COX_STR("reviews.default.svc.cluster.local"), COX_STR("default"));
+	const struct cox_endpoint_set *eps =
+	    cox_registry_endpoints_find(r, COX_STR("reviews.default.svc.cluster.local"), COX_STR("default"));
 	assert_int_equal(eps->items.n, 3); /* the doubled one once, the healthy mention of it */
 	for (size_t i = 0; i < eps->items.n; i++)
 		assert_int_equal(eps->items.p[i].health, COX_HEALTHY);
 	yaml_put(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: default, labels: {app: reviews, version: v2}}\n"
-		    "spec: {serviceAccountName: bookinfo, nodeName: node-1}\nstatus: {phase: Running, podIP: 10.1.0.2}\n");
+	            "spec: {serviceAccountName: bookinfo, nodeName: node-1}\nstatus: {phase: Running, podIP: 10.1.0.2}\n");
 	c = changes_of(r);
 	assert_true(c.needs_snapshot); /* not all speak mTLS any more: clusters change */
 	bool found = false;
@@ -123,13 +131,16 @@ static enum cox_health health_with(struct cox_registry *r, const char *condition
 {
 	char yaml[1024];
 	snprintf(yaml, sizeof(yaml),
-		 "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: reviews-1, namespace: default, labels: {kubernetes.io/service-name: reviews}}\n"
-		 "addressType: IPv4\nports: [{name: http, port: 8080}]\n"
-		 "endpoints: [{addresses: [10.1.0.1], conditions: %s, targetRef: {kind: Pod, name: reviews-v1-7d9f-abc}}]\n", conditions);
+	         "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: reviews-1, namespace: default, labels: "
+	         "{kubernetes.io/service-name: reviews}}\n"
+	         "addressType: IPv4\nports: [{name: http, port: 8080}]\n"
+	         "endpoints: [{addresses: [10.1.0.1], conditions: %s, targetRef: {kind: Pod, name: reviews-v1-7d9f-abc}}]\n",
+	         conditions);
 	yaml_put(r, yaml);
 	struct cox_registry_changes c = changes_of(r);
 	cox_registry_changes_fini(&c);
-	const struct cox_endpoint_set *eps = cox_registry_endpoints_find(r, COX_STR("reviews.default.svc.cluster.local"), COX_STR("default"));
+	const struct cox_endpoint_set *eps =
+	    cox_registry_endpoints_find(r, COX_STR("reviews.default.svc.cluster.local"), COX_STR("default"));
 	*n = eps->items.n;
 	return eps->items.n ? eps->items.p[0].health : COX_HEALTHY;
 }
@@ -146,8 +157,9 @@ static void test_health(void **state)
 	assert_int_equal(n, 0);
 	assert_int_equal(health_with(r, "{}", &n), COX_HEALTHY);
 	assert_int_equal(n, 1);
-	yaml_put(r, "apiVersion: v1\nkind: Service\nmetadata: {name: reviews, namespace: default, labels: {istio.io/persistent-session: sid}}\n"
-		    "spec: {clusterIP: 10.0.0.1, selector: {app: reviews}, ports: [{name: http, port: 80}]}\n");
+	yaml_put(
+	    r, "apiVersion: v1\nkind: Service\nmetadata: {name: reviews, namespace: default, labels: {istio.io/persistent-session: sid}}\n"
+	       "spec: {clusterIP: 10.0.0.1, selector: {app: reviews}, ports: [{name: http, port: 80}]}\n");
 	assert_int_equal(health_with(r, "{ready: false, serving: true, terminating: true}", &n), COX_DRAINING);
 	assert_int_equal(n, 1);
 	health_with(r, "{ready: false, serving: false, terminating: true}", &n);
@@ -160,10 +172,12 @@ static void test_health(void **state)
 static void test_pod_after_slice(void **state)
 {
 	(void)state;
-	struct cox_registry *r = registry_with(
-		"apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n}\nspec: {clusterIP: None, ports: [{name: tcp, port: 9}]}\n---\n"
-		"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, namespace: n, labels: {kubernetes.io/service-name: a}}\n"
-		"addressType: IPv4\nports: [{name: tcp, port: 9}]\nendpoints: [{addresses: [10.2.0.1], targetRef: {kind: Pod, name: late}}, {addresses: [10.2.0.2]}]\n");
+	struct cox_registry *r = registry_with("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n}\nspec: {clusterIP: None, "
+	                                       "ports: [{name: tcp, port: 9}]}\n---\n"
+	                                       "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, namespace: n, "
+	                                       "labels: {kubernetes.io/service-name: a}}\n"
+	                                       "addressType: IPv4\nports: [{name: tcp, port: 9}]\nendpoints: [{addresses: [10.2.0.1], "
+	                                       "targetRef: {kind: Pod, name: late}}, {addresses: [10.2.0.2]}]\n");
 	const struct cox_svc_entry *e = svc_of(r, "a.n.svc.cluster.local", "n");
 	assert_int_equal(e->svc->resolution, COX_RES_PASSTHROUGH);
 	assert_true(e->svc->is_headless);
@@ -178,7 +192,8 @@ static void test_pod_after_slice(void **state)
 	assert_int_equal(e->endpoints->items.n, 2);
 	assert_str(e->endpoints->items.p[0].service_account, "spiffe://cluster.local/ns/n/sa/default");
 	/* By address: the second endpoint names no pod. */
-	yaml_put(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: other, namespace: n, labels: {app: o}}\nstatus: {phase: Running, podIP: 10.2.0.2}\n");
+	yaml_put(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: other, namespace: n, labels: {app: o}}\nstatus: {phase: Running, podIP: "
+	            "10.2.0.2}\n");
 	c = changes_of(r);
 	cox_registry_changes_fini(&c);
 	assert_str(svc_of(r, "a.n.svc.cluster.local", "n")->endpoints->items.p[1].canonical_name, "o");
@@ -190,8 +205,9 @@ static void test_pod_after_slice(void **state)
 }
 
 static const char external[] =
-	"apiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: default}\nspec: {type: ExternalName, externalName: reviews.default.svc.cluster.local}\n---\n"
-	"apiVersion: v1\nkind: Service\nmetadata: {name: out, namespace: default}\nspec: {type: ExternalName, externalName: www.example.com}\n";
+    "apiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: default}\nspec: {type: ExternalName, externalName: "
+    "reviews.default.svc.cluster.local}\n---\n"
+    "apiVersion: v1\nkind: Service\nmetadata: {name: out, namespace: default}\nspec: {type: ExternalName, externalName: www.example.com}\n";
 
 static void test_external_names(void **state)
 {
@@ -220,10 +236,12 @@ static void test_external_names(void **state)
 static void test_service_settings(void **state)
 {
 	(void)state;
-	struct cox_registry *r = registry_with(
-		"apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  namespace: n\n  annotations: {networking.istio.io/exportTo: \"., other\"}\n"
-		"spec: {clusterIP: 10.0.0.9, type: NodePort, internalTrafficPolicy: Local, trafficDistribution: PreferClose, ports: [{name: tcp, port: 9, nodePort: 30009}]}\n---\n"
-		"apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: n, annotations: {networking.istio.io/exportTo: \"~\"}}\nspec: {clusterIP: 10.0.0.8, ports: [{port: 9}]}\n");
+	struct cox_registry *r = registry_with("apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  namespace: n\n  annotations: "
+	                                       "{networking.istio.io/exportTo: \"., other\"}\n"
+	                                       "spec: {clusterIP: 10.0.0.9, type: NodePort, internalTrafficPolicy: Local, "
+	                                       "trafficDistribution: PreferClose, ports: [{name: tcp, port: 9, nodePort: 30009}]}\n---\n"
+	                                       "apiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: n, annotations: "
+	                                       "{networking.istio.io/exportTo: \"~\"}}\nspec: {clusterIP: 10.0.0.8, ports: [{port: 9}]}\n");
 	const struct cox_svc *a = svc_of(r, "a.n.svc.cluster.local", "n")->svc, *b = svc_of(r, "b.n.svc.cluster.local", "n")->svc;
 	assert_true(cox_export_is_visible(&a->export_to, COX_STR("n")));
 	assert_true(cox_export_is_visible(&a->export_to, COX_STR("other")));
@@ -235,9 +253,8 @@ static void test_service_settings(void **state)
 	cox_registry_free(r);
 }
 
-static const char mesh_map[] =
-	"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n"
-	"    trustDomain: td.example\n    defaultServiceExportTo: [\".\"]\n";
+static const char mesh_map[] = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n"
+                               "    trustDomain: td.example\n    defaultServiceExportTo: [\".\"]\n";
 
 static void test_mesh_configuration(void **state)
 {
@@ -251,7 +268,8 @@ static void test_mesh_configuration(void **state)
 	assert_str(e->endpoints->items.p[0].service_account, "spiffe://td.example/ns/default/sa/bookinfo");
 	assert_false(cox_export_is_visible(&e->svc->export_to, COX_STR("other")));
 	/* A bad one is reported and changes nothing. */
-	yaml_put(r, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: \"trustDomain: [1\"\n");
+	yaml_put(r,
+	         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: \"trustDomain: [1\"\n");
 	c = changes_of(r);
 	assert_int_equal(c.items.n, 0);
 	cox_registry_changes_fini(&c);
@@ -275,7 +293,7 @@ static void test_discovery_selectors(void **state)
 	(void)state;
 	struct cox_registry *r = registry_with(kube);
 	yaml_put(r, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n"
-		    "    discoverySelectors: [{matchExpressions: [{key: mesh, operator: In, values: [\"yes\"]}]}]\n");
+	            "    discoverySelectors: [{matchExpressions: [{key: mesh, operator: In, values: [\"yes\"]}]}]\n");
 	struct cox_registry_changes c = changes_of(r);
 	cox_registry_changes_fini(&c);
 	assert_null(svc_of(r, "reviews.default.svc.cluster.local", NULL));
@@ -296,8 +314,9 @@ static void test_discovery_selectors(void **state)
 	cox_registry_free(r);
 }
 
-static const char canary_vs[] = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: n, labels: {istio.io/rev: canary}}\n"
-				"spec: {hosts: [a], http: [{route: [{destination: {host: a}}]}]}\n";
+static const char canary_vs[] =
+    "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: n, labels: {istio.io/rev: canary}}\n"
+    "spec: {hosts: [a], http: [{route: [{destination: {host: a}}]}]}\n";
 
 static void test_revision(void **state)
 {

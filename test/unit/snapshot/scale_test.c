@@ -20,13 +20,16 @@ static const char *service_yaml(int i, int port)
 {
 	static char text[4096];
 	snprintf(text, sizeof(text),
-		 "apiVersion: v1\nkind: Service\nmetadata: {name: s%d, namespace: n%d, labels: {app: s%d}}\n"
-		 "spec: {clusterIP: 10.0.%d.%d, selector: {app: s%d}, ports: [{name: http, port: 80, targetPort: %d}]}\n---\n"
-		 "apiVersion: v1\nkind: Pod\nmetadata: {name: s%d-a, namespace: n%d, labels: {app: s%d, version: v1, security.istio.io/tlsMode: istio}}\n"
-		 "spec: {serviceAccountName: default, nodeName: node}\nstatus: {phase: Running, podIP: 10.1.%d.%d}\n---\n"
-		 "apiVersion: v1\nkind: Pod\nmetadata: {name: s%d-b, namespace: n%d, labels: {app: s%d, version: v2, security.istio.io/tlsMode: istio}}\n"
-		 "spec: {serviceAccountName: default, nodeName: node}\nstatus: {phase: Running, podIP: 10.2.%d.%d}\n",
-		 i, i % NAMESPACES, i, i / 250, i % 250, i, port, i, i % NAMESPACES, i, i / 250, i % 250, i, i % NAMESPACES, i, i / 250, i % 250);
+	         "apiVersion: v1\nkind: Service\nmetadata: {name: s%d, namespace: n%d, labels: {app: s%d}}\n"
+	         "spec: {clusterIP: 10.0.%d.%d, selector: {app: s%d}, ports: [{name: http, port: 80, targetPort: %d}]}\n---\n"
+	         "apiVersion: v1\nkind: Pod\nmetadata: {name: s%d-a, namespace: n%d, labels: {app: s%d, version: v1, "
+	         "security.istio.io/tlsMode: istio}}\n"
+	         "spec: {serviceAccountName: default, nodeName: node}\nstatus: {phase: Running, podIP: 10.1.%d.%d}\n---\n"
+	         "apiVersion: v1\nkind: Pod\nmetadata: {name: s%d-b, namespace: n%d, labels: {app: s%d, version: v2, "
+	         "security.istio.io/tlsMode: istio}}\n"
+	         "spec: {serviceAccountName: default, nodeName: node}\nstatus: {phase: Running, podIP: 10.2.%d.%d}\n",
+	         i, i % NAMESPACES, i, i / 250, i % 250, i, port, i, i % NAMESPACES, i, i / 250, i % 250, i, i % NAMESPACES, i, i / 250,
+	         i % 250);
 	return text;
 }
 
@@ -37,9 +40,11 @@ static const char *slice_yaml(int i, bool second)
 	if (second)
 		snprintf(more, sizeof(more), ", {addresses: [10.2.%d.%d], targetRef: {kind: Pod, name: s%d-b}}", i / 250, i % 250, i);
 	snprintf(text, sizeof(text),
-		 "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s%d-x, namespace: n%d, labels: {kubernetes.io/service-name: s%d}}\n"
-		 "addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.1.%d.%d], targetRef: {kind: Pod, name: s%d-a}}%s]\n",
-		 i, i % NAMESPACES, i, i / 250, i % 250, i, more);
+	         "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s%d-x, namespace: n%d, labels: "
+	         "{kubernetes.io/service-name: s%d}}\n"
+	         "addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.1.%d.%d], targetRef: {kind: Pod, name: "
+	         "s%d-a}}%s]\n",
+	         i, i % NAMESPACES, i, i / 250, i % 250, i, more);
 	return text;
 }
 
@@ -47,10 +52,12 @@ static const char *rules_yaml(int i, int weight)
 {
 	static char text[1024];
 	snprintf(text, sizeof(text),
-		 "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: s%d, namespace: n%d}\nspec: {hosts: [s%d], http: [{route: [{destination: {host: s%d, subset: v1}, "
-		 "weight: %d}, {destination: {host: s%d, subset: v2}, weight: %d}]}]}\n---\n"
-		 "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: s%d, namespace: n%d}\nspec: {host: s%d, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}\n",
-		 i, i % NAMESPACES, i, i, weight, i, 100 - weight, i, i % NAMESPACES, i);
+	         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: s%d, namespace: n%d}\nspec: {hosts: [s%d], "
+	         "http: [{route: [{destination: {host: s%d, subset: v1}, "
+	         "weight: %d}, {destination: {host: s%d, subset: v2}, weight: %d}]}]}\n---\n"
+	         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: s%d, namespace: n%d}\nspec: {host: s%d, "
+	         "subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}\n",
+	         i, i % NAMESPACES, i, i, weight, i, 100 - weight, i, i % NAMESPACES, i);
 	return text;
 }
 
@@ -72,7 +79,10 @@ __attribute__((noipa)) static size_t phase_scope(struct mesh *m, struct cox_aren
 {
 	return cox_scope_build(m->s, COX_STR("n1"), NULL, 0, arena)->svcs.n;
 }
-__attribute__((noipa)) static void phase_check(struct mesh *m, struct cox_arena *arena, struct cox_findings *f) { cox_snapshot_check(m->s, m->r, arena, f); }
+__attribute__((noipa)) static void phase_check(struct mesh *m, struct cox_arena *arena, struct cox_findings *f)
+{
+	cox_snapshot_check(m->s, m->r, arena, f);
+}
 
 static struct mesh mesh_make(int services)
 {
@@ -158,7 +168,8 @@ static void test_thousand(void **state)
 		yaml_put(fresh.r, rules_yaml(i, i == 7 ? 10 : 50));
 	settle(&fresh, &c);
 	cox_registry_changes_fini(&c);
-	assert_true(cox_hash_eq(cox_scope_build(m.s, COX_STR("n7"), NULL, 0, &arena)->hash, cox_scope_build(fresh.s, COX_STR("n7"), NULL, 0, &arena)->hash));
+	assert_true(cox_hash_eq(cox_scope_build(m.s, COX_STR("n7"), NULL, 0, &arena)->hash,
+	                        cox_scope_build(fresh.s, COX_STR("n7"), NULL, 0, &arena)->hash));
 	cox_arena_fini(&arena);
 	mesh_end(&fresh);
 	mesh_end(&m);

@@ -1,22 +1,32 @@
 #include "registry/yaml_objects.h"
 #include "snapshot/snapshot.h"
 
-#define SVC(name, ns, port, more) \
-	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns ", annotations: {" more "}}\nspec: {clusterIP: 10.0.0.1, ports: [{name: http, port: " port "}]}\n"
-#define SIDECAR(name, ns, created, spec) \
-	"---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: " name ", namespace: " ns ", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
-#define VS(name, ns, created, spec) \
-	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns ", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
+#define SVC(name, ns, port, more)                                                                                                          \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns ", annotations: {" more                            \
+	"}}\nspec: {clusterIP: 10.0.0.1, ports: [{name: http, port: " port "}]}\n"
+#define SIDECAR(name, ns, created, spec)                                                                                                   \
+	"---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: " name ", namespace: " ns                                \
+	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
+#define VS(name, ns, created, spec)                                                                                                        \
+	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns                         \
+	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
 
-static const char services[] = SVC("a", "x", "80", "") SVC("b", "x", "90", "") SVC("c", "y", "80", "") SVC("hidden", "y", "80", "networking.istio.io/exportTo: \".\"")
-	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: y, creationTimestamp: \"2020-01-01T00:00:00Z\"}\n"
-	"spec: {hosts: [shared.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
-	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e, namespace: x, creationTimestamp: \"2021-01-01T00:00:00Z\"}\n"
-	"spec: {hosts: [shared.org], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n";
+static const char services[] = SVC("a", "x", "80", "") SVC("b", "x", "90", "") SVC("c", "y", "80", "") SVC(
+    "hidden", "y", "80", "networking.istio.io/exportTo: \".\"") "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: "
+                                                                "{name: e, namespace: y, creationTimestamp: \"2020-01-01T00:00:00Z\"}\n"
+                                                                "spec: {hosts: [shared.org], resolution: DNS, ports: [{name: http, number: "
+                                                                "80, protocol: HTTP}]}\n"
+                                                                "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: "
+                                                                "{name: e, namespace: x, creationTimestamp: \"2021-01-01T00:00:00Z\"}\n"
+                                                                "spec: {hosts: [shared.org], resolution: DNS, ports: [{name: http, number: "
+                                                                "80, protocol: HTTP}]}\n";
 
-static struct cox_str S(const char *s) { return cox_str_of(s); }
+static struct cox_str S(const char *s) {
+	return cox_str_of(s);
+}
 
-static struct cox_snapshot *snapshot_with(struct cox_registry **r, const char *more)
+static struct cox_snapshot *
+snapshot_with(struct cox_registry **r, const char *more)
 {
 	*r = cox_registry_new(&(struct cox_registry_options){ 0 });
 	yaml_put(*r, services);
@@ -36,7 +46,8 @@ static const char *shown(const struct cox_scope_svc *p, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct cox_str host = p[i].snap->svc->hostname;
 		ptrdiff_t dot = cox_str_find(host, '.');
-		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s.%.*s", i ? " " : "", (int)dot, host.p, COX_FMT(p[i].snap->svc->ns));
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s.%.*s", i ? " " : "", (int)dot, host.p,
+		                        COX_FMT(p[i].snap->svc->ns));
 		if (p[i].only_port)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, ":%u", p[i].only_port);
 	}
@@ -68,9 +79,15 @@ static void test_egress_hosts(void **state)
 	expect(SIDECAR("s", "x", "01", "{egress: [{hosts: [\"*/*.y.svc.cluster.local\"]}]}"), "x", "c.y");
 	expect(SIDECAR("s", "x", "01", "{egress: [{hosts: [\"~/*\"]}]}"), "x", "");
 	expect(SIDECAR("s", "x", "01", "{egress: [{port: {number: 90, protocol: HTTP, name: h}, hosts: [\"*/*\"]}]}"), "x", "b.x:90");
-	expect(SIDECAR("s", "x", "01", "{egress: [{port: {number: 90, protocol: HTTP, name: h}, hosts: [\"./*\"]}, {hosts: [\"./a.x.svc.cluster.local\"]}]}"), "x", "a.x b.x:90");
-	expect(SIDECAR("s", "x", "01", "{egress: [{port: {number: 3128, protocol: HTTP_PROXY, name: h}, bind: 127.0.0.1, hosts: [\"./*\"]}]}"), "x", "a.x b.x shared.x");
-	expect(SIDECAR("s", "x", "01", "{ingress: [{port: {number: 1, protocol: HTTP, name: h}, defaultEndpoint: \"127.0.0.1:1\"}]}"), "x", "a.x b.x c.y shared.x");
+	expect(
+	    SIDECAR("s", "x", "01",
+	            "{egress: [{port: {number: 90, protocol: HTTP, name: h}, hosts: [\"./*\"]}, {hosts: [\"./a.x.svc.cluster.local\"]}]}"),
+	    "x", "a.x b.x:90");
+	expect(
+	    SIDECAR("s", "x", "01", "{egress: [{port: {number: 3128, protocol: HTTP_PROXY, name: h}, bind: 127.0.0.1, hosts: [\"./*\"]}]}"),
+	    "x", "a.x b.x shared.x");
+	expect(SIDECAR("s", "x", "01", "{ingress: [{port: {number: 1, protocol: HTTP, name: h}, defaultEndpoint: \"127.0.0.1:1\"}]}"), "x",
+	       "a.x b.x c.y shared.x");
 }
 
 /* "~ns/host" takes out again. The decoder's format check does not let it pass today, so the sign is put in behind its back. */
@@ -95,10 +112,12 @@ static void test_which_sidecar(void **state)
 {
 	(void)state;
 	struct cox_registry *r;
-	struct cox_snapshot *s = snapshot_with(&r, SIDECAR("mesh", "istio-system", "01", "{egress: [{hosts: [\"*/*\"]}]}")
-		SIDECAR("root-some", "istio-system", "01", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: [\"*/*\"]}]}")
-		SIDECAR("ns", "x", "03", "{egress: [{hosts: [\"./*\"]}]}") SIDECAR("younger", "x", "05", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: [\"~/*\"]}]}")
-		SIDECAR("older", "x", "04", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: [\"~/*\"]}]}"));
+	struct cox_snapshot *s = snapshot_with(
+	    &r, SIDECAR("mesh", "istio-system", "01", "{egress: [{hosts: [\"*/*\"]}]}")
+	            SIDECAR("root-some", "istio-system", "01", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: [\"*/*\"]}]}")
+	                SIDECAR("ns", "x", "03", "{egress: [{hosts: [\"./*\"]}]}")
+	                    SIDECAR("younger", "x", "05", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: [\"~/*\"]}]}")
+	                        SIDECAR("older", "x", "04", "{workloadSelector: {labels: {app: a}}, egress: [{hosts: [\"~/*\"]}]}"));
 	const struct cox_kv labels[] = { { S("app"), S("a") } };
 	assert_str(cox_scope_sidecar_find(s, S("x"), labels, 1)->meta.name, "older");
 	assert_str(cox_scope_sidecar_find(s, S("x"), NULL, 0)->meta.name, "ns");
@@ -119,8 +138,11 @@ static void test_outbound_policy(void **state)
 	(void)state;
 	struct cox_registry *r;
 	struct cox_arena arena = { 0 };
-	struct cox_snapshot *s = snapshot_with(&r, SIDECAR("s", "x", "01", "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}")
-		SIDECAR("s", "y", "01", "{egress: [{hosts: [\"~/*\"]}], outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: c, port: {number: 80}}}}"));
+	struct cox_snapshot *s = snapshot_with(
+	    &r,
+	    SIDECAR("s", "x", "01", "{outboundTrafficPolicy: {mode: REGISTRY_ONLY}}") SIDECAR(
+	        "s", "y", "01",
+	        "{egress: [{hosts: [\"~/*\"]}], outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: c, port: {number: 80}}}}"));
 	assert_true(cox_scope_build(s, S("x"), NULL, 0, &arena)->is_registry_only);
 	assert_false(cox_scope_build(s, S("z"), NULL, 0, &arena)->is_registry_only);
 	const struct cox_scope *y = cox_scope_build(s, S("y"), NULL, 0, &arena);
@@ -129,7 +151,8 @@ static void test_outbound_policy(void **state)
 	assert_string_equal(shown(y->svcs.p, y->svcs.n), "c.y"); /* the proxy's own cluster is needed */
 	cox_snapshot_unref(s);
 	cox_registry_free(r);
-	s = snapshot_with(&r, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: \"outboundTrafficPolicy: {mode: REGISTRY_ONLY}\"\n");
+	s = snapshot_with(&r, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: "
+	                      "\"outboundTrafficPolicy: {mode: REGISTRY_ONLY}\"\n");
 	assert_true(cox_scope_build(s, S("z"), NULL, 0, &arena)->is_registry_only);
 	cox_snapshot_unref(s);
 	cox_registry_free(r);
@@ -142,14 +165,18 @@ static void test_rules_in_scope(void **state)
 	(void)state;
 	struct cox_registry *r;
 	struct cox_arena arena = { 0 };
-	struct cox_snapshot *s = snapshot_with(&r,
-		VS("public", "y", "01", "{hosts: [a.x.svc.cluster.local], http: [{route: [{destination: {host: c.y.svc.cluster.local}}]}]}")
-		VS("exported", "y", "02", "{hosts: [a.x.svc.cluster.local], exportTo: [x], http: [{route: [{destination: {host: hidden.y.svc.cluster.local}}]}]}")
-		VS("private", "x", "03", "{hosts: [a], exportTo: [\".\"], http: [{route: [{destination: {host: b, port: {number: 90}}}]}]}")
-		VS("elsewhere", "y", "04", "{hosts: [a.x.svc.cluster.local], exportTo: [\".\"], http: [{route: [{destination: {host: c}}]}]}")
-		VS("gateway", "x", "05", "{hosts: [a], gateways: [g], http: [{route: [{destination: {host: a}}]}]}")
-		SIDECAR("s", "x", "01", "{workloadSelector: {labels: {app: only-x}}, egress: [{hosts: [\"x/a.x.svc.cluster.local\"]}]}")
-		SIDECAR("t", "x", "01", "{workloadSelector: {labels: {app: both}}, egress: [{hosts: [\"*/a.x.svc.cluster.local\"]}]}"));
+	struct cox_snapshot *s = snapshot_with(
+	    &r,
+	    VS("public", "y", "01", "{hosts: [a.x.svc.cluster.local], http: [{route: [{destination: {host: c.y.svc.cluster.local}}]}]}") VS(
+	        "exported", "y", "02",
+	        "{hosts: [a.x.svc.cluster.local], exportTo: [x], http: [{route: [{destination: {host: hidden.y.svc.cluster.local}}]}]}")
+	        VS("private", "x", "03", "{hosts: [a], exportTo: [\".\"], http: [{route: [{destination: {host: b, port: {number: 90}}}]}]}")
+	            VS("elsewhere", "y", "04",
+	               "{hosts: [a.x.svc.cluster.local], exportTo: [\".\"], http: [{route: [{destination: {host: c}}]}]}")
+	                VS("gateway", "x", "05", "{hosts: [a], gateways: [g], http: [{route: [{destination: {host: a}}]}]}") SIDECAR(
+	                    "s", "x", "01", "{workloadSelector: {labels: {app: only-x}}, egress: [{hosts: [\"x/a.x.svc.cluster.local\"]}]}")
+	                    SIDECAR("t", "x", "01",
+	                            "{workloadSelector: {labels: {app: both}}, egress: [{hosts: [\"*/a.x.svc.cluster.local\"]}]}"));
 	const struct cox_scope *all = cox_scope_build(s, S("x"), NULL, 0, &arena);
 	assert_int_equal(all->listeners.n, 1);
 	const struct cox_scope_listener *l = &all->listeners.p[0];
@@ -177,7 +204,8 @@ static void test_explicit_listeners_first(void **state)
 	(void)state;
 	struct cox_registry *r;
 	struct cox_arena arena = { 0 };
-	struct cox_snapshot *s = snapshot_with(&r, SIDECAR("s", "x", "01", "{egress: [{port: {number: 80, protocol: HTTP, name: h}, hosts: [\"y/*\"]}, {hosts: [\"./*\"]}]}"));
+	struct cox_snapshot *s = snapshot_with(
+	    &r, SIDECAR("s", "x", "01", "{egress: [{port: {number: 80, protocol: HTTP, name: h}, hosts: [\"y/*\"]}, {hosts: [\"./*\"]}]}"));
 	const struct cox_scope *scope = cox_scope_build(s, S("x"), NULL, 0, &arena);
 	assert_int_equal(scope->listeners.n, 2);
 	assert_non_null(scope->listeners.p[0].egress->port);
@@ -190,12 +218,9 @@ static void test_explicit_listeners_first(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_egress_hosts),
-		cmocka_unit_test(test_exclusion),
-		cmocka_unit_test(test_which_sidecar),
-		cmocka_unit_test(test_outbound_policy),
-		cmocka_unit_test(test_rules_in_scope),
-		cmocka_unit_test(test_explicit_listeners_first),
+		cmocka_unit_test(test_egress_hosts),   cmocka_unit_test(test_exclusion),
+		cmocka_unit_test(test_which_sidecar),  cmocka_unit_test(test_outbound_policy),
+		cmocka_unit_test(test_rules_in_scope), cmocka_unit_test(test_explicit_listeners_first),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,23 +33,30 @@ static void world_end(struct world *w)
 	cox_arena_fini(&w->arena);
 }
 
-#define SVC(name, ns, port) \
-	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns "}\nspec: {clusterIP: 10.0.0.1, selector: {app: " name "}, ports: [{name: http, port: " port "}]}\n"
-#define ENTRY(name, ns, host) \
-	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns ", creationTimestamp: \"2020-01-01T00:00:00Z\"}\n" \
+#define SVC(name, ns, port)                                                                                                                \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns                                                    \
+	"}\nspec: {clusterIP: 10.0.0.1, selector: {app: " name "}, ports: [{name: http, port: " port "}]}\n"
+#define ENTRY(name, ns, host)                                                                                                              \
+	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns                           \
+	", creationTimestamp: \"2020-01-01T00:00:00Z\"}\n"                                                                                 \
 	"spec: {hosts: [" host "], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
-#define VS(name, ns, created, spec) \
-	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns ", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
-#define DR(name, ns, created, spec) \
-	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " name ", namespace: " ns ", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
+#define VS(name, ns, created, spec)                                                                                                        \
+	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns                         \
+	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
+#define DR(name, ns, created, spec)                                                                                                        \
+	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " name ", namespace: " ns                        \
+	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
 #define ROUTE(host) "[{route: [{destination: {host: " host "}}]}]"
 
-static struct cox_str S(const char *s) { return cox_str_of(s); }
+static struct cox_str S(const char *s) {
+	return cox_str_of(s);
+}
 
 /* --- host names ------------------------------------------------------------------------------------- */
 
 /* covers: a58 */
-static void test_hosts(void **state)
+static void
+test_hosts(void **state)
 {
 	(void)state;
 	struct cox_arena a = { 0 };
@@ -90,11 +97,14 @@ static const struct cox_vs *vs_of(const struct cox_snapshot *s, const char *name
 static void test_vs_names_in_full(void **state)
 {
 	(void)state;
-	struct world w = world_with(VS("b", "n", "02",
-		"{hosts: [reviews, www.x.org], gateways: [mesh, gw, other/gw2, gw3.ns3.svc.cluster.local],\n"
-		"  http: [{match: [{gateways: [gw], sourceLabels: {app: a}}], mirror: {host: m}, route: [{destination: {host: reviews}, weight: 1}, {destination: {host: x.y}, weight: 1}]}, {mirrors: [{destination: {host: m2}}], route: [{destination: {host: reviews}}]}],\n"
-		"  tcp: [{route: [{destination: {host: t}}]}], tls: [{match: [{sniHosts: [www.x.org]}], route: [{destination: {host: s}}]}]}")
-		VS("a", "n", "01", "{hosts: [full.org], http: " ROUTE("a.b.c") "}"));
+	struct world w = world_with(VS(
+	    "b", "n", "02",
+	    "{hosts: [reviews, www.x.org], gateways: [mesh, gw, other/gw2, gw3.ns3.svc.cluster.local],\n"
+	    "  http: [{match: [{gateways: [gw], sourceLabels: {app: a}}], mirror: {host: m}, route: [{destination: {host: reviews}, "
+	    "weight: 1}, {destination: {host: x.y}, weight: 1}]}, {mirrors: [{destination: {host: m2}}], route: [{destination: {host: "
+	    "reviews}}]}],\n"
+	    "  tcp: [{route: [{destination: {host: t}}]}], tls: [{match: [{sniHosts: [www.x.org]}], route: [{destination: {host: s}}]}]}")
+	                                VS("a", "n", "01", "{hosts: [full.org], http: " ROUTE("a.b.c") "}"));
 	assert_int_equal(w.s->virtual_services.n, 2);
 	assert_str(w.s->virtual_services.p[0]->object->meta.name, "a"); /* the older first */
 	const struct cox_vs *v = vs_of(w.s, "b");
@@ -129,14 +139,14 @@ static void test_vs_names_in_full(void **state)
 static void test_delegates(void **state)
 {
 	(void)state;
-	const char root[] =
-		VS("root", "n", "01",
-		   "{hosts: [x.org], http: [{name: r, match: [{uri: {prefix: /api}, headers: {v: {exact: \"1\"}}}], timeout: 3s, delegate: {name: d, namespace: m}}, {delegate: {name: missing}},\n"
-		   "  {route: [{destination: {host: last}}]}]}");
-	const char delegate[] =
-		VS("d", "m", "02",
-		   "{http: [{name: one, match: [{uri: {prefix: /api/one}}], route: [{destination: {host: svc}}]}, {match: [{uri: {prefix: /other}}], route: [{destination: {host: svc}}]},\n"
-		   "  {timeout: 9s, route: [{destination: {host: svc2}}]}]}");
+	const char root[] = VS("root", "n", "01",
+	                       "{hosts: [x.org], http: [{name: r, match: [{uri: {prefix: /api}, headers: {v: {exact: \"1\"}}}], timeout: "
+	                       "3s, delegate: {name: d, namespace: m}}, {delegate: {name: missing}},\n"
+	                       "  {route: [{destination: {host: last}}]}]}");
+	const char delegate[] = VS("d", "m", "02",
+	                           "{http: [{name: one, match: [{uri: {prefix: /api/one}}], route: [{destination: {host: svc}}]}, {match: "
+	                           "[{uri: {prefix: /other}}], route: [{destination: {host: svc}}]},\n"
+	                           "  {timeout: 9s, route: [{destination: {host: svc2}}]}]}");
 	struct world w = world_with(root);
 	yaml_put(w.r, delegate);
 	world_update(&w);
@@ -184,13 +194,11 @@ static void test_dr_lookup_order(void **state)
 {
 	(void)state;
 	struct world w = world_with(
-		DR("client", "client", "03", "{host: reviews.svc-ns.svc.cluster.local}")
-		DR("service", "svc-ns", "02", "{host: reviews}")
-		DR("private", "svc-ns", "02", "{host: ratings, exportTo: [\".\"]}")
-		DR("wild", "svc-ns", "01", "{host: \"*.svc-ns.svc.cluster.local\"}")
-		DR("root-wild", "istio-system", "01", "{host: \"*.local\"}")
-		DR("root-all", "istio-system", "01", "{host: \"*\"}")
-		DR("root-own", "istio-system", "01", "{host: own.org, exportTo: [\".\"]}"));
+	    DR("client", "client", "03", "{host: reviews.svc-ns.svc.cluster.local}") DR("service", "svc-ns", "02", "{host: reviews}")
+	        DR("private", "svc-ns", "02", "{host: ratings, exportTo: [\".\"]}")
+	            DR("wild", "svc-ns", "01", "{host: \"*.svc-ns.svc.cluster.local\"}")
+	                DR("root-wild", "istio-system", "01", "{host: \"*.local\"}") DR("root-all", "istio-system", "01", "{host: \"*\"}")
+	                    DR("root-own", "istio-system", "01", "{host: own.org, exportTo: [\".\"]}"));
 	assert_string_equal(dr_name(dr_for(&w, "client", "reviews.svc-ns.svc.cluster.local", "svc-ns")), "client");
 	assert_string_equal(dr_name(dr_for(&w, "other", "reviews.svc-ns.svc.cluster.local", "svc-ns")), "service");
 	assert_string_equal(dr_name(dr_for(&w, "other", "ratings.svc-ns.svc.cluster.local", "svc-ns")), "wild");
@@ -213,10 +221,12 @@ static void test_dr_merge(void **state)
 {
 	(void)state;
 	struct world w = world_with(
-		DR("first", "n", "01", "{host: reviews, subsets: [{name: v1, labels: {version: v1}}]}")
-		DR("second", "n", "02", "{host: reviews.n.svc.cluster.local, trafficPolicy: {loadBalancer: {simple: RANDOM}}, subsets: [{name: v2, labels: {version: v2}}, {name: v1, labels: {x: y}}]}")
-		DR("third", "n", "03", "{host: reviews, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}")
-		DR("some", "n", "04", "{host: reviews, workloadSelector: {matchLabels: {app: a}}, subsets: [{name: v9}]}"));
+	    DR("first", "n", "01", "{host: reviews, subsets: [{name: v1, labels: {version: v1}}]}")
+	        DR("second", "n", "02",
+	           "{host: reviews.n.svc.cluster.local, trafficPolicy: {loadBalancer: {simple: RANDOM}}, subsets: [{name: v2, labels: "
+	           "{version: v2}}, {name: v1, labels: {x: y}}]}")
+	            DR("third", "n", "03", "{host: reviews, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}")
+	                DR("some", "n", "04", "{host: reviews, workloadSelector: {matchLabels: {app: a}}, subsets: [{name: v9}]}"));
 	assert_int_equal(w.s->destination_rules.n, 2);
 	const struct cox_svc svc = { .hostname = S("reviews.n.svc.cluster.local"), .ns = S("n") };
 	const struct cox_dr *d = cox_scope_dr_find(w.s, S("n"), NULL, 0, &svc);
@@ -228,7 +238,8 @@ static void test_dr_merge(void **state)
 	assert_int_equal(d->spec->traffic_policy->load_balancer->simple, COX_LB_RANDOM);
 	const struct cox_kv labels[] = { { S("app"), S("a") } };
 	assert_string_equal(dr_name(cox_scope_dr_find(w.s, S("n"), labels, 1, &svc)), "some");
-	assert_string_equal(dr_name(cox_scope_dr_find(w.s, S("other"), labels, 1, &svc)), "first"); /* a selector does not leave its namespace */
+	assert_string_equal(dr_name(cox_scope_dr_find(w.s, S("other"), labels, 1, &svc)),
+	                    "first"); /* a selector does not leave its namespace */
 	struct cox_findings f;
 	cox_snapshot_check(w.s, w.r, &w.arena, &f);
 	assert_int_equal(f.counts[COX_FINDING_DUPLICATE_SUBSET], 1);
@@ -242,7 +253,7 @@ static void test_dr_merge_by_visibility(void **state)
 {
 	(void)state;
 	struct world w = world_with(DR("narrow", "n", "01", "{host: a.org, exportTo: [x], subsets: [{name: one}]}")
-				    DR("wide", "n", "02", "{host: a.org, subsets: [{name: two}]}"));
+	                                DR("wide", "n", "02", "{host: a.org, subsets: [{name: two}]}"));
 	assert_int_equal(dr_for(&w, "x", "a.org", "n")->spec->subsets.n, 2);
 	assert_int_equal(dr_for(&w, "y", "a.org", "n")->spec->subsets.n, 1);
 	assert_str(dr_for(&w, "y", "a.org", "n")->name, "wide");
@@ -254,8 +265,8 @@ static void test_dr_merge_by_visibility(void **state)
 static void test_generations_share(void **state)
 {
 	(void)state;
-	struct world w = world_with(SVC("a", "n", "80") SVC("b", "n", "80") VS("v", "n", "01", "{hosts: [a], http: " ROUTE("a") "}") VS("x", "n", "01", "{hosts: [b], http: " ROUTE("b") "}")
-				    DR("d", "n", "01", "{host: a}") DR("e", "n", "01", "{host: b}"));
+	struct world w = world_with(SVC("a", "n", "80") SVC("b", "n", "80") VS("v", "n", "01", "{hosts: [a], http: " ROUTE("a") "}") VS(
+	    "x", "n", "01", "{hosts: [b], http: " ROUTE("b") "}") DR("d", "n", "01", "{host: a}") DR("e", "n", "01", "{host: b}"));
 	const struct cox_snapshot *before = cox_snapshot_ref(w.s);
 	world_update(&w);
 	assert_int_equal(w.s->generation, before->generation + 1);
@@ -266,9 +277,11 @@ static void test_generations_share(void **state)
 	world_update(&w);
 	assert_ptr_equal(vs_of(before, "v"), vs_of(w.s, "v"));
 	assert_ptr_not_equal(vs_of(before, "x"), vs_of(w.s, "x"));
-	assert_ptr_equal(dr_for(&(struct world){ .s = (void *)before }, "n", "a.n.svc.cluster.local", "n"), dr_for(&w, "n", "a.n.svc.cluster.local", "n"));
+	assert_ptr_equal(dr_for(&(struct world){ .s = (void *)before }, "n", "a.n.svc.cluster.local", "n"),
+	                 dr_for(&w, "n", "a.n.svc.cluster.local", "n"));
 	assert_int_equal(dr_for(&w, "n", "b.n.svc.cluster.local", "n")->spec->subsets.n, 1);
-	assert_str(vs_of(before, "x")->spec->http.p[0].route.p[0].destination->host, "b.n.svc.cluster.local"); /* the old one is as it was */
+	assert_str(vs_of(before, "x")->spec->http.p[0].route.p[0].destination->host,
+	           "b.n.svc.cluster.local"); /* the old one is as it was */
 	cox_snapshot_unref(before);
 	yaml_remove(w.r, VS("x", "n", "01", "{hosts: [b], http: " ROUTE("a") "}") DR("e", "n", "01", "{host: b}") SVC("b", "n", "80"));
 	world_update(&w);
@@ -281,8 +294,10 @@ static void test_generations_share(void **state)
 static void test_services_by_name_and_address(void **state)
 {
 	(void)state;
-	const char slice[] = "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, namespace: n, labels: {kubernetes.io/service-name: a}}\n"
-			     "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [10.1.0.1]}, {addresses: [10.1.0.2]}]\n";
+	const char slice[] =
+	    "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: a-1, namespace: n, labels: "
+	    "{kubernetes.io/service-name: a}}\n"
+	    "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [10.1.0.1]}, {addresses: [10.1.0.2]}]\n";
 	struct world w = world_with(SVC("a", "n", "80") SVC("b", "n", "80") ENTRY("e1", "x", "shared.org") ENTRY("e2", "y", "shared.org"));
 	yaml_put(w.r, slice);
 	world_update(&w);
@@ -306,7 +321,8 @@ static void test_nodes_namespaces_flags(void **state)
 {
 	(void)state;
 	struct world w = world_with("apiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: {a: b}}\n---\n"
-				    "apiVersion: v1\nkind: Node\nmetadata: {name: k, labels: {topology.kubernetes.io/region: r, topology.kubernetes.io/zone: z}}\n" SVC("a", "n", "80"));
+	                            "apiVersion: v1\nkind: Node\nmetadata: {name: k, labels: {topology.kubernetes.io/region: r, "
+	                            "topology.kubernetes.io/zone: z}}\n" SVC("a", "n", "80"));
 	assert_str(cox_snapshot_node_locality(w.s, S("k")), "r/z");
 	assert_str(cox_snapshot_node_locality(w.s, S("l")), "");
 	assert_str(cox_snapshot_namespace_find(w.s, S("n"))->meta.labels.p[0].value, "b");
@@ -315,7 +331,9 @@ static void test_nodes_namespaces_flags(void **state)
 	yaml_put(w.r, DR("d", "n", "01", "{host: a, trafficPolicy: {outlierDetection: {consecutive5xxErrors: 1}}}"));
 	world_update(&w);
 	assert_true(w.s->uses_locality);
-	yaml_put(w.r, DR("d", "n", "01", "{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [\"topology.istio.io/network\", \"x=y\"]}}}}"));
+	yaml_put(w.r, DR("d", "n", "01",
+	                 "{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [\"topology.istio.io/network\", "
+	                 "\"x=y\"]}}}}"));
 	world_update(&w);
 	assert_true(w.s->uses_locality);
 	const struct cox_str *keys;
@@ -328,8 +346,9 @@ static void test_gateways_for(void **state)
 {
 	(void)state;
 	struct world w = world_with("apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g, namespace: n}\n"
-				    "spec: {selector: {istio: ingress}, servers: [{hosts: [\"*\"], port: {number: 80, name: http, protocol: HTTP}}, {hosts: [\"*\"], port: {number: 80, name: tcp, protocol: TCP}}]}\n"
-				    VS("v", "n", "01", "{hosts: [a.org], gateways: [g, gone], http: " ROUTE("nobody") "}"));
+	                            "spec: {selector: {istio: ingress}, servers: [{hosts: [\"*\"], port: {number: 80, name: http, "
+	                            "protocol: HTTP}}, {hosts: [\"*\"], port: {number: 80, name: tcp, protocol: TCP}}]}\n" VS(
+	                                "v", "n", "01", "{hosts: [a.org], gateways: [g, gone], http: " ROUTE("nobody") "}"));
 	const struct cox_kv labels[] = { { S("app"), S("x") }, { S("istio"), S("ingress") } };
 	const struct cox_object **found;
 	assert_int_equal(cox_snapshot_gateways_for(w.s, labels, 2, S("other"), &w.arena, &found), 1);
@@ -350,8 +369,10 @@ static void test_gateways_for(void **state)
 static void test_check_virtual_services(void **state)
 {
 	(void)state;
-	struct world w = world_with(SVC("a", "n", "80") VS("one", "n", "01", "{hosts: [a], http: [{route: [{destination: {host: a, subset: v1}}]}]}")
-				    VS("two", "n", "02", "{hosts: [a], http: " ROUTE("a") "}") VS("far", "m", "03", "{hosts: [a.n.svc.cluster.local], exportTo: [\".\"], http: " ROUTE("a.n.svc.cluster.local") "}"));
+	struct world w = world_with(
+	    SVC("a", "n", "80") VS("one", "n", "01", "{hosts: [a], http: [{route: [{destination: {host: a, subset: v1}}]}]}")
+	        VS("two", "n", "02", "{hosts: [a], http: " ROUTE("a") "}")
+	            VS("far", "m", "03", "{hosts: [a.n.svc.cluster.local], exportTo: [\".\"], http: " ROUTE("a.n.svc.cluster.local") "}"));
 	struct cox_findings f;
 	cox_snapshot_check(w.s, w.r, &w.arena, &f);
 	assert_int_equal(f.counts[COX_FINDING_NO_SUBSET], 1);

@@ -41,7 +41,8 @@ static void on_report(void *arg, const struct cox_source_report *r)
 	struct world *w = arg;
 	struct cox_str base = cox_str_sub(r->origin, (size_t)(cox_str_rfind(r->origin, '/') + 1), SIZE_MAX);
 	for (size_t i = 0; i < r->diags->n; i++)
-		cox_buf_printf(&w->heard, "!%.*s %.*s%s\n", COX_FMT(base), COX_FMT(r->diags->items[i].path), r->has_last_good ? " kept" : "");
+		cox_buf_printf(&w->heard, "!%.*s %.*s%s\n", COX_FMT(base), COX_FMT(r->diags->items[i].path),
+		               r->has_last_good ? " kept" : "");
 }
 
 static void on_synced(void *arg) { cox_buf_append_cstr(&((struct world *)arg)->heard, "synced\n"); }
@@ -138,9 +139,15 @@ static void expect(struct world *w, const char *all)
 	forget(w);
 }
 
-#define SVC(name, port) "apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: n}\nspec: {clusterIP: 10.0.0.1, ports: [{port: " port "}]}\n"
-#define BAD_VS(name) "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: n}\nspec: {hosts: [a], http: [{timeout: soon}]}\n"
-#define GOOD_VS(name) "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: n}\nspec: {hosts: [a], http: [{timeout: 3s, route: [{destination: {host: a}}]}]}\n"
+#define SVC(name, port)                                                                                                                    \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: n}\nspec: {clusterIP: 10.0.0.1, ports: [{port: " port "}]}"  \
+	                                                                                                                            "\n"
+#define BAD_VS(name)                                                                                                                       \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name                                                 \
+	", namespace: n}\nspec: {hosts: [a], http: [{timeout: soon}]}\n"
+#define GOOD_VS(name)                                                                                                                      \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name                                                 \
+	", namespace: n}\nspec: {hosts: [a], http: [{timeout: 3s, route: [{destination: {host: a}}]}]}\n"
 
 /* covers: b35 */
 static void test_first_read(void **state)
@@ -150,9 +157,13 @@ static void test_first_read(void **state)
 	char sub[256];
 	world_make(&w);
 	write_file(&w, "b.yaml", SVC("b", "80") "---\n" SVC("c", "80"));
-	write_file(&w, "list.yml", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: l, namespace: n}\n  spec: {clusterIP: 10.0.0.1}\n"
-				   "- {apiVersion: apps/v1, kind: Deployment, metadata: {name: not-ours}}\n");
-	write_file(&w, "j.json", "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"j\", \"namespace\": \"n\"}, \"spec\": {\"clusterIP\": \"10.0.0.1\"}}");
+	write_file(&w, "list.yml",
+	           "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: l, namespace: n}\n  spec: "
+	           "{clusterIP: 10.0.0.1}\n"
+	           "- {apiVersion: apps/v1, kind: Deployment, metadata: {name: not-ours}}\n");
+	write_file(&w, "j.json",
+	           "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"j\", \"namespace\": \"n\"}, \"spec\": "
+	           "{\"clusterIP\": \"10.0.0.1\"}}");
 	write_file(&w, "notes.txt", SVC("no", "80"));
 	write_file(&w, ".hidden.yaml", SVC("no", "80"));
 	path_of(&w, "sub", sub);
