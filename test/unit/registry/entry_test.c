@@ -114,7 +114,6 @@ static void test_selected_workloads(void **state)
 	cox_registry_free(r);
 }
 
-/* covers: a141 */
 static void test_unhealthy_entry(void **state)
 {
 	(void)state;
@@ -209,7 +208,6 @@ static struct cox_registry *many_entries(int n, int first, char *yaml, size_t ca
 	return r;
 }
 
-/* covers: b37 */
 static void test_auto_addresses(void **state)
 {
 	(void)state;

@@ -69,7 +69,6 @@ static void test_pod_endpoints(void **state)
 	cox_registry_free(r);
 }
 
-/* covers: b58 */
 static void test_equal_results_are_no_change(void **state)
 {
 	(void)state;
@@ -88,6 +87,31 @@ static void test_equal_results_are_no_change(void **state)
 	cox_registry_free(r);
 }
 
+/* What controllers write all the time: status, resourceVersion, managed fields, annotations of others. covers: b58 */
+static void test_status_writes_are_no_change(void **state)
+{
+	(void)state;
+	static const char *const pod =
+	    "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: n\n  resourceVersion: \"%d\"\n  annotations: "
+	    "{other.example/seen: \"%d\"}\n"
+	    "  managedFields: [{manager: m%d}]\nstatus: {phase: Running, podIP: 10.1.1.1, startTime: \"2026-01-01T00:00:0%dZ\"}\n";
+	static const char *const vs =
+	    "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: n, resourceVersion: \"%d\"}\n"
+	    "spec: {hosts: [a], http: [{route: [{destination: {host: a}}]}]}\nstatus: {observedGeneration: %d, conditions: [{type: Seen%d, "
+	    "status: \"%d\"}]}\n";
+	struct cox_registry *r = cox_registry_new(&(struct cox_registry_options){ 0 });
+	for (int i = 1; i < 9; i++) {
+		char text[1024];
+		snprintf(text, sizeof(text), i % 2 ? pod : vs, i, i, i, i);
+		yaml_put(r, text);
+		struct cox_registry_changes c = changes_of(r);
+		assert_int_equal(c.items.n, i == 2); /* the first sight of the VirtualService */
+		assert_int_equal(c.needs_snapshot, i == 2);
+		cox_registry_changes_fini(&c);
+	}
+	cox_registry_free(r);
+}
+
 static const char second_slice[] =
     "apiVersion: v1\nkind: Pod\nmetadata: {name: b, namespace: default, labels: {app: reviews, version: v2, security.istio.io/tlsMode: "
     "istio}}\n"
@@ -98,7 +122,7 @@ static const char second_slice[] =
     "endpoints: [{addresses: [10.1.0.1], conditions: {ready: false}, targetRef: {kind: Pod, name: reviews-v1-7d9f-abc}},\n"
     "  {addresses: [10.1.0.2], targetRef: {kind: Pod, name: b}}]\n";
 
-/* covers: b32 b20 */
+/* covers: b32 */
 static void test_slices_merge_on_the_fast_path(void **state)
 {
 	(void)state;
@@ -232,7 +256,7 @@ static void test_external_names(void **state)
 	cox_registry_free(r);
 }
 
-/* covers: a3 b39 */
+/* covers: a3 */
 static void test_service_settings(void **state)
 {
 	(void)state;
@@ -380,6 +404,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pod_endpoints),
 		cmocka_unit_test(test_equal_results_are_no_change),
+		cmocka_unit_test(test_status_writes_are_no_change),
 		cmocka_unit_test(test_slices_merge_on_the_fast_path),
 		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_pod_after_slice),

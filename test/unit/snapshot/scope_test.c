@@ -132,7 +132,7 @@ static void test_which_sidecar(void **state)
 	cox_registry_free(r);
 }
 
-/* covers: a151 a152 */
+/* covers: a151 */
 static void test_outbound_policy(void **state)
 {
 	(void)state;
