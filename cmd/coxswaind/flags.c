@@ -84,7 +84,8 @@ static enum cox_rc set_value(const struct flag *f, const char *text, struct flag
 		*(bool *)place(out, f->offset) = !cox_str_eq(value, COX_STR("false"));
 		return COX_OK;
 	case IGNORED:
-		cox_log(COX_LOG_WARN, "flags", "flag without effect flag=--%s why=\"%s\"", f->name, f->help);
+		if (value.n)
+			cox_log(COX_LOG_WARN, "flags", "flag without effect flag=--%s why=\"%s\"", f->name, f->help);
 		return COX_OK;
 	}
 	return COX_OK;
