@@ -132,8 +132,6 @@ static void slot_unclaim(struct cox_registry *r, struct reg_slot *s, const struc
 		}
 	s->event_ns = u->event_ns;
 	slot_touch(r, s);
-	if (s->claims.n > 0)
-		reg_unit_mark(r, s->claims.p[0]);
 }
 
 /* --- units ------------------------------------------------------------------------------------ */
@@ -255,42 +253,41 @@ static size_t unit_hosts(struct cox_registry *r, const struct reg_unit *u, const
 	return n;
 }
 
-static bool has_host(const struct cox_str *hosts, size_t n, struct cox_str h)
+static void unit_release(struct cox_registry *r, struct reg_unit *u)
 {
-	for (size_t i = 0; i < n; i++)
-		if (cox_str_eq(hosts[i], h))
-			return true;
-	return false;
+	for (size_t i = 0; i < u->slots.n; i++)
+		slot_unclaim(r, u->slots.p[i], u);
+	cox_vec_clear(&u->slots);
 }
 
 static void unit_claim(struct cox_registry *r, struct reg_unit *u)
 {
 	const struct cox_str *hosts = NULL;
-	size_t n = u->o ? unit_hosts(r, u, &hosts) : 0;
-	for (size_t i = u->slots.n; i-- > 0;) {
-		struct reg_slot *s = u->slots.p[i];
-		bool stays = u->o && cox_str_eq(s->ns, u->o->meta.ns) && has_host(hosts, n, s->hostname);
-		/* A unit whose age changed must be sorted in again. */
-		slot_unclaim(r, s, u);
-		if (stays)
-			slot_claim(r, s, u);
-		else
-			cox_vec_remove(&u->slots, i);
+	size_t n = unit_hosts(r, u, &hosts);
+	if (n > u->slots.cap) {
+		u->slots.cap = n;
+		u->slots.p = cox_realloc(u->slots.p, n * sizeof(*u->slots.p));
 	}
 	for (size_t i = 0; i < n; i++) {
-		struct reg_slot *s = slot_make(r, hosts[i], u->o->meta.ns);
-		bool known = false;
-		for (size_t k = 0; k < u->slots.n && !known; k++)
-			known = u->slots.p[k] == s;
-		if (known)
-			continue;
-		slot_claim(r, s, u);
-		if (u->slots.n == u->slots.cap) {
-			u->slots.cap = u->slots.cap == 0 ? n : u->slots.cap * 2;
-			u->slots.p = cox_realloc(u->slots.p, u->slots.cap * sizeof(*u->slots.p));
-		}
-		u->slots.p[u->slots.n++] = s;
+		u->slots.p[i] = slot_make(r, hosts[i], u->o->meta.ns);
+		slot_claim(r, u->slots.p[i], u);
 	}
+	u->slots.n = n;
+}
+
+/* Every dirty unit lets go before any takes: while they change, neither their age nor their being there is what the claims are sorted by.
+ */
+static void claims_settle(struct cox_registry *r)
+{
+	size_t n = r->dirty.n;
+	for (size_t i = 0; i < n; i++)
+		unit_release(r, r->dirty.p[i]);
+	for (size_t i = 0; i < n; i++)
+		if (r->dirty.p[i]->o)
+			unit_claim(r, r->dirty.p[i]);
+	for (size_t i = 0; i < r->touched.n; i++)
+		if (r->touched.p[i]->claims.n > 0)
+			reg_unit_mark(r, r->touched.p[i]->claims.p[0]); /* who wins now */
 }
 
 static void unit_free(struct reg_unit *u)
@@ -441,9 +438,7 @@ static bool slot_will_change(const struct reg_slot *s) { return (s->claims.n == 
 
 void reg_units_resolve(struct cox_registry *r)
 {
-	/* Claims first: who wins may mark others dirty, which are then visited too. */
-	for (size_t i = 0; i < r->dirty.n; i++)
-		unit_claim(r, r->dirty.p[i]);
+	claims_settle(r);
 	for (size_t i = 0; i < r->touched.n && !r->has_new_hosts; i++)
 		r->has_new_hosts = slot_will_change(r->touched.p[i]);
 	if (r->is_auto_dirty)
