@@ -285,9 +285,13 @@ static void claims_settle(struct cox_registry *r)
 	for (size_t i = 0; i < n; i++)
 		if (r->dirty.p[i]->o)
 			unit_claim(r, r->dirty.p[i]);
-	for (size_t i = 0; i < r->touched.n; i++)
-		if (r->touched.p[i]->claims.n > 0)
-			reg_unit_mark(r, r->touched.p[i]->claims.p[0]); /* who wins now */
+	for (size_t i = 0; i < r->touched.n; i++) {
+		const struct reg_slot *s = r->touched.p[i];
+		if (s->claims.n > 0)
+			reg_unit_mark(r, s->claims.p[0]); /* who wins now */
+		for (size_t k = 0; k < s->claims.n && s->claims.n > 1; k++)
+			r->has_new_hosts |= s->claims.p[k]->external_name.n > 0; /* an alias counts only while it wins its own name */
+	}
 }
 
 static void unit_free(struct reg_unit *u)
