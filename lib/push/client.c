@@ -139,6 +139,9 @@ void push_flush(struct cox_push *p)
 	for (size_t i = 0; i < p->outbox.n; i++) {
 		struct cox_push_client *c = p->outbox.p[i];
 		struct batch *b = NULL;
+		c->is_queued = false;
+		if (!c->units[0]->wanted || !c->units[1]->wanted)
+			continue; /* found new views since it was queued: it is queued again when they are translated */
 		for (size_t k = 0; k < batches.n && !b; k++)
 			b = batches.p[k]->loop == c->spec.loop ? batches.p[k] : NULL;
 		if (!b) {
@@ -149,7 +152,6 @@ void push_flush(struct cox_push *p)
 		}
 		cox_ref_get(&c->ref);
 		cox_vec_push(&b->items, ((struct delivery){ c, { cox_wanted_ref(c->units[0]->wanted), cox_wanted_ref(c->units[1]->wanted) } }));
-		c->is_queued = false;
 	}
 	cox_vec_clear(&p->outbox);
 	for (size_t k = 0; k < batches.n; k++)

@@ -21,6 +21,10 @@ struct cox_hash push_keying(const struct cox_snapshot *s)
 	size_t n = cox_snapshot_selector_keys(s, &keys);
 	for (size_t i = 0; i < n; i++)
 		mix_str(&p, keys[i]);
+	/* Who is part of a headless service has its addresses in its key. */
+	for (size_t i = 0; i < s->svcs.n; i++)
+		if (s->svcs.p[i].svc->is_headless)
+			mix(&p, s->svcs.p[i].endpoints->shape);
 	return p.h;
 }
 
@@ -67,7 +71,7 @@ static struct cox_hash workload_inputs(struct cox_push *push, const struct cox_w
 	if (w->view.type == COX_PROXY_ROUTER)
 		return push->snapshot_inputs;
 	const struct cox_snap_svc **svcs;
-	size_t n = cox_snapshot_svcs_at(s, w->ips.p, w->ips.n, &push->arena, &svcs);
+	size_t n = cox_snapshot_svcs_of(s, w->view.ns, w->labels.p, w->labels.n, w->ips.p, w->ips.n, &push->arena, &svcs);
 	const struct cox_object *sidecar = cox_scope_sidecar_find(s, w->view.ns, w->labels.p, w->labels.n);
 	struct print p = { s->mesh_hash };
 	mix(&p, sidecar ? sidecar->hash : (struct cox_hash){ 0, 0 });

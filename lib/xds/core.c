@@ -91,6 +91,7 @@ void cox_xds_core_free(struct cox_xds_core *c)
 	cox_vec_fini(&c->tombstones);
 	cox_vec_fini(&c->out_texts);
 	cox_vec_fini(&c->unacked_clusters);
+	cox_vec_fini(&c->early_clusters);
 	cox_vec_fini(&c->resent_routes);
 	cox_vec_fini(&c->out_resources);
 	cox_vec_fini(&c->out_removed);

@@ -50,6 +50,7 @@ struct cox_xds_core {
 	bool cds_was_asked;
 	uint64_t cds_first_nonce;                         /* the first CDS response of the stream: until its ACK every cluster is pending */
 	COX_VEC(struct pending_cluster) unacked_clusters; /* sent in later CDS responses, not acknowledged */
+	COX_VEC(uint64_t) early_clusters;                 /* sent before EDS was asked for: they warm, whatever endpoints the proxy says it holds */
 	int64_t remove_at_ms, remove_first_ms;            /* INT64_MAX: no removal of clusters is pending */
 	COX_VEC(char *) late_removed;                     /* clusters that a reconnecting proxy holds in vain */
 	COX_VEC(uint64_t) resent_routes;                  /* route configurations sent since their virtual hosts went out */

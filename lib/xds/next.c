@@ -12,7 +12,9 @@ const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, un
 	struct type_state *t = &c->types[type];
 	const struct cox_set *wanted = t->wanted[part], *target;
 	bool is_named = core_type_is_named(type);
-	if (is_named)
+	if (type == COX_TYPE_VHDS) /* one whose route configuration is not there is dropped by Envoy, yet listed as held (facts, section 20) */
+		target = cox_steps_vhosts_of(c->opts.steps, wanted, c->types[COX_TYPE_RDS].sent[part]);
+	else if (is_named)
 		target = cox_steps_filter(c->opts.steps, wanted, t->names);
 	else
 		target = wanted ? cox_set_ref(wanted) : NULL;
@@ -119,10 +121,16 @@ static bool names_pending_cluster(struct cox_xds_core *c, const struct cox_step 
 	return pending;
 }
 
+/* A stream lost while clusters warmed asks for CDS last: what its listeners and routes newly name is not there yet (facts, section 20). */
+static bool may_have_clusters_pending(const struct cox_xds_core *c)
+{
+	return c->types[COX_TYPE_CDS].is_watched || (c->opts.is_delta && c->types[COX_TYPE_EDS].is_watched);
+}
+
 static bool gate_is_closed(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps, int64_t now_ms, int64_t *wake_ms)
 {
 	struct type_state *t = &c->types[type];
-	if ((type != COX_TYPE_LDS && type != COX_TYPE_RDS && type != COX_TYPE_VHDS) || !c->types[COX_TYPE_CDS].is_watched ||
+	if ((type != COX_TYPE_LDS && type != COX_TYPE_RDS && type != COX_TYPE_VHDS) || !may_have_clusters_pending(c) ||
 	    !names_pending_cluster(c, steps)) {
 		t->gate_since_ms = 0;
 		return false;
@@ -157,12 +165,15 @@ static int cmp_known(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static struct known_resource *find_known(const struct type_state *t, struct cox_str name)
+{
+	struct known_resource probe = { .hash = cox_name_hash(name) };
+	return t->known.n ? bsearch(&probe, t->known.p, t->known.n, sizeof(probe), cmp_known) : NULL;
+}
+
 static bool proxy_has(const struct type_state *t, const struct cox_resource *r)
 {
-	if (!t->known.n)
-		return false;
-	struct known_resource probe = { .hash = cox_name_hash(r->name) };
-	const struct known_resource *k = bsearch(&probe, t->known.p, t->known.n, sizeof(probe), cmp_known);
+	const struct known_resource *k = find_known(t, r->name);
 	return k && k->has_version && cox_hash_eq(k->version, r->hash);
 }
 
@@ -228,6 +239,9 @@ static void answer_forced(struct cox_xds_core *c, struct draft *d)
 {
 	unsigned part;
 	for (size_t i = 0; i < d->t->force.n; i++) {
+		struct known_resource *k = find_known(d->t, d->t->force.p[i]->name);
+		if (k)
+			k->has_version = false; /* its cluster warms: held or not, it is sent */
 		const struct cox_resource *r = target_find(d, d->t->force.p[i]->name, &part);
 		if (r && !is_in_steps(d, part, r) && !core_is_withheld(d->t, r))
 			add_extra(c, d, r);
@@ -268,10 +282,13 @@ static void bury(struct cox_xds_core *c, struct cox_str name)
 
 static void remove_name(struct cox_xds_core *c, struct draft *d, struct cox_str name)
 {
+	bool has_route = false;
 	const struct cox_set *const *routes = c->types[COX_TYPE_RDS].sent;
 	size_t route_n = (routes[0] ? routes[0]->n : 0) + (routes[1] ? routes[1]->n : 0);
 	/* With two or more route configurations Envoy acknowledges the removal of a virtual host but keeps it (facts, section 20). */
-	if (d->type == COX_TYPE_VHDS && route_n > 1)
+	for (unsigned p = 0; p < COX_XDS_PARTS && d->type == COX_TYPE_VHDS; p++)
+		has_route |= routes[p] && cox_set_find(routes[p], route_of(name));
+	if (has_route && route_n > 1)
 		bury(c, name);
 	else
 		cox_vec_push(&c->out_removed, name);
@@ -349,7 +366,9 @@ static void note_clusters(struct cox_xds_core *c, const struct cox_resource *con
 		uint64_t hash = cox_name_hash(items[i]->name);
 		if (nonce != c->cds_first_nonce)
 			cox_vec_push(&c->unacked_clusters, ((struct pending_cluster){ hash, nonce }));
-		if (eds->is_watched && cox_names_has(eds->names, hash))
+		if (!eds->is_watched && c->opts.is_delta && c->early_clusters.n < COX_XDS_NAMES_MAX)
+			cox_vec_push(&c->early_clusters, hash);
+		else if (eds->is_watched && cox_names_has(eds->names, hash))
 			cox_vec_push(&eds->force, cox_resource_ref(items[i]));
 	}
 }
@@ -396,14 +415,14 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	struct type_state *t = d->t;
 	bool fast = is_fast(c, d), was_asked = t->is_asked;
 	d->record.nonce = ++t->last_nonce;
+	if (t->known.n)
+		qsort(t->known.p, t->known.n, sizeof(*t->known.p), cmp_known);
 	answer_asked(c, d);
 	answer_forced(c, d);
 	if (d->type == COX_TYPE_VHDS)
 		answer_resent_routes(c, d);
-	if (t->known.n) {
-		qsort(t->known.p, t->known.n, sizeof(*t->known.p), cmp_known);
+	if (t->known.n)
 		remove_known(c, d);
-	}
 	*out = (struct cox_xds_response){ .type = d->type, .nonce = d->record.nonce, .is_asked = was_asked };
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		if (fast) {
@@ -454,7 +473,7 @@ static bool must_wait(struct cox_xds_core *c, enum cox_type type, int64_t now_ms
 {
 	struct type_state *t = &c->types[type];
 	/* A virtual host sent before its route configuration is acknowledged is dropped by Envoy. */
-	if (type == COX_TYPE_VHDS && !is_settled(c, COX_TYPE_RDS))
+	if (type == COX_TYPE_VHDS && (!c->types[COX_TYPE_RDS].is_watched || !is_settled(c, COX_TYPE_RDS)))
 		return true;
 	if (t->is_asked || !core_is_outstanding(t))
 		return false;
@@ -495,7 +514,7 @@ static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms,
 	bool sends = t->is_asked || t->force.n || changes || resends || (d.removes && c->late_removed.n);
 	if (!sends)
 		settle(&d);
-	else if (!t->is_asked && gate_is_closed(c, type, d.steps, now_ms, wake_ms))
+	else if (gate_is_closed(c, type, d.steps, now_ms, wake_ms))
 		sends = false;
 	else
 		emit(c, &d, now_ms, out);

@@ -6,7 +6,7 @@
 
 enum { ROUNDS_KEPT = 2 };
 
-enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_KEEP };
+enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP };
 struct entry {                 /* one cached result; the identity of its inputs is its key */
 	struct { enum entry_kind kind; const void *a, *b; } id;
 	unsigned used;         /* round of the last use */
@@ -288,6 +288,33 @@ const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set
 		if (!e->set)
 			e->set = cox_set_ref(set);
 	}
+	return cox_set_ref(e->set);
+}
+
+const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes)
+{
+	if (!vhosts)
+		return NULL;
+	struct entry *e = entry_of(c, ENTRY_VHOSTS, vhosts, routes);
+	if (e->set)
+		return cox_set_ref(e->set);
+	COX_VEC(const struct cox_resource *) kept = { 0 };
+	e->in_a = cox_set_ref(vhosts);
+	e->in_b = routes ? cox_set_ref(routes) : NULL;
+	for (size_t i = 0; routes && i < vhosts->n; i++) {
+		struct cox_str name = vhosts->items[i]->name;
+		ptrdiff_t slash = cox_str_find(name, '/');
+		if (cox_set_find(routes, cox_str_sub(name, 0, slash < 0 ? name.n : (size_t)slash)))
+			cox_vec_push(&kept, cox_resource_ref(vhosts->items[i]));
+	}
+	if (kept.n == vhosts->n) {
+		for (size_t i = 0; i < kept.n; i++)
+			cox_resource_unref(kept.p[i]);
+		e->set = cox_set_ref(vhosts);
+	} else {
+		e->set = cox_set_build_take(vhosts->type, kept.p, kept.n);
+	}
+	cox_vec_fini(&kept);
 	return cox_set_ref(e->set);
 }
 

@@ -31,16 +31,21 @@ static enum cox_rc change_names(struct cox_xds_core *c, struct type_state *t, co
 	return COX_OK;
 }
 
-static void keep_known(struct type_state *t, const struct cox_xds_request *r)
+static bool is_early_cluster(const struct cox_names *early, uint64_t hash) { return early && cox_names_has(early, hash); }
+
+static void keep_known(struct cox_xds_core *c, struct type_state *t, const struct cox_xds_request *r)
 {
+	const struct cox_names *early =
+	    r->type == COX_TYPE_EDS ? cox_names_change(c->opts.steps, NULL, c->early_clusters.p, c->early_clusters.n, NULL, 0) : NULL;
 	core_known_clear(t);
 	for (size_t i = 0; i < r->initial_n; i++) {
 		struct known_resource *k = cox_vec_add(&t->known);
 		k->hash = cox_name_hash(r->initial[i].name);
 		/* An empty or foreign version is unknown: the resource is sent, or removed where it no longer exists. */
-		k->has_version = cox_hash_from_hex(r->initial[i].version, &k->version) == COX_OK;
+		k->has_version = cox_hash_from_hex(r->initial[i].version, &k->version) == COX_OK && !is_early_cluster(early, k->hash);
 		k->name = cox_str_dup_cstr(r->initial[i].name);
 	}
+	cox_names_unref(early);
 }
 
 static bool is_star(struct cox_str s) { return cox_str_eq(s, COX_STR("*")); }
@@ -136,7 +141,9 @@ enum cox_rc cox_xds_core_request(struct cox_xds_core *c, const struct cox_xds_re
 		/* A stream lost while clusters warmed comes back with EDS first: what it names may still be warming (facts, section 20). */
 		bool trusts = c->cds_was_asked || (r->type != COX_TYPE_EDS && r->type != COX_TYPE_SDS);
 		if (c->opts.is_delta && trusts)
-			keep_known(t, r);
+			keep_known(c, t, r);
+		if (r->type == COX_TYPE_EDS)
+			cox_vec_fini(&c->early_clusters);
 	}
 	return c->opts.is_delta ? subscribe_delta(c, r, is_first, err) : subscribe_sotw(c, r, is_first, err);
 }
