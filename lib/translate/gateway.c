@@ -9,7 +9,7 @@
 static uint16_t listen_port(const struct gw_plan *p, uint16_t port)
 {
 	const struct cox_snap_svc **own;
-	size_t n = cox_snapshot_svcs_at(p->t->s, p->w->ips.p, p->w->ips.n, p->t->arena, &own);
+	size_t n = cox_snapshot_svcs_of(p->t->s, p->w->view.ns, p->w->labels.p, p->w->labels.n, p->w->ips.p, p->w->ips.n, p->t->arena, &own);
 	for (size_t i = 0; i < n; i++)
 		for (COX_EACH(struct cox_svc_port, sp, own[i]->svc->ports)) {
 			if (sp->port != port)

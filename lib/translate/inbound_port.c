@@ -35,24 +35,32 @@ static const struct cox_svc_port *svc_port_of(const struct cox_svc *svc, const s
 	return NULL;
 }
 
-/* The first of the proxy's services with an endpoint on `target` (0: any), and which of its ports that is. */
+static void service_port_add(struct cox_inbound *in, const struct cox_snap_svc *snap, const struct cox_svc_port *sp, uint16_t target)
+{
+	if (sp == NULL || target == 0 || sp->protocol == COX_PROTO_UDP || port_find(in, target) != NULL)
+		return;
+	struct cox_inbound_port *p = cox_vec_add(&in->ports);
+	p->target = target;
+	p->svc_port = sp->port;
+	p->protocol = sp->protocol;
+	p->snap = snap;
+	p->hostname = snap->svc->hostname;
+	/* Without capture the proxy binds the port beside the application, which then listens on loopback. */
+	p->is_own_listener = in->t->view->interception == COX_INTERCEPT_NONE;
+	p->bind = p->is_own_listener ? in->w->ips.p[0] : COX_STR("0.0.0.0");
+}
+
+/* Ports where the service's selector means this workload, and where it has an endpoint of the workload. What the selector says holds before
+ * an EndpointSlice names the pod and while it is not ready; endpoints change on the fast path, which makes no workload view anew. */
 static void service_ports_add(struct cox_inbound *in, const struct cox_snap_svc *snap)
 {
+	const struct cox_svc *svc = snap->svc;
+	if (svc->selector.n > 0 && cox_str_eq(svc->ns, in->w->view.ns) && cox_kv_is_subset(svc->selector.p, svc->selector.n, in->w->labels.p, in->w->labels.n))
+		for (COX_EACH(struct cox_svc_port, sp, svc->ports))
+			service_port_add(in, snap, sp, sp->target_port);
 	for (COX_EACH(struct cox_endpoint, e, snap->endpoints->items)) {
-		if (!is_own_address(in->w, e->address) || e->port == 0 || port_find(in, e->port) != NULL)
-			continue;
-		const struct cox_svc_port *sp = svc_port_of(snap->svc, e);
-		if (sp == NULL || sp->protocol == COX_PROTO_UDP)
-			continue;
-		struct cox_inbound_port *p = cox_vec_add(&in->ports);
-		p->target = e->port;
-		p->svc_port = sp->port;
-		p->protocol = sp->protocol;
-		p->snap = snap;
-		p->hostname = snap->svc->hostname;
-		/* Without capture the proxy binds the port beside the application, which then listens on loopback. */
-		p->is_own_listener = in->t->view->interception == COX_INTERCEPT_NONE;
-		p->bind = p->is_own_listener ? in->w->ips.p[0] : COX_STR("0.0.0.0");
+		if (is_own_address(in->w, e->address))
+			service_port_add(in, snap, svc_port_of(snap->svc, e), e->port);
 	}
 }
 
@@ -94,7 +102,7 @@ void cox_inbound_ports(struct cox_inbound *in)
 {
 	const struct cox_tr *t = in->t;
 	const struct cox_snap_svc **own = NULL;
-	size_t n = cox_snapshot_svcs_at(t->s, in->w->ips.p, in->w->ips.n, t->arena, &own);
+	size_t n = cox_snapshot_svcs_of(t->s, in->w->view.ns, in->w->labels.p, in->w->labels.n, in->w->ips.p, in->w->ips.n, t->arena, &own);
 
 	in->sidecar = t->scope != NULL ? t->scope->sidecar : NULL;
 	in->spec = t->scope != NULL ? t->scope->spec : NULL;
