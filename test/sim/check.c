@@ -33,21 +33,40 @@ static bool is_wanted_cluster(const struct envoy *e, struct cox_str name)
 	return false;
 }
 
-static void excuse_set(struct sim *s, const struct envoy *e, const struct cox_set *set)
+static void excuse(struct sim *s, const struct cox_resource *r, struct cox_str need)
 {
 	struct cox_buf key = { 0 };
+	excuse_key(&key, r, need);
+	if (!cox_map_find(&s->world.excused, cox_buf_str(&key))) {
+		char *text = cox_str_dup_cstr(cox_buf_str(&key));
+		cox_map_set(&s->world.excused, cox_str_of(text), text);
+	}
+	cox_buf_fini(&key);
+}
+
+/* What led nowhere before an update and still does is not the update's fault. */
+void excuse_carried(struct envoy *e, const struct cox_resource *old, const struct cox_resource *r)
+{
+	struct cox_str rest, need, old_rest, had;
+	for (rest = old ? r->needs : COX_STR(""); rest.n && cox_str_next(&rest, '\n', &need);) {
+		const struct held *c = table_find(&e->have[COX_TYPE_CDS], need);
+		if (c && c->active)
+			continue;
+		for (old_rest = old->needs; old_rest.n && cox_str_next(&old_rest, '\n', &had);)
+			if (cox_str_eq(had, need))
+				excuse(e->sim, r, need);
+	}
+}
+
+static void excuse_set(struct sim *s, const struct envoy *e, const struct cox_set *set)
+{
 	struct cox_str rest, need;
 	for (size_t i = 0; set && i < set->n; i++)
 		for (rest = set->items[i]->needs; rest.n && cox_str_next(&rest, '\n', &need);) {
 			if (!need.n || cox_str_has_prefix(need, COX_STR("rds:")) || is_wanted_cluster(e, need))
 				continue;
-			excuse_key(&key, set->items[i], need);
-			if (cox_map_find(&s->world.excused, cox_buf_str(&key)))
-				continue;
-			char *text = cox_str_dup_cstr(cox_buf_str(&key));
-			cox_map_set(&s->world.excused, cox_str_of(text), text);
+			excuse(s, set->items[i], need);
 		}
-	cox_buf_fini(&key);
 }
 
 void excuse_dangling(struct sim *s, const struct envoy *e)

@@ -129,8 +129,8 @@ static const char *const nodes[PROXIES] = {
 	"{\"id\":\"sidecar~10.1.0.11~p1.default~default.svc.cluster.local\",\"metadata\":{\"NAMESPACE\":\"default\",\"LABELS\":{\"app\":\"s1\",\"version\":\"v2\"}}}",
 	"{\"id\":\"sidecar~10.1.0.14~p4.other~other.svc.cluster.local\",\"extensions\":[{\"name\":\"envoy.x\"}],\"metadata\":{\"NAMESPACE\":\"other\","
 	"\"LABELS\":{\"app\":\"s4\",\"version\":\"v1\"}}}",
-	"{\"id\":\"sidecar~10.1.0.13~p3.default~default.svc.cluster.local\",\"extensions\":[{\"name\":\"istio.stats\"}],\"metadata\":{\"NAMESPACE\":\"default\","
-	"\"LABELS\":{\"app\":\"s3\",\"version\":\"v2\"}}}",
+	"{\"id\":\"sidecar~10.1.0.17~p7.default~default.svc.cluster.local\",\"extensions\":[{\"name\":\"istio.stats\"}],\"metadata\":{\"NAMESPACE\":\"default\","
+	"\"LABELS\":{\"app\":\"s2\",\"version\":\"v2\"}}}",
 	"{\"id\":\"router~10.1.0.90~gw-0.default~default.svc.cluster.local\",\"extensions\":[{\"name\":\"envoy.x\"}],\"metadata\":{\"NAMESPACE\":\"default\","
 	"\"LABELS\":{\"istio\":\"ingress\"}}}",
 	"{\"id\":\"sidecar~10.1.0.12~p2.default~default.svc.cluster.local\",\"extensions\":[{\"name\":\"envoy.x\"}],\"metadata\":{\"NAMESPACE\":\"default\","
@@ -458,6 +458,7 @@ static void settle_listeners(struct envoy *e)
 			is_ready &= (route->active || route->is_missing) && !route->needs_vhosts;
 		}
 		if (h->warming && is_ready) {
+			excuse_carried(e, h->active, h->warming);
 			hold(&h->active, h->warming);
 			hold(&h->warming, NULL);
 		}
@@ -499,6 +500,7 @@ static void take_route(struct envoy *e, const struct cox_resource *r)
 		if (!e->is_asked[COX_TYPE_VHDS])
 			ask_first(e, COX_TYPE_VHDS);
 	}
+	excuse_carried(e, h->active, r);
 	hold(&h->active, r);
 	h->is_missing = false;
 }
@@ -508,6 +510,7 @@ static void take_vhost(struct envoy *e, const struct cox_resource *r)
 	struct held *route = table_find(&e->have[COX_TYPE_RDS], route_of(r->name));
 	struct held *h = table_get(&e->have[COX_TYPE_VHDS], r->name);
 	if (route && route->active) {
+		excuse_carried(e, h->active, r);
 		hold(&h->active, r);
 		h->is_buried = false;
 		route->needs_vhosts = false;

@@ -126,7 +126,8 @@ static bool run(uint64_t seed, bool verbose)
 	struct sim *s = COX_NEW(struct sim);
 	s->seed = seed;
 	s->verbose = verbose;
-	s->rng.s = seed * 0x9e3779b97f4a7c15u + 1;
+	s->rng.s = seed;
+	s->rng.s = rng_next(&s->rng) ^ seed << 32; /* neighbours share nothing */
 	s->now_ms = 1000;
 	world_init(s);
 	for (unsigned i = 0; i < PROXIES; i++)

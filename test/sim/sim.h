@@ -123,6 +123,7 @@ void sim_fail(struct sim *s, const char *fmt, ...) COX_PRINTF(2, 3);
 void check_references(struct sim *s);
 void check_quiet(struct sim *s);
 /* What is wanted but names what is not wanted is the user's fault, not the order's. */
+void excuse_carried(struct envoy *e, const struct cox_resource *old, const struct cox_resource *r);
 void excuse_dangling(struct sim *s, const struct envoy *e);
 
 #endif

@@ -18,7 +18,7 @@ unsigned rng_below(struct rng *r, unsigned bound) { return (unsigned)(rng_next(r
 
 /* --- objects ------------------------------------------------------------------------------------ */
 
-enum { SERVICES = 5, PODS = 6 };
+enum { SERVICES = 5, PODS = 15 };
 static const char *const svc_ns[SERVICES] = { "default", "default", "default", "other", "other" };
 
 static void add_slot(struct world *w, enum cox_kind kind, const char *ns, const char *before, const char *after, unsigned i)
@@ -46,7 +46,7 @@ static void make_slots(struct world *w)
 		add_slot(w, COX_KIND_DESTINATION_RULE, svc_ns[i], "d", "", i);
 	}
 	for (unsigned i = 0; i < PODS; i++)
-		add_slot(w, COX_KIND_POD, i < 4 ? "default" : "other", "p", "", i);
+		add_slot(w, COX_KIND_POD, svc_ns[i % SERVICES], "p", "", i);
 	add_slot(w, COX_KIND_SIDECAR, "default", "all-", "", 0);
 	add_slot(w, COX_KIND_SIDECAR, "default", "some-", "", 1);
 	add_slot(w, COX_KIND_GATEWAY, "default", "gw-", "", 0);
@@ -89,15 +89,16 @@ static void write_slice(struct cox_buf *b, struct slot *s, struct rng *r)
 	(void)snprintf(label, sizeof(label), "kubernetes.io/service-name: s%u", s->variant);
 	put_head(b, s, "discovery.k8s.io/v1", "EndpointSlice", label);
 	cox_buf_append_cstr(b, "addressType: IPv4\nports:\n- {name: http, port: 8080}\n- {name: tcp, port: 8080}\n- {name: http-alt, port: 8080}\n- {name: tcp-db, port: 5432}\nendpoints:");
-	unsigned mask = rng_below(r, 64);
+	/* As Kubernetes would: pods that the selector means. */
+	unsigned mask = rng_below(r, 8);
 	if (!mask || rng_chance(r, 6))
 		cox_buf_append_cstr(b, " []\n");
 	else {
 		cox_buf_append_char(b, '\n');
-		for (unsigned i = 0; i < PODS; i++)
-			if (mask & 1u << i)
+		for (unsigned i = s->variant; i < PODS; i += SERVICES)
+			if (mask & 1u << i / SERVICES)
 				cox_buf_printf(b, "- {addresses: [10.1.0.%u], conditions: {ready: %s}, targetRef: {kind: Pod, name: p%u, namespace: %s}}\n", 10 + i,
-					       rng_below(r, 5) ? "true" : "false", i, i < 4 ? "default" : "other");
+					       rng_below(r, 5) ? "true" : "false", i, svc_ns[i % SERVICES]);
 	}
 }
 
