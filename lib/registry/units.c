@@ -289,7 +289,7 @@ static void claims_settle(struct cox_registry *r)
 		const struct reg_slot *s = r->touched.p[i];
 		if (s->claims.n > 0)
 			reg_unit_mark(r, s->claims.p[0]); /* who wins now */
-		for (size_t k = 0; k < s->claims.n && s->claims.n > 1; k++)
+		for (size_t k = 0; k < s->claims.n; k++)
 			r->has_new_hosts |= s->claims.p[k]->external_name.n > 0; /* an alias counts only while it wins its own name */
 	}
 }
