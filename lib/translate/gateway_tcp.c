@@ -1,39 +1,6 @@
 /* gateway_tcp.c - chains of a router's TCP, TLS and AUTO_PASSTHROUGH servers. */
 #include "translate/gateway_priv.h"
 
-static struct cox_chain routed_chain(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_l4_route_destination *routes, size_t n)
-{
-	struct cox_tr *t = p->t;
-	const struct cox_meta *meta = &vs->object->meta;
-	struct cox_tcp_target *targets = COX_ARENA_ARRAY(t->arena, struct cox_tcp_target, n + 1);
-	struct cox_chain c = { 0 }; /* Istio names the VirtualService in the metadata of sidecars' chains only */
-	bool weighted = false;
-	for (size_t i = 0; i < n; i++)
-		weighted |= routes[i].weight.set && routes[i].weight.v > 0;
-	for (size_t i = 0; i < n; i++) {
-		const struct cox_snap_svc *svc;
-		uint16_t port;
-		int64_t weight = routes[i].weight.set ? routes[i].weight.v : 0;
-		if (!routes[i].destination || (n > 1 && weighted && !weight))
-			continue;
-		struct cox_str cluster = cox_destination_cluster(t, routes[i].destination, s->port, &svc, &port);
-		if (!c.tcp.target_n) {
-			c.tcp.dr = svc ? cox_scope_dr_find(t->s, t->view->ns, t->view->labels.p, t->view->labels.n, svc->svc) : NULL;
-			c.tcp.subset = routes[i].destination->subset;
-			c.tcp.port = port;
-		}
-		targets[c.tcp.target_n++] = (struct cox_tcp_target){ cluster, weighted ? weight : 1 };
-	}
-	if (!c.tcp.target_n)
-		targets[c.tcp.target_n++] = (struct cox_tcp_target){ COX_BLACKHOLE, 0 };
-	c.tcp.targets = targets;
-	c.tcp.stat_prefix = n == 1 ? targets[0].cluster : cox_arena_printf(t->arena, "%.*s.%.*s", COX_FMT(meta->name), COX_FMT(meta->ns));
-	c.tcp.protocol = s->protocol;
-	c.tcp.idle_timeout_ns = t->view->idle_timeout_ns;
-	c.origin = vs->object->id;
-	return c;
-}
-
 static bool applies(struct gw_plan *p, const struct gw_server *s, struct cox_source_match m)
 {
 	struct cox_route_ctx ctx = { .t = p->t, .port = s->port, .gateways = &s->gateway_name, .gateway_n = 1 };
@@ -52,7 +19,8 @@ static bool takes_vs(const struct gw_server *s, const struct cox_vs *vs)
 static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_downstream_tls *tls, struct gw_listener *l)
 {
 	for (COX_EACH(struct cox_tcp_route, r, vs->spec->tcp)) {
-		struct cox_chain c = routed_chain(p, s, vs, r->route.p, r->route.n);
+		struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, s->port, s->protocol);
+		c.config_path = (struct cox_str){ 0 }; /* Istio names the VirtualService in the metadata of sidecars' chains only */
 		c.tls = tls;
 		if (cox_protocol_is_tls(s->protocol)) {
 			struct cox_str *sni = COX_ARENA_ARRAY(p->t->arena, struct cox_str, s->server->hosts.n);
@@ -78,7 +46,8 @@ static void tls_routes(struct gw_plan *p, const struct gw_server *s, const struc
 		for (COX_EACH(struct cox_tls_match, m, r->match)) {
 			if (!applies(p, s, (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace }))
 				continue;
-			struct cox_chain c = routed_chain(p, s, vs, r->route.p, r->route.n);
+			struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, s->port, s->protocol);
+			c.config_path = (struct cox_str){ 0 }; /* Istio names the VirtualService in the metadata of sidecars' chains only */
 			struct cox_str *sni = COX_ARENA_ARRAY(p->t->arena, struct cox_str, m->sni_hosts.n);
 			bool all = false;
 			for (COX_EACH(struct cox_str, h, m->sni_hosts)) {

@@ -83,6 +83,39 @@ bool cox_listener_chain_add(struct cox_listener_plan *p, struct cox_chain c, str
 	return true;
 }
 
+struct cox_chain cox_chain_routed(struct cox_tr *t, const struct cox_vs *vs, const struct cox_l4_route_destination *routes, size_t n,
+                                  uint16_t listener_port, enum cox_protocol protocol)
+{
+	const struct cox_meta *meta = &vs->object->meta;
+	struct cox_tcp_target *targets = COX_ARENA_ARRAY(t->arena, struct cox_tcp_target, n + 1);
+	struct cox_chain c = { .config_path = cox_istio_config_path(t->arena, "virtual-service", meta->ns, meta->name) };
+	bool weighted = false;
+	for (size_t i = 0; i < n; i++)
+		weighted |= routes[i].weight.set && routes[i].weight.v > 0;
+	for (size_t i = 0; i < n; i++) {
+		int64_t weight = routes[i].weight.set ? routes[i].weight.v : 0;
+		const struct cox_snap_svc *svc;
+		uint16_t port;
+		if (routes[i].destination == NULL || (n > 1 && weighted && weight == 0))
+			continue;
+		struct cox_str cluster = cox_destination_cluster(t, routes[i].destination, listener_port, &svc, &port);
+		if (c.tcp.target_n == 0) {
+			c.tcp.dr = svc ? cox_scope_dr_find(t->s, t->view->ns, t->view->labels.p, t->view->labels.n, svc->svc) : NULL;
+			c.tcp.subset = routes[i].destination->subset;
+			c.tcp.port = port;
+		}
+		targets[c.tcp.target_n++] = (struct cox_tcp_target){ cluster, weighted ? weight : 1 };
+	}
+	if (c.tcp.target_n == 0)
+		targets[c.tcp.target_n++] = (struct cox_tcp_target){ COX_BLACKHOLE, 0 };
+	c.tcp.targets = targets;
+	c.tcp.stat_prefix = n == 1 ? targets[0].cluster : cox_arena_printf(t->arena, "%.*s.%.*s", COX_FMT(meta->name), COX_FMT(meta->ns));
+	c.tcp.protocol = protocol;
+	c.tcp.idle_timeout_ns = t->view->idle_timeout_ns;
+	c.origin = vs->object->id;
+	return c;
+}
+
 /* --- identity --------------------------------------------------------------------------------- */
 
 static struct cox_hash mix_str(struct cox_hash h, struct cox_str s) { return cox_hash_combine(h, cox_hash128(s.p, s.n)); }

@@ -42,6 +42,10 @@ struct cox_listener_plan {
 	bool has_fallthrough;             /* `fallthrough` takes what no chain matches */
 	struct cox_chain fallthrough;
 };
+/* What a VirtualService's tcp[] or tls[] route does on a listener of this port: weighted clusters, the first one's rule, names. Matches are
+ * the caller's. */
+struct cox_chain cox_chain_routed(struct cox_tr *t, const struct cox_vs *vs, const struct cox_l4_route_destination *routes, size_t n,
+                                  uint16_t listener_port, enum cox_protocol protocol);
 /* The chain that matches everything, or NULL. */
 const struct cox_chain *cox_listener_match_all(const struct cox_listener_plan *p);
 /* Both match the same connections. */

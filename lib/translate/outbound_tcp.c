@@ -37,40 +37,6 @@ static struct cox_chain direct_chain(struct out_plan *p, const struct out_port *
 	return c;
 }
 
-static struct cox_chain routed_chain(struct out_plan *p, const struct out_port *op, const struct cox_vs *vs,
-                                     const struct cox_l4_route_destination *routes, size_t n)
-{
-	struct cox_tr *t = p->t;
-	const struct cox_meta *meta = &vs->object->meta;
-	struct cox_tcp_target *targets = COX_ARENA_ARRAY(t->arena, struct cox_tcp_target, n + 1);
-	struct cox_chain c = { .config_path = cox_istio_config_path(t->arena, "virtual-service", meta->ns, meta->name) };
-	bool weighted = false;
-	for (size_t i = 0; i < n; i++)
-		weighted |= routes[i].weight.set && routes[i].weight.v > 0;
-	for (size_t i = 0; i < n; i++) {
-		int64_t weight = routes[i].weight.set ? routes[i].weight.v : 0;
-		const struct cox_snap_svc *svc;
-		uint16_t port;
-		if (routes[i].destination == NULL || (n > 1 && weighted && weight == 0))
-			continue;
-		struct cox_str cluster = cox_destination_cluster(t, routes[i].destination, op->port, &svc, &port);
-		if (c.tcp.target_n == 0) {
-			c.tcp.dr = dr_find(t, svc);
-			c.tcp.subset = routes[i].destination->subset;
-			c.tcp.port = port;
-		}
-		targets[c.tcp.target_n++] = (struct cox_tcp_target){ cluster, weighted ? weight : 1 };
-	}
-	if (c.tcp.target_n == 0)
-		targets[c.tcp.target_n++] = (struct cox_tcp_target){ COX_BLACKHOLE, 0 };
-	c.tcp.targets = targets;
-	c.tcp.stat_prefix = n == 1 ? targets[0].cluster : cox_arena_printf(t->arena, "%.*s.%.*s", COX_FMT(meta->name), COX_FMT(meta->ns));
-	c.tcp.protocol = op->protocol;
-	c.tcp.idle_timeout_ns = t->view->idle_timeout_ns;
-	c.origin = vs->object->id;
-	return c;
-}
-
 static bool vs_has_host(const struct cox_vs *vs, struct cox_str host)
 {
 	for (COX_EACH(struct cox_str, h, vs->spec->hosts))
@@ -125,7 +91,7 @@ static void tls_chains(struct out_plan *p, const struct out_port *op, struct cox
 					                      m->gateways.p, m->gateways.n,      m->source_namespace };
 				if (!cox_source_matches(ctx, &s))
 					continue;
-				struct cox_chain c = routed_chain(p, op, vs, r->route.p, r->route.n);
+				struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, op->port, op->protocol);
 				sni_set(&c, m->sni_hosts.p, m->sni_hosts.n);
 				cidrs_set(&c, p->t->arena, cidr, m->destination_subnets.p, op->port > 0 ? m->destination_subnets.n : 0);
 				chain_add(out, c);
@@ -152,7 +118,7 @@ static bool tcp_chains_of(struct out_plan *p, const struct out_port *op, struct 
 {
 	struct cox_arena *a = p->t->arena;
 	for (COX_EACH(struct cox_tcp_route, r, vs->spec->tcp)) {
-		struct cox_chain c = routed_chain(p, op, vs, r->route.p, r->route.n);
+		struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, op->port, op->protocol);
 		bool all = r->match.n == 0;
 		size_t n = 0, cap = 0;
 		for (COX_EACH(struct cox_tcp_match, m, r->match))
