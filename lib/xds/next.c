@@ -438,7 +438,9 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	core_known_clear(t);
 	if (d->removes) {
 		for (size_t i = 0; i < c->late_removed.n; i++) {
-			cox_vec_push(&c->out_removed, cox_str_of(c->late_removed.p[i]));
+			unsigned part;
+			if (!target_find(d, cox_str_of(c->late_removed.p[i]), &part)) /* it may have come back since */
+				cox_vec_push(&c->out_removed, cox_str_of(c->late_removed.p[i]));
 			cox_vec_push(&c->out_texts, c->late_removed.p[i]);
 		}
 		cox_vec_clear(&c->late_removed);

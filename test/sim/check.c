@@ -90,8 +90,15 @@ static void check_needs(struct sim *s, const struct envoy *e, const struct cox_r
 			continue;
 		excuse_key(&key, r, need);
 		if (!cox_map_find(&s->world.excused, cox_buf_str(&key)))
-			sim_fail(s, "proxy %u serves %s %.*s, which names cluster %.*s that it has not got%s", e->index, cox_type_metric(r->type), COX_FMT(r->name), COX_FMT(need),
-				 c ? " (warming)" : "");
+		{
+			const struct held *self = table_find(&e->have[r->type], r->name);
+			const struct cox_resource *w = NULL;
+			for (unsigned p = 0; p < COX_PUSH_PARTS && !w; p++)
+				w = e->wanted[p] && e->wanted[p]->sets[r->type] ? cox_set_find(e->wanted[p]->sets[r->type], r->name) : NULL;
+			sim_fail(s, "proxy %u serves %s %.*s, which names cluster %.*s that it has not got%s (wanted: %s%s)", e->index, cox_type_metric(r->type), COX_FMT(r->name), COX_FMT(need),
+				 c ? " (warming)" : "", !w ? "no more" : cox_hash_eq(w->hash, r->hash) ? "as it is" : "otherwise",
+				 self && self->warming ? ", its successor warms" : "");
+		}
 	}
 	cox_buf_fini(&key);
 }

@@ -311,6 +311,66 @@ static void test_eds_before_cds_is_answered_in_full(void **state)
 	close_core(&f);
 }
 
+/* Found by the simulation: a cluster that changed while its proxy was away warms, whatever endpoints the proxy says it holds. */
+static void test_clusters_sent_before_eds_is_asked_get_endpoints(void **state)
+{
+	struct fixture f;
+	char v[33];
+	(void)state;
+	struct cox_str names[] = { COX_STR("a") };
+	cox_hash_to_hex(cox_hash128("x", 1), v);
+	struct cox_name_version have[] = { { COX_STR("a"), cox_str_of(v) } };
+	for (int cds_first = 0; cds_first < 2; cds_first++) {
+		open_core(&f, true, false);
+		want(&f, (struct want){ .cds = "a=2", .eds = "a=x" });
+		struct cox_name_version old[] = { { COX_STR("a"), COX_STR("00000000000000000000000000000001") } };
+		request(&f, (struct cox_xds_request){ .type = COX_TYPE_CDS, .initial = old, .initial_n = 1 });
+		if (cds_first)
+			assert_string_equal(shown(&f), "CDS +a=2");
+		request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = 1, .initial = have, .initial_n = 1 });
+		if (!cds_first)
+			assert_string_equal(shown(&f), "CDS +a=2");
+		assert_string_equal(shown(&f), "EDS +a=x");
+		close_core(&f);
+	}
+}
+
+/* Found by the simulation: what a proxy held in vain may be wanted again before the grace ends. */
+static void test_a_cluster_that_came_back_is_not_removed(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1" });
+	struct cox_name_version have[] = { { COX_STR("b"), COX_STR("") }, { COX_STR("gone"), COX_STR("") } };
+	request(&f, (struct cox_xds_request){ .type = COX_TYPE_CDS, .initial = have, .initial_n = 2 });
+	assert_string_equal(shown(&f), "CDS +a=1");
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1 b=1" });
+	assert_string_equal(shown(&f), "CDS +b=1");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "CDS -gone");
+	close_core(&f);
+}
+
+/* Found by the simulation: an answer that names a new cluster waits for it, as every listener and route does. */
+static void test_an_answer_waits_for_its_clusters(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1", .lds = "l=1", .rds = "r=1>a" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_true(next(&f));
+	subscribe(&f, COX_TYPE_RDS, "r");
+	assert_string_equal(shown(&f), "nothing");
+	answer(&f, COX_TYPE_CDS, 1, NULL);
+	assert_string_equal(shown(&f), "RDS +r=1");
+	close_core(&f);
+}
+
 static void test_nack_names_the_offender(void **state)
 {
 	struct fixture f;
@@ -508,6 +568,9 @@ int main(void)
 		cmocka_unit_test(test_reconnect_sends_the_difference),
 		cmocka_unit_test(test_eds_before_cds_is_answered_in_full),
 		cmocka_unit_test(test_nack_names_the_offender),
+		cmocka_unit_test(test_clusters_sent_before_eds_is_asked_get_endpoints),
+		cmocka_unit_test(test_a_cluster_that_came_back_is_not_removed),
+		cmocka_unit_test(test_an_answer_waits_for_its_clusters),
 		cmocka_unit_test(test_nack_without_a_name_is_halved),
 		cmocka_unit_test(test_stale_nonce_is_counted),
 		cmocka_unit_test(test_unknown_names_are_answered),
