@@ -135,27 +135,28 @@ static void sort_unique(hashes *v)
 	v->n = n;
 }
 
-static void find_new_needs(struct cox_step *s, hashes *old_needs, hashes *new_needs)
+/* What a resource names and its old version (or NULL) did not. Compared one by one: that another resource named a cluster in vain
+ * before does not make it there. */
+static void add_new_needs(hashes *out, const struct cox_resource *old, const struct cox_resource *r)
 {
-	sort_unique(old_needs);
-	sort_unique(new_needs);
-	size_t n = 0;
-	for (size_t i = 0; i < new_needs->n; i++)
-		if (!u64_has(old_needs->p, old_needs->n, new_needs->p[i]))
-			new_needs->p[n++] = new_needs->p[i];
-	new_needs->n = n;
-	s->new_needs_n = n;
-	s->new_needs = n ? new_needs->p : NULL;
-	if (!n)
-		cox_vec_fini(new_needs);
-	cox_vec_fini(old_needs);
+	hashes had = { 0 };
+	size_t from = out->n, n = from;
+	add_needs(out, r);
+	if (old)
+		add_needs(&had, old);
+	sort_unique(&had);
+	for (size_t i = from; i < out->n; i++)
+		if (!u64_has(had.p, had.n, out->p[i]))
+			out->p[n++] = out->p[i];
+	out->n = n;
+	cox_vec_fini(&had);
 }
 
 static struct cox_step *compare(const struct cox_set *from, const struct cox_set *to)
 {
 	COX_VEC(const struct cox_resource *) changed = { 0 };
 	COX_VEC(struct cox_str) removed = { 0 };
-	hashes old_needs = { 0 }, new_needs = { 0 };
+	hashes new_needs = { 0 };
 	size_t i = 0, j = 0, from_n = from ? from->n : 0, to_n = to ? to->n : 0;
 	while (i < from_n || j < to_n) {
 		const struct cox_resource *a = i < from_n ? from->items[i] : NULL, *b = j < to_n ? to->items[j] : NULL;
@@ -165,13 +166,12 @@ static struct cox_step *compare(const struct cox_set *from, const struct cox_set
 			i++;
 		} else if (order > 0) {
 			cox_vec_push(&changed, b);
-			add_needs(&new_needs, b);
+			add_new_needs(&new_needs, NULL, b);
 			j++;
 		} else {
 			if (a != b && !cox_hash_eq(a->hash, b->hash)) {
 				cox_vec_push(&changed, b);
-				add_needs(&old_needs, a);
-				add_needs(&new_needs, b);
+				add_new_needs(&new_needs, a, b);
 			}
 			i++, j++;
 		}
@@ -184,7 +184,9 @@ static struct cox_step *compare(const struct cox_set *from, const struct cox_set
 	s->changed_n = changed.n;
 	s->removed = removed.p;
 	s->removed_n = removed.n;
-	find_new_needs(s, &old_needs, &new_needs);
+	sort_unique(&new_needs);
+	s->new_needs_n = new_needs.n;
+	s->new_needs = new_needs.p;
 	return s;
 }
 
