@@ -255,17 +255,25 @@ static struct cox_str route_of(struct cox_str vhost_name)
 	return cox_str_sub(vhost_name, 0, slash < 0 ? vhost_name.n : (size_t)slash);
 }
 
-/* Virtual hosts of route configurations that were sent again. */
+static bool is_resent(const struct cox_xds_core *c, struct cox_str vhost_name)
+{
+	uint64_t route = cox_name_hash(route_of(vhost_name));
+	for (size_t k = 0; k < c->resent_routes.n; k++)
+		if (c->resent_routes.p[k] == route)
+			return true;
+	return false;
+}
+
+/* Virtual hosts of route configurations that were sent again. A proxy lists some that it dropped for want of their route. */
 static void answer_resent_routes(struct cox_xds_core *c, struct draft *d)
 {
+	for (size_t i = 0; i < d->t->known.n; i++)
+		if (is_resent(c, cox_str_of(d->t->known.p[i].name)))
+			d->t->known.p[i].has_version = false;
 	for (unsigned p = 0; p < COX_XDS_PARTS && c->resent_routes.n; p++)
 		for (size_t i = 0; d->target[p] && i < d->target[p]->n; i++) {
 			const struct cox_resource *r = d->target[p]->items[i];
-			uint64_t route = cox_name_hash(route_of(r->name));
-			bool again = false;
-			for (size_t k = 0; k < c->resent_routes.n && !again; k++)
-				again = c->resent_routes.p[k] == route;
-			if (again && !is_in_steps(d, p, r) && !core_is_withheld(d->t, r))
+			if (is_resent(c, r->name) && !is_in_steps(d, p, r) && !core_is_withheld(d->t, r))
 				add_extra(c, d, r);
 		}
 	cox_vec_clear(&c->resent_routes);
