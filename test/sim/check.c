@@ -140,12 +140,20 @@ static void compare_one(struct sim *s, const struct envoy *e, const struct cox_r
 	sim_fail(s, "proxy %u: %s %.*s should be %s, is %s%s", e->index, cox_type_metric(want->type), COX_FMT(want->name), a, b, h && h->warming ? ", and one warms" : "");
 }
 
+static bool is_wanted(const struct envoy *e, enum cox_type type, struct cox_str name)
+{
+	for (unsigned p = 0; p < COX_PUSH_PARTS; p++)
+		if (e->wanted[p] && e->wanted[p]->sets[type] && cox_set_find(e->wanted[p]->sets[type], name))
+			return true;
+	return false;
+}
+
 static void check_extra(struct sim *s, const struct envoy *e, enum cox_type type, const struct cox_set *target)
 {
 	for (size_t i = 0; i < e->have[type].items.n; i++) {
 		const struct held *h = e->have[type].items.p[i];
 		if ((h->active || h->warming) && !(target && cox_set_find(target, cox_str_of(h->name))))
-			sim_fail(s, "proxy %u: %s %s should be gone", e->index, cox_type_metric(type), h->name);
+			sim_fail(s, "proxy %u: %s %s should be gone%s", e->index, cox_type_metric(type), h->name, is_wanted(e, type, cox_str_of(h->name)) ? " (the engine wants it)" : "");
 	}
 }
 
