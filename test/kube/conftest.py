@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import kubelab  # noqa: E402
 
-BUILD = os.environ.get("BUILD", os.path.join(kubelab.TREE, "build"))
+BUILD = kubelab.BUILD
 
 
 class Driver:

@@ -3,6 +3,8 @@ import json
 import os
 import stat
 import subprocess
+
+import kubelab
 import time
 
 import pytest
@@ -160,8 +162,7 @@ def test_forbidden_kind_does_not_block(lab, driver, ns, tmp_path):
 
 def test_warned_and_refused_at_start(lab, tmp_path):
     """A kubeconfig that cannot be used: one line naming file and field. covers: b42"""
-    from conftest import BUILD
     path = tmp_path / "k"
     path.write_text("apiVersion: v1\nkind: Config\ncurrent-context: nope\n")
-    done = subprocess.run([os.path.join(BUILD, "kube-driver"), "--kubeconfig", path], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)
+    done = subprocess.run([os.path.join(kubelab.BUILD, "kube-driver"), "--kubeconfig", path], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=10)
     assert done.returncode == 1 and str(path) in done.stderr and "contexts[name=nope]" in done.stderr

@@ -10,6 +10,7 @@ import urllib.request
 from coxlab.source_kube import Api
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("BUILD", os.path.join(TREE, "build"))
 
 
 class KubeLab:
