@@ -3,10 +3,9 @@ import json
 import os
 import stat
 import subprocess
-
-import kubelab
 import time
 
+import kubelab
 import pytest
 import yaml
 from kubelab import wait
