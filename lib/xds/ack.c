@@ -199,6 +199,8 @@ void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struc
 	if (type == COX_TYPE_CDS)
 		drop_acked_clusters(c, nonce);
 	forget_all(t, all.p, all.n);
+	for (size_t i = 0; i < all.n && !core_type_is_named(type); i++)
+		cox_vec_push(&t->perhaps, cox_str_dup_cstr(all.p[i]->name));
 	if (all.n)
 		find_offender(c, type, all.p, all.n, message);
 	core_resources_clear(&all);

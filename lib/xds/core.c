@@ -52,6 +52,7 @@ struct cox_xds_core *cox_xds_core_new(const struct cox_xds_core_options *opts)
 	return c;
 }
 
+
 static void free_texts(char **p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -72,6 +73,8 @@ static void type_fini(struct type_state *t)
 	core_resources_clear(&t->withheld);
 	core_resources_clear(&t->suspects);
 	core_resources_clear(&t->force);
+	free_texts(t->perhaps.p, t->perhaps.n);
+	cox_vec_fini(&t->perhaps);
 	cox_names_unref(t->names);
 	cox_free(t->last_error);
 }
@@ -100,20 +103,35 @@ void cox_xds_core_free(struct cox_xds_core *c)
 	cox_free(c);
 }
 
-/* A rejected resource that is wanted no more, or with other content, need not be remembered. */
+static bool is_wanted_as_it_is(const struct type_state *t, const struct cox_resource *r)
+{
+	const struct cox_resource *now = NULL;
+	for (unsigned p = 0; p < COX_XDS_PARTS && !now; p++)
+		now = t->wanted[p] ? cox_set_find(t->wanted[p], r->name) : NULL;
+	return now && cox_hash_eq(now->hash, r->hash);
+}
+
+/* A rejected or suspected resource that is wanted no more, or with other content, need not be remembered. */
 static void prune_withheld(struct type_state *t)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < t->withheld.n; i++) {
-		const struct cox_resource *w = t->withheld.p[i], *now = NULL;
-		for (unsigned p = 0; p < COX_XDS_PARTS && !now; p++)
-			now = t->wanted[p] ? cox_set_find(t->wanted[p], w->name) : NULL;
-		if (now && cox_hash_eq(now->hash, w->hash))
-			t->withheld.p[n++] = w;
+	for (size_t i = 0; i < t->withheld.n; i++)
+		if (is_wanted_as_it_is(t, t->withheld.p[i]))
+			t->withheld.p[n++] = t->withheld.p[i];
 		else
-			cox_resource_unref(w);
-	}
+			cox_resource_unref(t->withheld.p[i]);
 	t->withheld.n = n;
+	size_t tried = t->probe_n, kept = 0;
+	for (size_t i = 0; i < t->suspects.n; i++)
+		if (is_wanted_as_it_is(t, t->suspects.p[i])) {
+			t->suspects.p[kept++] = t->suspects.p[i];
+		} else {
+			cox_resource_unref(t->suspects.p[i]);
+			t->probe_n -= i < tried;
+		}
+	t->suspects.n = kept;
+	if (kept && !t->probe_n)
+		t->probe_n = (kept + 1) / 2; /* none of those being tried is left: the next half */
 }
 
 void cox_xds_core_want(struct cox_xds_core *c, unsigned part, const struct cox_set *const sets[COX_TYPE_COUNT], int64_t now_ms)

@@ -418,6 +418,51 @@ static bool is_fast(const struct cox_xds_core *c, const struct draft *d)
 	return c->opts.is_delta && !t->withheld.n && !t->suspects.n && !t->known.n && !buries;
 }
 
+static bool has_name(const struct cox_set *const *sets, struct cox_str name)
+{
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		if (sets[p] && cox_set_find(sets[p], name))
+			return true;
+	return false;
+}
+
+/* Names that the proxy may hold since a rejected response: those sent since are known again; those wanted no more are to be
+ * removed, clusters with the usual grace. Returns how many others are to be removed now. */
+static size_t sort_perhaps(struct cox_xds_core *c, enum cox_type type)
+{
+	struct type_state *t = &c->types[type];
+	size_t n = 0, gone = 0;
+	for (size_t i = 0; i < t->perhaps.n; i++) {
+		char *name = t->perhaps.p[i];
+		bool wanted = has_name(t->wanted, cox_str_of(name));
+		if (has_name(t->sent, cox_str_of(name))) {
+			cox_free(name);
+		} else if (!wanted && type == COX_TYPE_CDS) {
+			cox_vec_push(&c->late_removed, name);
+		} else {
+			t->perhaps.p[n++] = name;
+			gone += !wanted;
+		}
+	}
+	t->perhaps.n = n;
+	return gone;
+}
+
+static void remove_perhaps(struct cox_xds_core *c, struct draft *d)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < d->t->perhaps.n; i++) {
+		char *name = d->t->perhaps.p[i];
+		if (d->type == COX_TYPE_CDS || has_name(d->t->wanted, cox_str_of(name))) {
+			d->t->perhaps.p[n++] = name;
+			continue;
+		}
+		remove_name(c, d, cox_str_of(name));
+		cox_vec_push(&c->out_texts, name);
+	}
+	d->t->perhaps.n = n;
+}
+
 static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct cox_xds_response *out)
 {
 	struct type_state *t = d->t;
@@ -431,6 +476,7 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 		answer_resent_routes(c, d);
 	if (t->known.n)
 		remove_known(c, d);
+	remove_perhaps(c, d);
 	*out = (struct cox_xds_response){ .type = d->type, .nonce = d->record.nonce, .is_asked = was_asked };
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		if (fast) {
@@ -498,7 +544,7 @@ static bool must_wait(struct cox_xds_core *c, enum cox_type type, int64_t now_ms
 
 static bool is_unchanged(const struct cox_xds_core *c, const struct type_state *t, enum cox_type type)
 {
-	if (t->is_asked || t->force.n || (type == COX_TYPE_CDS && c->late_removed.n) || (type == COX_TYPE_VHDS && c->resent_routes.n))
+	if (t->is_asked || t->force.n || t->perhaps.n || (type == COX_TYPE_CDS && c->late_removed.n) || (type == COX_TYPE_VHDS && c->resent_routes.n))
 		return false;
 	if (core_type_is_named(type) && t->names == NULL)
 		return true;
@@ -513,8 +559,8 @@ static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms,
 	if ((type == COX_TYPE_SDS || type == COX_TYPE_ECDS) && !t->wanted[0] && !t->wanted[1])
 		return false; /* nobody serves these here */
 	struct draft d = { .type = type, .t = t };
+	size_t changes = sort_perhaps(c, type);
 	d.removes = type == COX_TYPE_CDS && has_cluster_removals(c) && may_remove_clusters(c, now_ms, wake_ms);
-	size_t changes = 0;
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		d.target[p] = core_target(c, type, p, type != COX_TYPE_CDS || d.removes);
 		d.steps[p] = cox_step_between(c->opts.steps, t->sent[p], d.target[p]);
