@@ -33,11 +33,12 @@ static void prove_clusters(struct cox_xds_core *c, const struct sent_response *r
 }
 
 /* The half that was tried is good: the offender is in the rest. */
-static void advance_probe(struct cox_xds_core *c, enum cox_type type)
+static void advance_probe(struct cox_xds_core *c, enum cox_type type, uint64_t nonce)
 {
 	struct type_state *t = &c->types[type];
-	if (!t->suspects.n)
+	if (!t->suspects.n || !t->probe_nonce || nonce < t->probe_nonce)
 		return;
+	t->probe_nonce = 0;
 	for (size_t i = 0; i < t->probe_n; i++)
 		cox_resource_unref(t->suspects.p[i]);
 	t->suspects.n -= t->probe_n;
@@ -71,7 +72,7 @@ void core_ack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, int64_
 	t->last_ack_ms = now_ms;
 	if (type == COX_TYPE_CDS)
 		drop_acked_clusters(c, nonce);
-	advance_probe(c, type);
+	advance_probe(c, type, nonce);
 }
 
 /* The set without one resource. */
@@ -156,6 +157,7 @@ static void find_offender(struct cox_xds_core *c, enum cox_type type, const stru
 {
 	struct type_state *t = &c->types[type];
 	bool probing = t->suspects.n > 0;
+	t->probe_nonce = 0;
 	/* While halving, the suspects are those of this response that were being tried. */
 	if (probing && t->probe_n && t->probe_n < t->suspects.n) {
 		size_t tried = t->probe_n;
@@ -201,7 +203,9 @@ void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struc
 	forget_all(t, all.p, all.n);
 	for (size_t i = 0; i < all.n && !core_type_is_named(type); i++)
 		cox_vec_push(&t->perhaps, cox_str_dup_cstr(all.p[i]->name));
-	if (all.n)
+	/* Of an older response than the one that tries the suspects: says nothing of them. */
+	bool is_older = t->suspects.n && (!t->probe_nonce || nonce < t->probe_nonce);
+	if (all.n && !is_older)
 		find_offender(c, type, all.p, all.n, message);
 	core_resources_clear(&all);
 }

@@ -38,6 +38,7 @@ struct type_state {
 	COX_VEC(const struct cox_resource *) withheld; /* rejected for good: until their content changes */
 	COX_VEC(const struct cox_resource *) suspects; /* of a NACK that names nobody; the first probe_n of them may be sent */
 	size_t probe_n;
+	uint64_t probe_nonce;            /* the response that tries them; 0: not sent yet */
 	COX_VEC(char *) perhaps;         /* names of rejected responses: Envoy took the good ones, so it may hold them though they are not in `sent` */
 	uint64_t nacks;
 	char *last_error;

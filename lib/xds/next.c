@@ -500,6 +500,8 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 		cox_vec_clear(&c->late_removed);
 		c->remove_at_ms = c->remove_first_ms = INT64_MAX;
 	}
+	if (t->suspects.n && !t->probe_nonce)
+		t->probe_nonce = d->record.nonce;
 	note_effects(c, d);
 	t->is_asked = false;
 	t->answers_known = false;
