@@ -134,7 +134,7 @@ fuzz: fuzz-build
 
 # --- the rest -----------------------------------------------------------------------------
 
-.PHONY: lint format asan ubsan tsan check bench sim demo golden crd install clean
+.PHONY: sim-nacks lint format asan ubsan tsan check bench sim demo golden crd install clean
 ## lint          layers, fences, sizes, bans, headers, formatting, clang-tidy, cppcheck
 lint:
 	@hack/lint
@@ -151,6 +151,9 @@ tsan:
 SIM_SEEDS ?= 200
 sim: $(BUILD)/sim/coxsim
 	@$(BUILD)/sim/coxsim --seeds $(SIM_SEEDS)
+# Histories in which proxies reject resources at random: some still end differently (issue 3), so `make check` does not run them yet.
+sim-nacks: $(BUILD)/sim/coxsim
+	@$(BUILD)/sim/coxsim --nacks --seeds $(SIM_SEEDS)
 $(BUILD)/obj/sim/%.o: test/sim/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@

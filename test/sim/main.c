@@ -121,7 +121,7 @@ static void act(struct sim *s)
 	}
 }
 
-static bool run(uint64_t seed, bool verbose)
+static bool run(uint64_t seed, bool nacks, bool verbose)
 {
 	struct sim *s = COX_NEW(struct sim);
 	s->seed = seed;
@@ -132,7 +132,7 @@ static bool run(uint64_t seed, bool verbose)
 	world_init(s);
 	for (unsigned i = 0; i < PROXIES; i++)
 		envoy_init(&s->envoys[i], s, i);
-	s->nacks_on = seed % 3 == 0;
+	s->nacks_on = nacks;
 	for (s->step = 1; s->step <= STEPS && !s->failed; s->step++) {
 		act(s);
 		if (verbose)
@@ -156,12 +156,14 @@ static bool run(uint64_t seed, bool verbose)
 int main(int argc, char **argv)
 {
 	uint64_t seeds = 200, first = 1;
-	bool verbose = false;
+	bool verbose = false, nacks = false;
 	for (int i = 1; i < argc; i++) {
 		struct cox_str value = cox_str_of(i + 1 < argc ? argv[i + 1] : "");
 		bool ok = true;
 		if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
+		else if (strcmp(argv[i], "--nacks") == 0)
+			nacks = true;
 		else if (strcmp(argv[i], "--seeds") == 0)
 			ok = cox_str_to_u64(value, &seeds) == COX_OK, i++;
 		else if (strcmp(argv[i], "--seed") == 0)
@@ -169,13 +171,13 @@ int main(int argc, char **argv)
 		else
 			ok = false;
 		if (!ok) {
-			fprintf(stderr, "usage: coxsim [--seeds N | --seed S] [--verbose]\n");
+			fprintf(stderr, "usage: coxsim [--seeds N | --seed S] [--nacks] [--verbose]\n");
 			return 2;
 		}
 	}
 	uint64_t passed = 0, failed = 0;
 	for (uint64_t seed = first; seed < first + seeds; seed++) {
-		bool ok = run(seed, verbose);
+		bool ok = run(seed, nacks, verbose);
 		passed += ok;
 		failed += !ok;
 	}
