@@ -4,7 +4,8 @@
  * Thread: the stream's loop.
  *
  * Rules (DESIGN decisions 3, 4, 8, 9; protocol facts 2 and 20):
- *   - a subscription is answered at once; unasked pushes go in the order of enum cox_type
+ *   - a subscription is answered at once (one that names a cluster which is not acknowledged: at most GATE_MS later); unasked
+ *     pushes go in the order of enum cox_type
  *   - one response of a type is unacknowledged at a time, but the next CDS goes out after CDS_PATIENCE_MS
  *   - EDS never waits for CDS; each EDS cluster that a CDS response adds or changes, and whose name is subscribed, gets its
  *     endpoints right after, even if their bytes are unchanged
