@@ -210,19 +210,7 @@ static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
 	struct cox_grpc_client *c = user;
 	struct cox_grpc_call *call = source->ptr;
 	struct cox_h2_msg *m = call->out;
-	cox_h2_io_copy(&c->io, head, 9);
-	m->queued_bytes += length;
-	while (length > 0) {
-		const struct cox_grpc_piece *piece = &m->pieces[m->piece];
-		size_t part = cox_min_size(length, piece->n - m->piece_offset);
-		cox_h2_io_share(&c->io, (const char *)piece->p + m->piece_offset, part, m);
-		length -= part;
-		m->piece_offset += part;
-		if (m->piece_offset == piece->n) {
-			m->piece++;
-			m->piece_offset = 0;
-		}
-	}
+	cox_h2_io_frame(&c->io, head, m, length);
 	return cox_h2_io_is_full(&c->io) ? NGHTTP2_ERR_PAUSE : 0;
 }
 

@@ -85,6 +85,23 @@ void cox_h2_io_share(struct cox_h2_io *io, const char *p, size_t n, struct cox_h
 	cox_vec_push(&io->segs, ((struct cox_h2_seg){ p, n, m }));
 }
 
+void cox_h2_io_frame(struct cox_h2_io *io, const uint8_t *head, struct cox_h2_msg *m, size_t length)
+{
+	cox_h2_io_copy(io, head, 9);
+	m->queued_bytes += length;
+	while (length > 0) {
+		const struct cox_grpc_piece *piece = &m->pieces[m->piece];
+		size_t part = cox_min_size(length, piece->n - m->piece_offset);
+		cox_h2_io_share(io, (const char *)piece->p + m->piece_offset, part, m);
+		length -= part;
+		m->piece_offset += part;
+		if (m->piece_offset == piece->n) {
+			m->piece++;
+			m->piece_offset = 0;
+		}
+	}
+}
+
 bool cox_h2_io_is_full(const struct cox_h2_io *io) { return io->pending_bytes >= FULL_BYTES; }
 
 static void msg_written(struct cox_h2_msg *m, size_t n)

@@ -79,6 +79,8 @@ void cox_h2_io_init(struct cox_h2_io *io, struct cox_loop *loop, struct cox_h2_f
 void cox_h2_io_copy(struct cox_h2_io *io, const void *p, size_t n);
 /* Shares `m`. The bytes belong to it. */
 void cox_h2_io_share(struct cox_h2_io *io, const char *p, size_t n, struct cox_h2_msg *m);
+/* One DATA frame: its head of 9 bytes (RFC 9113, 4.1), then the next `length` bytes of `m`, shared. */
+void cox_h2_io_frame(struct cox_h2_io *io, const uint8_t *head, struct cox_h2_msg *m, size_t length);
 bool cox_h2_io_is_full(const struct cox_h2_io *io);
 /* There is output, queued or to be pulled. */
 void cox_h2_io_mark(struct cox_h2_io *io);
