@@ -181,10 +181,8 @@ static void add_needed(struct wanted_clusters *wc, const cox_resources *from)
 
 static void plan_fini(struct gw_plan *p)
 {
-	for (size_t i = 0; i < p->listeners.n; i++) {
+	for (size_t i = 0; i < p->listeners.n; i++)
 		cox_vec_fini(&p->listeners.p[i]->plan.chains);
-		cox_vec_fini(&p->listeners.p[i]->servers);
-	}
 	for (size_t i = 0; i < p->routes.n; i++)
 		cox_vec_fini(&p->routes.p[i]->servers);
 	cox_vec_fini(&p->listeners);

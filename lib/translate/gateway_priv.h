@@ -22,7 +22,6 @@ struct gw_route {                      /* a route configuration: one server, or 
 struct gw_listener {
 	struct cox_listener_plan plan;
 	bool is_http;                  /* plain HTTP: one chain, one route configuration */
-	COX_VEC(const struct gw_server *) servers;
 };
 struct gw_plan {
 	struct cox_tr *t;
