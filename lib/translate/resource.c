@@ -19,6 +19,8 @@ static const struct {
 	                   false },
 	[COX_TYPE_VHDS] = { COX_STR_INIT("type.googleapis.com/envoy.config.route.v3.VirtualHost"), COX_STR_INIT("VHDS"), "vhds", false },
 	[COX_TYPE_NDS] = { COX_STR_INIT("type.googleapis.com/istio.networking.nds.v1.NameTable"), COX_STR_INIT("NDS"), "nds", true },
+	[COX_TYPE_TRUST] = { COX_STR_INIT("type.googleapis.com/coxswain.v1.TrustBundle"), COX_STR_INIT("TRUST"), "trust", true },
+	[COX_TYPE_PCDS] = { COX_STR_INIT("type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig"), COX_STR_INIT("PCDS"), "pcds", true },
 };
 
 struct cox_str cox_type_url(enum cox_type t) { return types[t].url; }

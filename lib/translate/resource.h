@@ -13,6 +13,8 @@
 /* In the order of unasked pushes (DESIGN decision 8). */
 enum cox_type {
 	COX_TYPE_CDS, COX_TYPE_EDS, COX_TYPE_SDS, COX_TYPE_LDS, COX_TYPE_ECDS, COX_TYPE_RDS, COX_TYPE_VHDS, COX_TYPE_NDS,
+	COX_TYPE_TRUST, /* coxswain.v1.TrustBundle, for cox-agent */
+	COX_TYPE_PCDS,  /* istio.mesh.v1alpha1.ProxyConfig with the roots, for pilot-agent */
 	COX_TYPE_COUNT
 };
 struct cox_str cox_type_url(enum cox_type t);        /* "type.googleapis.com/envoy.config.cluster.v3.Cluster" */
@@ -20,7 +22,7 @@ struct cox_str cox_type_short(enum cox_type t);      /* "CDS"; "cds" in metrics:
 const char *cox_type_metric(enum cox_type t);
 /* By type URL; COX_TYPE_COUNT: not ours. */
 enum cox_type cox_type_find(struct cox_str url);
-bool cox_type_is_wildcard(enum cox_type t);          /* CDS, LDS, NDS: an empty first subscription means all */
+bool cox_type_is_wildcard(enum cox_type t);          /* CDS, LDS, NDS, TRUST, PCDS: an empty first subscription means all */
 
 /* A block of shared bytes. */
 struct cox_bytes {
