@@ -14,7 +14,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 MODULES := $(shell grep -v '^\#' lib/LAYERS)
 PRESENT := $(foreach m,$(MODULES),$(if $(wildcard lib/$(m)/*.c),$(m)))
 
-PKGS := libuv libnghttp2 openssl libcurl yaml-0.1 libmicrohttpd libxxhash
+PKGS := libuv libnghttp2 openssl libcurl yaml-0.1 libmicrohttpd libxxhash libseccomp
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wformat=2
 ifdef CI
 WARN += -Werror

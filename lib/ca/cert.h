@@ -13,6 +13,7 @@ enum {
 	COX_CERT_PEM_BYTES_MAX = 1 << 20, /* a Secret or ConfigMap ends at 1 MiB */
 	COX_CERT_SERIAL_HEX_MAX = 41,     /* RFC 5280: 20 octets, and the NUL */
 	COX_CERT_CHAIN_MAX = 16,
+	COX_CERT_SPLIT_MAX = 256,         /* certificates of one PEM text: a bundle of many clusters' roots */
 };
 
 struct cox_cert_info {
