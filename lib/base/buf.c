@@ -12,7 +12,7 @@ char *cox_buf_reserve(struct cox_buf *b, size_t extra)
 {
 	size_t want;
 	COX_ASSERT(!__builtin_add_overflow(b->n, extra, &want));
-	if (want > b->cap) {
+	if (want > b->cap || !b->p) { /* also for nothing: the caller may add to what it gets */
 		size_t cap = b->cap < 64 ? 64 : b->cap + b->cap / 2;
 		b->cap = cox_max_size(cap, want);
 		b->p = cox_realloc(b->p, b->cap);

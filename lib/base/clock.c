@@ -15,13 +15,21 @@ int64_t cox_clock_mono_ns(void) { return now_ns(CLOCK_MONOTONIC); }
 int64_t cox_clock_mono_ms(void) { return now_ns(CLOCK_MONOTONIC) / 1000000; }
 int64_t cox_clock_wall_ms(void) { return now_ns(CLOCK_REALTIME) / 1000000; }
 
+/* RFC 3339 has years of four digits; what lies outside is shown as its first or last moment. */
+static const int64_t first_ms = -62167219200000, last_ms = 253402300799999; /* 0000-01-01 and the end of 9999-12-31 */
+
 void cox_clock_format(int64_t wall_ms, char out[32])
 {
-	time_t s = (time_t)(wall_ms / 1000);
+	wall_ms = wall_ms < first_ms ? first_ms : wall_ms > last_ms ? last_ms : wall_ms;
+	/* Division rounds towards zero: before 1970 the remainder would be negative. */
+	int64_t ms = (wall_ms % 1000 + 1000) % 1000;
+	time_t s = (time_t)((wall_ms - ms) / 1000);
 	struct tm tm;
 	gmtime_r(&s, &tm);
-	size_t n = strftime(out, 24, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, 32 - n, ".%03dZ", (int)(wall_ms % 1000));
+	/* %Y of strftime does not pad; the bounds are said again for the compiler, which sees that the text fits. */
+	snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
+	         (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
+	         (unsigned)ms);
 }
 
 static bool digits(struct cox_str *s, size_t count, int *out)

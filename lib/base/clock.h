@@ -9,7 +9,7 @@
 int64_t cox_clock_mono_ns(void);
 int64_t cox_clock_mono_ms(void);
 int64_t cox_clock_wall_ms(void); /* since 1970, UTC */
-/* RFC 3339 in UTC, to the millisecond: "2026-08-01T10:00:00.000Z". */
+/* RFC 3339 in UTC, to the millisecond: "2026-08-01T10:00:00.000Z"; times outside the years 0 to 9999 as the nearest within. */
 void cox_clock_format(int64_t wall_ms, char out[32]);
 /* RFC 3339, any offset, any fraction. COX_EINVAL: it is not one. */
 COX_MUST_USE enum cox_rc cox_clock_parse(struct cox_str text, int64_t *wall_ms);
