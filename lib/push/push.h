@@ -25,12 +25,19 @@ void cox_wanted_unref(const struct cox_wanted *w);
 
 enum { COX_PUSH_SCOPE, COX_PUSH_WORKLOAD, COX_PUSH_PARTS };
 
+/* Who a proxy proved to be, beyond what it says of itself. Secrets go to nobody else. All zero (clear text, no credentials): nobody. */
+struct cox_push_identity {
+	bool is_verified;                     /* authenticated, and its namespace is the proxy's */
+	struct cox_str ns, service_account;
+};
+
 /* One connected proxy, as push sees it. */
 struct cox_push_client;
 struct cox_push_client_spec {
 	struct cox_loop *loop;                /* where deliver is called */
 	const struct cox_proxy *proxy;        /* shared */
 	bool is_delta;                        /* VHDS is for delta streams only */
+	struct cox_push_identity identity;    /* copied */
 	/* Both parts, the latest; borrowed until return. Only changed parts differ in address from the last delivery. */
 	void (*deliver)(void *arg, const struct cox_wanted *const parts[COX_PUSH_PARTS]);
 	void *arg;
