@@ -49,7 +49,8 @@ struct cox_grpc_call {
 	struct cox_timer *deadline;
 	int status, http_status;
 	struct cox_buf message;
-	bool has_status, ends, is_canceled, is_overdue, has_bad_message;
+	size_t held_bytes; /* came while paused: not yet given back to the server's window */
+	bool has_status, ends, is_canceled, is_overdue, has_bad_message, is_paused;
 };
 
 /* --- the end of calls and of the client ------------------------------------------------------- */
@@ -164,18 +165,31 @@ static bool on_message(void *ctx, struct cox_str message)
 	return !call->is_canceled;
 }
 
+static void give_back(struct cox_grpc_call *call)
+{
+	nghttp2_session_consume_stream(call->client->session, call->id, call->held_bytes);
+	call->held_bytes = 0;
+}
+
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *p, size_t n, void *user)
 {
 	(void)flags, (void)user;
 	struct cox_grpc_call *call = nghttp2_session_get_stream_user_data(session, id);
-	if (!call || call->is_canceled || call->has_bad_message)
+	/* The connection's window serves all calls; a call's own is what holds its server back. */
+	nghttp2_session_consume_connection(session, n);
+	if (!call || call->is_canceled || call->has_bad_message) {
+		nghttp2_session_consume_stream(session, id, n);
 		return 0;
+	}
+	call->held_bytes += n;
 	int status = cox_grpc_deframe(&call->in, p, n, MESSAGE_IN_MAX, on_message, call);
 	if (status != COX_GRPC_OK) {
 		call->has_bad_message = call->has_status = true;
 		call->status = status;
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
 	}
+	if (!call->is_paused)
+		give_back(call);
 	return 0;
 }
 
@@ -379,7 +393,11 @@ static void session_open(struct cox_grpc_client *c)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
 	nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
-	COX_ASSERT(nghttp2_session_client_new(&c->session, cb, c) == 0);
+	nghttp2_option *option;
+	COX_ASSERT(nghttp2_option_new(&option) == 0);
+	nghttp2_option_set_no_auto_window_update(option, 1);
+	COX_ASSERT(nghttp2_session_client_new2(&c->session, cb, c, option) == 0);
+	nghttp2_option_del(option);
 	nghttp2_session_callbacks_del(cb);
 	const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
@@ -564,6 +582,16 @@ enum cox_rc cox_grpc_call_send(struct cox_grpc_call *call, struct cox_str messag
 	if (c->has_io)
 		cox_h2_io_mark(&c->io);
 	return COX_OK;
+}
+
+void cox_grpc_call_pause(struct cox_grpc_call *call, bool is_paused)
+{
+	call->is_paused = is_paused;
+	if (is_paused || call->is_canceled || call->held_bytes == 0)
+		return;
+	give_back(call);
+	if (call->client->has_io)
+		cox_h2_io_mark(&call->client->io);
 }
 
 void cox_grpc_call_half_close(struct cox_grpc_call *call)

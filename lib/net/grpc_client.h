@@ -49,6 +49,8 @@ COX_MUST_USE enum cox_rc cox_grpc_call_open(struct cox_grpc_client *c, const cha
                                             struct cox_grpc_call **out);
 /* Copies. COX_EAGAIN: wait for on_drained. COX_ECANCELED: half closed. */
 COX_MUST_USE enum cox_rc cox_grpc_call_send(struct cox_grpc_call *c, struct cox_str message);
+/* While paused the server may send no more than its window (1 MiB) holds; messages in it still come. */
+void cox_grpc_call_pause(struct cox_grpc_call *c, bool is_paused);
 /* No more messages from us, after the one on its way. */
 void cox_grpc_call_half_close(struct cox_grpc_call *c);
 /* Resets the stream; no callback after this; clears *c. */

@@ -127,6 +127,21 @@ void cox_grpc_stream_on_data(struct cox_grpc_stream *s, const uint8_t *p, size_t
 		cox_grpc_finish_status(s, COX_GRPC_RESOURCE_EXHAUSTED, COX_STR("too many incomplete messages on this connection"));
 }
 
+void cox_grpc_stream_give_back(struct cox_grpc_stream *s)
+{
+	nghttp2_session_consume_stream(s->conn->session, s->id, s->held_bytes);
+	s->held_bytes = 0;
+}
+
+void cox_grpc_stream_pause(struct cox_grpc_stream *s, bool is_paused)
+{
+	s->is_paused = is_paused;
+	if (is_paused || s->is_gone || s->held_bytes == 0)
+		return;
+	cox_grpc_stream_give_back(s);
+	cox_h2_io_mark(&s->conn->io);
+}
+
 void cox_grpc_stream_on_end(struct cox_grpc_stream *s)
 {
 	s->is_half_closed = true;

@@ -104,6 +104,8 @@ const struct cox_tls_peer *cox_grpc_stream_peer(const struct cox_grpc_stream *s)
 /* Milliseconds left of the caller's deadline; -1: none. When it is over the server ends the stream itself (DEADLINE_EXCEEDED). */
 int64_t cox_grpc_stream_deadline_left_ms(const struct cox_grpc_stream *s);
 
+/* While paused the peer may send no more than its window (64 KiB) holds; messages in it still come. */
+void cox_grpc_stream_pause(struct cox_grpc_stream *s, bool is_paused);
 /* True when cox_grpc_send() will take a message. */
 bool cox_grpc_is_writable(const struct cox_grpc_stream *s);
 /* Sends one message made of `pieces` in order. Takes every piece (releases them in the end, also on failure); the array itself is copied.

@@ -175,8 +175,15 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
 {
 	(void)flags, (void)user;
 	struct cox_grpc_stream *s = stream_of(session, id);
-	if (s)
-		cox_grpc_stream_on_data(s, p, n);
+	nghttp2_session_consume_connection(session, n);
+	if (!s) {
+		nghttp2_session_consume_stream(session, id, n);
+		return 0;
+	}
+	s->held_bytes += n;
+	cox_grpc_stream_on_data(s, p, n);
+	if (!s->is_paused)
+		cox_grpc_stream_give_back(s);
 	return 0;
 }
 
@@ -394,6 +401,7 @@ void cox_h2_server_callbacks_init(struct cox_grpc_server *s)
 	nghttp2_option_set_max_continuations(s->option, CONTINUATIONS_MAX);
 	nghttp2_option_set_max_settings(s->option, SETTINGS_MAX);
 	nghttp2_option_set_max_outbound_ack(s->option, OUTBOUND_ACK_MAX);
+	nghttp2_option_set_no_auto_window_update(s->option, 1); /* cox_grpc_stream_pause() */
 	nghttp2_option_set_no_closed_streams(s->option, 1);
 	nghttp2_option_set_max_deflate_dynamic_table_size(s->option, 0); /* our headers are all in the static table or unique */
 }

@@ -94,7 +94,8 @@ struct cox_grpc_stream {
 	struct cox_h2_msg *out;
 	struct cox_timer *deadline;
 	int64_t deadline_ms, progress_ms;
-	bool is_headers_sent, is_finished, is_half_closed, is_gone, is_overdue, has_trailers;
+	size_t held_bytes; /* came while paused: not yet given back to the peer's window */
+	bool is_headers_sent, is_finished, is_half_closed, is_gone, is_overdue, has_trailers, is_paused;
 };
 
 /* h2_conn.c */
@@ -115,6 +116,7 @@ void cox_h2_refused(const char *reason);
 /* grpc_server.c: called by h2_conn.c */
 void cox_grpc_stream_dispatch(struct cox_grpc_stream *s);
 void cox_grpc_stream_on_data(struct cox_grpc_stream *s, const uint8_t *p, size_t n);
+void cox_grpc_stream_give_back(struct cox_grpc_stream *s);
 void cox_grpc_stream_on_end(struct cox_grpc_stream *s);
 /* Tells the method and frees the stream. */
 void cox_grpc_stream_gone(struct cox_grpc_stream *s, enum cox_rc why);

@@ -42,6 +42,7 @@ struct fixture {
 	enum cox_rc why;
 	char metadata[64];
 	int64_t deadline_left;
+	struct cox_grpc_stream *held;
 };
 static struct fixture *fx;
 
@@ -92,7 +93,23 @@ static void on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 }
 static void hold_half_close(void *ctx, struct cox_grpc_stream *s) { (void)ctx, (void)s; }
 
+static void pause_message(void *ctx, struct cox_grpc_stream *s, struct cox_str m);
+static void stream_next(void *ctx, struct cox_grpc_stream *s)
+{
+	(void)ctx;
+	struct cox_grpc_piece piece = { blob, sizeof(blob), NULL, NULL };
+	if (atomic_fetch_add(&fx->drained, 1) < 10)
+		assert_int_equal(cox_grpc_send(s, &piece, 1), COX_OK);
+}
+static void stream_message(void *ctx, struct cox_grpc_stream *s, struct cox_str m)
+{
+	(void)m;
+	stream_next(ctx, s);
+}
+
 static const struct cox_grpc_method methods[] = {
+	{ "/t/Pause", on_open, pause_message, hold_half_close, NULL, on_close, NULL },
+	{ "/t/Stream", on_open, stream_message, hold_half_close, stream_next, on_close, NULL },
 	{ "/t/Echo", on_open, echo_message, NULL, on_drained, on_close, NULL },
 	{ "/t/Blob", on_open, blob_message, hold_half_close, on_drained, on_close, NULL },
 	{ "/t/Hold", on_open, NULL, hold_half_close, NULL, on_close, NULL },
@@ -268,6 +285,71 @@ static void test_shared_bytes_and_one_message_at_a_time(void **state)
 	cox_grpc_call_cancel(&o.call);
 	fixture_close(&f);
 	assert_false(o.is_done); /* canceled: no callback */
+	out_fini(&o);
+}
+
+/* --- back-pressure: a paused side takes what its window holds, and no more --- */
+
+enum { FLOOD_BYTES = 200 << 10, FLOOD_COUNT = 20 };
+static bool flood_is_written(void *arg) { return ((struct outcome *)arg)->drained >= FLOOD_COUNT; }
+static void pause_message(void *ctx, struct cox_grpc_stream *s, struct cox_str m)
+{
+	(void)ctx, (void)m;
+	cox_grpc_stream_set_data(s, s);
+	cox_grpc_stream_pause(s, true);
+	fx->held = s;
+	fx->deadline_left++; /* counts messages */
+}
+static void flood_drained(void *ctx, struct cox_grpc_call *c)
+{
+	static char text[FLOOD_BYTES];
+	struct outcome *o = ctx;
+	if (++o->drained < FLOOD_COUNT)
+		assert_int_equal(cox_grpc_call_send(c, cox_str_make(text, sizeof(text))), COX_OK);
+}
+
+static void test_paused_server_stream(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct outcome o = { 0 };
+	struct cox_grpc_call_cb cb = { out_message, flood_drained, out_close, &o };
+	fixture_open(&f, NULL, false);
+	connect_client(&f);
+	assert_int_equal(cox_grpc_call_open(f.client, "/t/Pause", NULL, 0, 0, &cb, &o.call), COX_OK);
+	assert_int_equal(cox_grpc_call_send(o.call, COX_STR("go")), COX_OK);
+	assert_false(cox_loop_run_until(f.loop, flood_is_written, &o, 300));
+	assert_int_equal(f.deadline_left, 0); /* "go" alone: 64 KiB hold no second message */
+	assert_true(o.drained <= 2);
+	for (int i = 0; i < 100 && !flood_is_written(&o); i++) {
+		cox_grpc_stream_pause(f.held, false);
+		cox_loop_run_until(f.loop, flood_is_written, &o, 50);
+	}
+	assert_true(flood_is_written(&o));
+	cox_grpc_call_cancel(&o.call);
+	fixture_close(&f);
+	out_fini(&o);
+}
+
+static bool blobs_came(void *arg) { return ((struct outcome *)arg)->messages >= 5; }
+static bool blob_three_drained(void *arg) { return ((struct fixture *)arg)->drained >= 3; }
+static void test_paused_call(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct outcome o = { 0 };
+	fixture_open(&f, NULL, false);
+	connect_client(&f);
+	struct cox_grpc_call_cb cb = out_cb(&o);
+	assert_int_equal(cox_grpc_call_open(f.client, "/t/Stream", NULL, 0, 0, &cb, &o.call), COX_OK);
+	cox_grpc_call_pause(o.call, true);
+	assert_int_equal(cox_grpc_call_send(o.call, COX_STR("go")), COX_OK);
+	assert_false(cox_loop_run_until(f.loop, blob_three_drained, &f, 300));
+	assert_int_equal(o.messages, 1); /* 1 MiB holds one of 600 KB */
+	cox_grpc_call_pause(o.call, false);
+	assert_true(cox_loop_run_until(f.loop, blobs_came, &o, 5000));
+	cox_grpc_call_cancel(&o.call);
+	fixture_close(&f);
 	out_fini(&o);
 }
 
@@ -715,6 +797,8 @@ int main(void)
 		cmocka_unit_test(test_unary),
 		cmocka_unit_test(test_big_message_both_ways),
 		cmocka_unit_test(test_shared_bytes_and_one_message_at_a_time),
+		cmocka_unit_test(test_paused_server_stream),
+		cmocka_unit_test(test_paused_call),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_thousand_streams),
 		cmocka_unit_test(test_drain),
