@@ -11,6 +11,8 @@
 #include "codec/json.h"
 #include "kube/client.h"
 
+enum { COX_LEDGER_REASON_BYTES_MAX = 200, COX_LEDGER_URI_BYTES_MAX = 2048 };
+
 struct cox_ledger;
 
 struct cox_ledger_spec {
@@ -18,7 +20,13 @@ struct cox_ledger_spec {
 	struct cox_kube_client *kube;  /* borrowed; NULL: state_dir, or memory only where that is NULL too */
 	struct cox_str ns, replica;
 	const char *state_dir;
-	struct cox_ca *ca;             /* borrowed: gets what is revoked by cox_ca_set_revoked() */
+	/* What is revoked and has not expired, whenever that changes and once when the list is complete; for cox_ca_set_revoked(). */
+	void (*on_revoked)(void *ctx, const struct cox_ca_revoked *items, size_t n);
+	/* Once: all that was stored is known, or cannot be (then identities are checked against what becomes known). May be NULL. */
+	void (*on_ready)(void *ctx, enum cox_rc rc);
+	/* An identity, namespace or serial was revoked, here or by another replica: who holds connections looks again. May be NULL. */
+	void (*on_blocked)(void *ctx);
+	void *ctx;
 };
 COX_MUST_USE enum cox_rc cox_ledger_open(const struct cox_ledger_spec *spec, struct cox_ledger **out, struct cox_err *err);
 /* Writes what is not written yet, then calls closed(ctx). */
