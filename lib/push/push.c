@@ -35,6 +35,8 @@ void cox_push_free(struct cox_push *p)
 		cox_map_fini(&p->units[part]);
 	cox_snapshot_unref(p->snapshot);
 	cox_memo_free(p->memo);
+	for (size_t t = 0; t < COX_TYPE_COUNT; t++)
+		cox_set_unref(p->globals[t]);
 	cox_intern_fini(&p->intern);
 	if (p->has_changes)
 		cox_registry_changes_fini(&p->changes);

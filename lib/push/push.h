@@ -66,6 +66,8 @@ void cox_push_free(struct cox_push *p);
 void cox_push_poke(struct cox_push *p);
 /* On the loop: sources are complete; before that nothing is translated. */
 void cox_push_set_synced(struct cox_push *p);
+/* On the loop: a set that every proxy has beside what its views give it (types TRUST and PCDS). Takes. */
+void cox_push_set_global_take(struct cox_push *p, enum cox_type type, struct cox_set *set);
 /* Any thread. */
 bool cox_push_is_synced(const struct cox_push *p);
 /* On the loop: the latest snapshot (borrowed until the loop's next turn) or NULL. */

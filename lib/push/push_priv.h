@@ -53,6 +53,7 @@ struct cox_push {
 	COX_VEC(struct unit *) dirty;          /* in the order of work; firsts go through `firsts` */
 	COX_VEC(struct unit *) firsts;
 	bool first_turn;                       /* whose turn it is among dirty and firsts */
+	const struct cox_set *globals[COX_TYPE_COUNT]; /* globals.c */
 	struct cox_map overrides;              /* endpoint sets that came after the snapshot */
 	struct cox_map rejected;               /* "<class>/<type>/<hash>": struct rejection */
 	struct cox_registry_changes changes;   /* taken, waiting for the round in progress to end */
@@ -78,6 +79,8 @@ void push_rejections_sweep(struct cox_push *p, bool all);
 void push_endpoints_apply(struct cox_push *p, const struct cox_change *change);
 void push_endpoints_catch_up(struct cox_push *p, struct unit *u);
 void push_overrides_clear(struct cox_push *p);
+/* globals.c */
+void push_globals_add(const struct cox_push *p, struct cox_wanted *w);
 /* client.c */
 void push_queue(struct cox_push *p, struct cox_push_client *c);
 void push_queue_all(struct cox_push *p, struct unit *u);

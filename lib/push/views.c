@@ -239,6 +239,7 @@ static void translate_workload(struct cox_push *p, struct unit *u, struct cox_wa
 	}
 	w->sets[COX_TYPE_CDS] = make_set(p, u, COX_TYPE_CDS, &clusters);
 	w->sets[COX_TYPE_LDS] = make_set(p, u, COX_TYPE_LDS, &listeners);
+	push_globals_add(p, w);
 	cox_metric_add(COX_M_TRANSLATED, "workload", (double)t.built);
 }
 
