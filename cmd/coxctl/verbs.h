@@ -5,6 +5,7 @@
 #ifndef COX_COXCTL_VERBS_H
 #define COX_COXCTL_VERBS_H
 
+int coxctl_cert(int argc, char **argv);
 int coxctl_crd(int argc, char **argv);
 int coxctl_render(int argc, char **argv);
 

@@ -13,6 +13,8 @@
 
 enum { COX_LEDGER_REASON_BYTES_MAX = 200, COX_LEDGER_URI_BYTES_MAX = 2048 };
 
+#define COX_LEDGER_DIR "ledger" /* within the CA's state directory */
+
 struct cox_ledger;
 
 struct cox_ledger_spec {

@@ -37,5 +37,11 @@ struct cox_xds_sent {
 COX_MUST_USE enum cox_rc cox_xds_server_sent(struct cox_xds_server *s, struct cox_str proxy, struct cox_xds_sent *out);
 void cox_xds_sent_fini(struct cox_xds_sent *sent);
 size_t cox_xds_server_streams(const struct cox_xds_server *s);
+/* Who has followed: of the streams that watch `type`, how many have acknowledged the set with this hash and nothing else. */
+struct cox_xds_acked {
+	size_t watching, acked, streams; /* streams: all that have said who they are */
+};
+/* Config loop; done() comes there later, unless the server is closed before. */
+void cox_xds_server_acked(struct cox_xds_server *s, enum cox_type type, struct cox_hash set, void (*done)(void *ctx, const struct cox_xds_acked *r), void *ctx);
 
 #endif
