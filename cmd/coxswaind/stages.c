@@ -1,22 +1,10 @@
-#include "findings.h"
-#include "stages.h"
+#include "daemon.h"
 
-#include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "kube/client.h"
 #include "kube/kubeconfig.h"
-#include "loop/signal.h"
-#include "loop/timer.h"
-#include "loop/work.h"
-#include "push/push.h"
-#include "source/dir_source.h"
-#include "source/kube_source.h"
-#include "status/lease.h"
-#include "status/status.h"
 #include "validate/report.h"
-#include "xds/server.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,30 +13,6 @@
 #include <unistd.h>
 
 enum { DRAIN_POLL_MS = 50, MESH_FILE_BYTES_MAX = 1 << 20 };
-
-struct daemon {
-	struct flags flags;
-	struct cox_loop *loop;               /* the config loop: the main thread's */
-	struct cox_registry *registry;
-	struct cox_push *push;
-	struct cox_xds_server *xds;
-	struct cox_admin *admin;
-	struct cox_kube_client *kube;
-	struct cox_kube_source *kube_source;
-	struct cox_dir_source *dir_source;
-	struct cox_status *status;           /* with a kube-apiserver only */
-	struct cox_lease *lease;
-	struct findings *findings;
-	struct cox_buf reported;             /* the object of the last report: its put, which follows, does not clear what was said */
-	struct cox_work_pool *enders;        /* closes what would wait for this loop */
-	struct cox_signal *on_term, *on_int;
-	struct cox_timer *drain_timer;
-	int64_t drain_until_ms;
-	bool is_ending, has_released;
-	struct cox_hash discovery;           /* of the mesh whose discoverySelectors are in force */
-	struct cox_buf mesh_yaml;
-	char source_name[32];
-};
 
 /* --- events of the source ------------------------------------------------------------------------- */
 
@@ -143,6 +107,31 @@ static enum cox_rc read_mesh_file(struct daemon *d, struct cox_err *err)
 	return n < 0 ? cox_err_set(err, COX_EIO, NULL, "--meshConfig: %s cannot be read", d->flags.mesh_config) : COX_OK;
 }
 
+/* The client of the local kube-apiserver; none with a directory. */
+static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
+{
+	struct cox_kube_config config = { 0 };
+	enum cox_rc rc;
+	if (d->flags.config_dir)
+		return COX_OK;
+	if (d->flags.kubeconfig)
+		rc = cox_kube_config_load(&config, d->flags.kubeconfig, COX_STR(""), err);
+	else
+		rc = cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")), cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
+	if (rc != COX_OK) {
+		cox_kube_config_fini(&config);
+		if (!d->flags.kubeconfig)
+			cox_err_wrap(err, "no --kubeconfig, no --configDir, and not in a pod");
+		return rc;
+	}
+	for (size_t i = 0; i < config.warnings.n; i++)
+		cox_log(COX_LOG_WARN, "kube", "%.*s", COX_FMT(config.warnings.p[i]));
+	cox_log(COX_LOG_INFO, "kube", "kube-apiserver server=%.*s", COX_FMT(config.server));
+	d->kube = cox_kube_client_new_take(d->loop, &config, &(struct cox_kube_client_spec){ .qps = d->flags.kube_qps, .burst = (unsigned)d->flags.kube_burst });
+	return COX_OK;
+}
+static void stop_kube(struct daemon *d) { cox_kube_client_free(&d->kube); }
+
 static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 {
 	COX_TRY(read_mesh_file(d, err));
@@ -218,32 +207,6 @@ static void stop_xds(struct daemon *d)
 		cox_log(COX_LOG_WARN, "ads", "streams did not end in time");
 }
 
-static enum cox_rc start_status(struct daemon *d, struct cox_err *err);
-static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
-{
-	struct cox_kube_config config = { 0 };
-	enum cox_rc rc;
-	if (d->flags.kubeconfig)
-		rc = cox_kube_config_load(&config, d->flags.kubeconfig, COX_STR(""), err);
-	else
-		rc = cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")), cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
-	if (rc != COX_OK) {
-		cox_kube_config_fini(&config);
-		if (!d->flags.kubeconfig)
-			cox_err_wrap(err, "no --kubeconfig, no --configDir, and not in a pod");
-		return rc;
-	}
-	for (size_t i = 0; i < config.warnings.n; i++)
-		cox_log(COX_LOG_WARN, "kube", "%.*s", COX_FMT(config.warnings.p[i]));
-	cox_log(COX_LOG_INFO, "kube", "kube-apiserver server=%.*s", COX_FMT(config.server));
-	d->kube = cox_kube_client_new_take(d->loop, &config, &(struct cox_kube_client_spec){ .qps = d->flags.kube_qps, .burst = (unsigned)d->flags.kube_burst });
-	struct cox_source_sink sink = make_sink(d);
-	COX_TRY(start_status(d, err));
-	cox_kube_source_open(d->kube, &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id), .root_ns = cox_str_of(d->flags.ns),
-	                         .list_limit = (unsigned)d->flags.list_limit }, &sink, &d->kube_source);
-	return COX_OK;
-}
-
 static void on_leader(void *arg, bool is_leader)
 {
 	struct daemon *d = arg;
@@ -279,16 +242,18 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 {
 	struct cox_source_sink sink = make_sink(d);
 	snprintf(d->source_name, sizeof(d->source_name), "%s", d->flags.config_dir ? "directory" : d->flags.cluster_id);
-	if (!d->flags.config_dir)
-		return start_kube(d, err);
-	return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
+	if (d->flags.config_dir)
+		return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
+	COX_TRY(start_status(d, err));
+	cox_kube_source_open(d->kube, &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id), .root_ns = cox_str_of(d->flags.ns),
+	                         .list_limit = (unsigned)d->flags.list_limit }, &sink, &d->kube_source);
+	return COX_OK;
 }
 
 static void stop_source(struct daemon *d)
 {
 	cox_kube_source_close(&d->kube_source);
 	stop_status(d);
-	cox_kube_client_free(&d->kube);
 	cox_dir_source_close(&d->dir_source);
 }
 
@@ -317,6 +282,7 @@ static const struct stage {
 	enum cox_rc (*start)(struct daemon *d, struct cox_err *err);
 	void (*stop)(struct daemon *d);
 } stages[] = {
+	{ "kube", start_kube, stop_kube },
 	{ "registry", start_registry, stop_registry },
 	{ "push", start_push, stop_push },
 	{ "xds", start_xds, stop_xds },

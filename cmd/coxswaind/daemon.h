@@ -1,0 +1,47 @@
+/*
+ * daemon - what the parts of coxswaind share: one struct, owned by the main thread. stages.c starts and ends the parts in the order of the
+ * data; stage_*.c hold the larger ones. Config loop only, unless said otherwise.
+ */
+#ifndef COX_COXSWAIND_DAEMON_H
+#define COX_COXSWAIND_DAEMON_H
+
+#include "findings.h"
+#include "stages.h"
+
+#include "admin/admin.h"
+#include "kube/client.h"
+#include "loop/signal.h"
+#include "loop/timer.h"
+#include "loop/work.h"
+#include "push/push.h"
+#include "source/dir_source.h"
+#include "source/kube_source.h"
+#include "status/lease.h"
+#include "status/status.h"
+#include "xds/server.h"
+
+struct daemon {
+	struct flags flags;
+	struct cox_loop *loop;               /* the config loop: the main thread's */
+	struct cox_registry *registry;
+	struct cox_push *push;
+	struct cox_xds_server *xds;
+	struct cox_admin *admin;
+	struct cox_kube_client *kube;
+	struct cox_kube_source *kube_source;
+	struct cox_dir_source *dir_source;
+	struct cox_status *status;           /* with a kube-apiserver only */
+	struct cox_lease *lease;
+	struct findings *findings;
+	struct cox_buf reported;             /* the object of the last report: its put, which follows, does not clear what was said */
+	struct cox_work_pool *enders;        /* closes what would wait for this loop */
+	struct cox_signal *on_term, *on_int;
+	struct cox_timer *drain_timer;
+	int64_t drain_until_ms;
+	bool is_ending, has_released;
+	struct cox_hash discovery;           /* of the mesh whose discoverySelectors are in force */
+	struct cox_buf mesh_yaml;
+	char source_name[32];
+};
+
+#endif
