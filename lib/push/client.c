@@ -32,6 +32,7 @@ static void join_units(struct cox_push *p, struct cox_push_client *c)
 		c->units[part] = push_unit_get(p, part, c);
 		cox_vec_push(&c->units[part]->clients, c);
 	}
+	push_names_want(p, c);
 }
 
 static void on_attach(struct cox_loop_task *task)

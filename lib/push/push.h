@@ -50,6 +50,9 @@ void cox_push_detach(struct cox_push *p, struct cox_push_client **client);
 /* A proxy of this class rejected a resource: it is left out (its last good version stays) until its content changes. */
 void cox_push_reject(struct cox_push *p, const struct cox_push_client *client, const struct cox_resource *r, struct cox_str message);
 
+/* On the client's loop: its stream asks for the name table (NDS), which is made only for views in which somebody does. Once for a client. */
+void cox_push_watch_names(struct cox_push *p, struct cox_push_client *client);
+
 struct cox_push_options {
 	struct cox_loop *loop;
 	struct cox_registry *registry;        /* borrowed; used on the loop only */

@@ -14,11 +14,12 @@ struct cox_push_client {
 	struct cox_push *push;
 	struct cox_push_client_spec spec;      /* deliver and arg: used on spec.loop only */
 	bool is_closed;                        /* client's loop only */
-	struct cox_loop_task attach_task, detach_task;
+	struct cox_loop_task attach_task, detach_task, names_task;
 	/* config loop */
 	struct unit *units[COX_PUSH_PARTS];
 	size_t index;                          /* in push->clients */
 	bool is_queued;                        /* in push->outbox */
+	bool wants_names;                      /* its stream asked for the name table */
 };
 
 /* A scope view or a workload view: something that is translated once for all its clients. */
@@ -87,6 +88,10 @@ void push_queue_all(struct cox_push *p, struct unit *u);
 void push_flush(struct cox_push *p);
 void push_rekey(struct cox_push *p);
 void push_client_unref(struct cox_push_client *c);
+/* names.c */
+/* The client is in its scope view now: if it wants the name table and the view has none, the view is made anew. */
+void push_names_want(struct cox_push *p, const struct cox_push_client *c);
+bool push_names_are_wanted(const struct unit *u);
 /* push.c */
 void push_wake(struct cox_push *p);
 

@@ -224,6 +224,16 @@ static void translate_scope(struct cox_push *p, struct unit *u, const struct cox
 	cox_metric_add(COX_M_TRANSLATED, "outbound", (double)t.built);
 }
 
+/* Routers have no DNS proxy beside them: whoever asks all the same gets an empty table, never silence. */
+static void translate_names(struct cox_push *p, struct unit *u, const struct cox_scope *scope, struct cox_wanted *w)
+{
+	struct cox_tr t = { .s = p->snapshot, .view = u->view, .scope = scope, .memo = p->memo, .arena = &p->arena };
+	cox_resources names = { 0 };
+	cox_vec_push(&names, cox_translate_names(&t));
+	w->sets[COX_TYPE_NDS] = make_set(p, u, COX_TYPE_NDS, &names);
+	cox_metric_add(COX_M_TRANSLATED, "names", (double)t.built);
+}
+
 static void translate_workload(struct cox_push *p, struct unit *u, struct cox_wanted *w)
 {
 	const struct cox_workload *wl = u->workload;
@@ -271,6 +281,8 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 		translate_workload(p, u, w);
 	else if (!is_router)
 		translate_scope(p, u, scope, w);
+	if (u->part == COX_PUSH_SCOPE && push_names_are_wanted(u))
+		translate_names(p, u, scope, w);
 	const struct cox_wanted *before = u->wanted;
 	bool changed = !same_sets(before, w);
 	u->wanted = w;

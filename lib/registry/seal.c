@@ -319,6 +319,8 @@ static struct cox_hash shape_of(struct cox_registry *r, const struct cox_svc *sv
 		put_str(b, e->address);
 		put_str(b, e->hostname); /* the name table has them */
 		put_str(b, e->subdomain);
+		put_str(b, e->network);
+		put_str(b, e->cluster_id);
 		put_str(b, e->port_name);
 		put_n(b, (uint64_t)e->port << 16 | e->svc_port);
 		put_n(b, e->health == COX_UNHEALTHY); /* listeners leave such out */

@@ -8,6 +8,8 @@ static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_r
 	cox_translate_clusters(t, &by_type[COX_TYPE_CDS]);
 	cox_translate_endpoints(t, &by_type[COX_TYPE_EDS]);
 	cox_translate_outbound(t, &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS], &by_type[COX_TYPE_VHDS]);
+	if (t->view->dns_capture) /* such a proxy's agent asks for it */
+		cox_vec_push(&by_type[COX_TYPE_NDS], cox_translate_names(t));
 }
 
 void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out)

@@ -85,6 +85,8 @@ void cox_translate_service_endpoints(struct cox_tr *t, const struct cox_snap_svc
 /* Outbound listeners with virtualOutbound, and the route configurations they name. With has_vhds the RDS resources carry no virtual
  * hosts and `vhosts` gets them as VHDS resources ("<route>/<virtual host>"); else `vhosts` stays empty. */
 void cox_translate_outbound(struct cox_tr *t, cox_resources *listeners, cox_resources *routes, cox_resources *vhosts);
+/* The name table for the agent's DNS proxy: every host of the scope's egress listeners that has addresses; empty without a scope. Gives. */
+const struct cox_resource *cox_translate_names(struct cox_tr *t);
 /* A route configuration that no listener names but a proxy asked for: an empty one (never silence). */
 const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct cox_str name);
 

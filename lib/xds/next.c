@@ -558,8 +558,8 @@ static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms,
 	struct type_state *t = &c->types[type];
 	if (!t->is_watched || is_unchanged(c, t, type) || (type == COX_TYPE_VHDS && !c->opts.has_vhds) || must_wait(c, type, now_ms, wake_ms))
 		return false;
-	if ((type == COX_TYPE_SDS || type == COX_TYPE_ECDS) && !t->wanted[0] && !t->wanted[1])
-		return false; /* nobody serves these here */
+	if ((type == COX_TYPE_SDS || type == COX_TYPE_ECDS || type == COX_TYPE_NDS) && !t->wanted[0] && !t->wanted[1])
+		return false; /* nobody serves these here; the name table is made once it is asked for */
 	struct draft d = { .type = type, .t = t };
 	size_t changes = sort_perhaps(c, type);
 	d.removes = type == COX_TYPE_CDS && has_cluster_removals(c) && may_remove_clusters(c, now_ms, wake_ms);

@@ -14,7 +14,7 @@ struct ads_stream {
 	const struct cox_proxy *proxy;         /* NULL before the first request */
 	struct cox_push_client *client;
 	const struct cox_wanted *wanted[COX_PUSH_PARTS];
-	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */;
+	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */, watches_names;
 	int64_t connected_ms, wake_ms, event_ns;
 	uint64_t sent_bytes;
 	size_t index;                          /* in home->streams */

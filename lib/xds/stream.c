@@ -246,6 +246,10 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	*reason = "request";
 	uint64_t stale = cox_xds_core_stale_nonces(a->core);
 	enum cox_rc rc = cox_xds_core_request(a->core, &d.request, cox_clock_mono_ms(), err);
+	if (d.request.type == COX_TYPE_NDS && !a->watches_names) {
+		a->watches_names = true;
+		cox_push_watch_names(a->home->server->opts.push, a->client);
+	}
 	if (cox_xds_core_stale_nonces(a->core) != stale)
 		cox_metric_add(COX_M_XDS_EXPIRED_NONCE, cox_type_metric(d.request.type), 1);
 	return rc;

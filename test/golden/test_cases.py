@@ -3,6 +3,7 @@ looked at; cases/<name>/expect.json. `make golden` rewrites the expectations. He
 
     # covers: a71 a72          rows of the feature list
     # proxy: client.default    the Pod
+    # node: node.json          or: the node message as the proxy sends it, a file of the case
     # args: --class upstream   further arguments of coxctl render
     # show: CDS outbound\\|80   type and regular expression of names; several allowed
 """
@@ -20,10 +21,10 @@ CASES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
 
 
 def header(path):
-    found = {"show": [], "args": "", "proxy": None, "covers": ""}
+    found = {"show": [], "args": "", "proxy": None, "node": None, "covers": ""}
     with open(path) as f:
         for line in f:
-            m = re.match(r"# (covers|proxy|args|show): (.*)$", line)
+            m = re.match(r"# (covers|proxy|node|args|show): (.*)$", line)
             if m and m.group(1) == "show":
                 found["show"].append(m.group(2).split(" ", 1))
             elif m:
@@ -51,7 +52,8 @@ def shown(rendered, show):
 def test_case(name, rewrite, tmp_path):
     folder = os.path.join(CASES, name)
     h = header(os.path.join(folder, "in.yaml"))
-    rendered = render(folder, ["--proxy", h["proxy"]] + h["args"].split())
+    who = ["--node", os.path.join(folder, h["node"])] if h["node"] else ["--proxy", h["proxy"]]
+    rendered = render(folder, who + h["args"].split())
     have = shown(rendered, h["show"])
     assert have, "the case shows nothing"
     path = os.path.join(folder, "expect.json")
