@@ -244,6 +244,7 @@ static bool read_proxy_flags(int argc, char **argv, struct proxy_flags *f)
 			},
 			.envoy = { .program = env_or("ENVOY_BIN", "envoy"), .log_level = "warning" },
 			.config_dir = "/etc/istio/proxy",
+			.version = COX_VERSION,
 		},
 		.pod_info_dir = "/etc/istio/pod",
 		.concurrency = -1,

@@ -1,11 +1,4 @@
-#include "agent/http.h"
-
-struct head {
-	struct cox_str start;
-	size_t bytes;
-	uint64_t length;
-	bool has_length, chunked, close, keep_alive;
-};
+#include "agent/http_priv.h"
 
 static bool is_token(struct cox_str s)
 {
@@ -32,7 +25,7 @@ static bool next_line(struct cox_str text, size_t *at, struct cox_str *line)
 	return true;
 }
 
-static enum cox_rc take_header(struct cox_str line, struct head *h)
+static enum cox_rc take_header(struct cox_str line, struct http_head *h)
 {
 	ptrdiff_t colon = cox_str_find(line, ':');
 	struct cox_str name = cox_str_sub(line, 0, colon < 0 ? 0 : (size_t)colon);
@@ -56,11 +49,11 @@ static enum cox_rc take_header(struct cox_str line, struct head *h)
 	return COX_OK;
 }
 
-static enum cox_rc read_head(struct cox_str text, struct head *h)
+enum cox_rc http_head_read(struct cox_str text, struct http_head *h)
 {
 	struct cox_str window = cox_str_sub(text, 0, COX_AGENT_HTTP_HEAD_MAX), line;
 	enum cox_rc more = text.n >= COX_AGENT_HTTP_HEAD_MAX ? COX_ELIMIT : COX_EAGAIN;
-	*h = (struct head){ 0 };
+	*h = (struct http_head){ 0 };
 	if (!next_line(window, &h->bytes, &h->start))
 		return more;
 	for (int count = 0; next_line(window, &h->bytes, &line); count++) {
@@ -75,8 +68,8 @@ static enum cox_rc read_head(struct cox_str text, struct head *h)
 
 enum cox_rc cox_agent_http_read_request(struct cox_str text, struct cox_agent_http_request *out)
 {
-	struct head h;
-	COX_TRY(read_head(text, &h));
+	struct http_head h;
+	COX_TRY(http_head_read(text, &h));
 	struct cox_str rest = h.start, method, target, version;
 	if (!rest.p || !cox_str_next(&rest, ' ', &method) || !rest.p || !cox_str_next(&rest, ' ', &target) || !rest.p)
 		return COX_EPROTO;
@@ -89,14 +82,16 @@ enum cox_rc cox_agent_http_read_request(struct cox_str text, struct cox_agent_ht
 		.method = method,
 		.path = mark < 0 ? target : cox_str_sub(target, 0, (size_t)mark),
 		.query = mark < 0 ? COX_STR("") : cox_str_sub(target, (size_t)mark + 1, target.n),
+		.head = cox_str_sub(text, 0, h.bytes),
 		.head_bytes = h.bytes,
 		.body_bytes = h.length,
+		.is_1_1 = is_1_1,
 		.keep_alive = is_1_1 ? !h.close : h.keep_alive,
 	};
 	return COX_OK;
 }
 
-static bool hex_value(struct cox_str s, uint64_t *out)
+bool http_hex_read(struct cox_str s, uint64_t *out)
 {
 	uint64_t v = 0;
 	if (s.n == 0 || s.n > 8)
@@ -119,7 +114,7 @@ static enum cox_rc read_chunks(struct cox_str text, struct cox_buf *body)
 	while (next_line(text, &at, &line)) {
 		ptrdiff_t semi = cox_str_find(line, ';');
 		uint64_t size;
-		if (!hex_value(cox_str_trim(semi < 0 ? line : cox_str_sub(line, 0, (size_t)semi)), &size))
+		if (!http_hex_read(cox_str_trim(semi < 0 ? line : cox_str_sub(line, 0, (size_t)semi)), &size))
 			return COX_EPROTO;
 		if (size == 0)
 			return COX_OK; /* trailers are of no interest: the connection is used once */
@@ -137,7 +132,7 @@ static enum cox_rc read_chunks(struct cox_str text, struct cox_buf *body)
 	return COX_EAGAIN;
 }
 
-static enum cox_rc read_body(struct cox_str rest, bool ended, const struct head *h, int status, struct cox_buf *body)
+static enum cox_rc read_body(struct cox_str rest, bool ended, const struct http_head *h, int status, struct cox_buf *body)
 {
 	if (status == 204 || status == 304)
 		return COX_OK;
@@ -151,23 +146,31 @@ static enum cox_rc read_body(struct cox_str rest, bool ended, const struct head 
 	return COX_OK;
 }
 
+enum cox_rc http_status_read(struct cox_str start, int *status)
+{
+	uint64_t code;
+	if (start.n < 12 || !cox_str_has_prefix(start, COX_STR("HTTP/1.")) || start.p[8] != ' ' || (start.n > 12 && start.p[12] != ' ') ||
+	    cox_str_to_u64(cox_str_sub(start, 9, 3), &code) != COX_OK || code < 100 || code > 599)
+		return COX_EPROTO;
+	*status = (int)code;
+	return COX_OK;
+}
+
 static enum cox_rc read_once(struct cox_str text, bool ended, int *status, struct cox_buf *body)
 {
-	struct head h;
-	uint64_t code;
+	struct http_head h;
+	int code;
 	for (;;) {
-		COX_TRY(read_head(text, &h));
-		if (h.start.n < 12 || !cox_str_has_prefix(h.start, COX_STR("HTTP/1.")) || h.start.p[8] != ' ' || (h.start.n > 12 && h.start.p[12] != ' ') ||
-		    cox_str_to_u64(cox_str_sub(h.start, 9, 3), &code) != COX_OK || code < 100 || code > 599)
-			return COX_EPROTO;
+		COX_TRY(http_head_read(text, &h));
+		COX_TRY(http_status_read(h.start, &code));
 		text = cox_str_sub(text, h.bytes, text.n);
 		if (code >= 200)
 			break;
 	}
 	size_t was = body->n;
-	enum cox_rc rc = read_body(text, ended, &h, (int)code, body);
+	enum cox_rc rc = read_body(text, ended, &h, code, body);
 	if (rc == COX_OK)
-		*status = (int)code;
+		*status = code;
 	else
 		body->n = was;
 	return rc;
@@ -177,4 +180,26 @@ enum cox_rc cox_agent_http_read_response(struct cox_str text, bool ended, int *s
 {
 	enum cox_rc rc = read_once(text, ended, status, body);
 	return rc == COX_EAGAIN && ended ? COX_EPROTO : rc;
+}
+
+bool cox_agent_http_header_next(struct cox_str head, size_t *at, struct cox_str *name, struct cox_str *value)
+{
+	struct cox_str line;
+	if (*at == 0 && !next_line(head, at, &line)) /* the first line is none */
+		return false;
+	if (!next_line(head, at, &line) || line.n == 0)
+		return false;
+	ptrdiff_t colon = cox_str_find(line, ':');
+	*name = cox_str_sub(line, 0, colon < 0 ? line.n : (size_t)colon);
+	*value = colon < 0 ? COX_STR("") : cox_str_trim(cox_str_sub(line, (size_t)colon + 1, line.n));
+	return true;
+}
+
+struct cox_str cox_agent_http_header(struct cox_str head, struct cox_str wanted)
+{
+	struct cox_str name, value;
+	for (size_t at = 0; cox_agent_http_header_next(head, &at, &name, &value);)
+		if (cox_str_eq_nocase(name, wanted))
+			return value;
+	return COX_STR("");
 }

@@ -5,10 +5,11 @@
 #include "loop/timer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 4096, BODY_MAX = 64 * 1024 };
+enum { READ_BYTES = 4096, BODY_MAX = 64 * 1024, STREAM_WAITS_MAX = 64 * 1024, STREAM_STALL_MS = 30 * 1000 };
 
 /* A connection; an exchange is a connection whose request waits for its answer. */
 struct cox_agent_exchange {
@@ -18,7 +19,10 @@ struct cox_agent_exchange {
 	struct cox_timer *idle;
 	struct cox_buf in, out;
 	size_t sent;
-	bool waiting, keep_alive;
+	bool waiting, keep_alive, is_1_1;
+	bool streams, is_chunked, is_full; /* an answer in parts; full: its writer waits for on_room */
+	void (*on_room)(void *ctx);
+	void *room_ctx;
 };
 
 struct cox_agent_http_server {
@@ -44,8 +48,11 @@ static void drop(struct cox_agent_exchange *x)
 	if (x->fd >= 0)
 		close(x->fd);
 	x->fd = -1;
-	if (x->waiting)
+	if (x->waiting) {
+		if (x->on_room)
+			x->on_room(x->room_ctx); /* may end it */
 		return;
+	}
 	cox_buf_fini(&x->in);
 	cox_buf_fini(&x->out);
 	cox_free(x);
@@ -71,6 +78,71 @@ void cox_agent_exchange_reply(struct cox_agent_exchange *x, int status, const ch
 	write_reply(x, status, content_type, body);
 }
 
+/* --- answers in parts ------------------------------------------------------------------------ */
+
+void cox_agent_exchange_begin(struct cox_agent_exchange *x, int status, const char *content_type, void (*on_room)(void *ctx), void *ctx)
+{
+	COX_ASSERT(x->waiting && !x->streams);
+	x->streams = true;
+	x->is_chunked = x->is_1_1;
+	x->keep_alive = x->keep_alive && x->is_1_1;
+	x->on_room = on_room;
+	x->room_ctx = ctx;
+	if (x->server == NULL)
+		return;
+	cox_timer_start(x->idle, STREAM_STALL_MS, 0);
+	cox_buf_printf(&x->out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s\r\n", status, status < 400 ? "OK" : "Error", content_type,
+		       x->is_chunked ? "Transfer-Encoding: chunked\r\n" : "", x->keep_alive ? "" : "Connection: close\r\n");
+	cox_poll_want(x->poll, COX_POLL_WRITE);
+}
+
+enum cox_rc cox_agent_exchange_write(struct cox_agent_exchange *x, struct cox_str part)
+{
+	if (x->server == NULL)
+		return COX_ECANCELED;
+	if (part.n && x->is_chunked)
+		cox_buf_printf(&x->out, "%zx\r\n", part.n);
+	cox_buf_append_str(&x->out, part);
+	if (part.n && x->is_chunked)
+		cox_buf_append_cstr(&x->out, "\r\n");
+	if (x->out.n != x->sent)
+		cox_poll_want(x->poll, COX_POLL_WRITE);
+	x->is_full = x->out.n - x->sent >= STREAM_WAITS_MAX;
+	return x->is_full ? COX_EAGAIN : COX_OK;
+}
+
+void cox_agent_exchange_end(struct cox_agent_exchange *x, bool is_whole)
+{
+	x->waiting = x->streams = x->is_full = false;
+	x->on_room = NULL;
+	if (x->server == NULL) {
+		drop(x);
+		return;
+	}
+	if (is_whole && x->is_chunked)
+		cox_buf_append_cstr(&x->out, "0\r\n\r\n");
+	if (!is_whole)
+		x->keep_alive = false;
+	if (x->out.n == 0) { /* nothing left to write: the connection's end is the answer's */
+		drop(x);
+		return;
+	}
+	cox_timer_start(x->idle, STREAM_STALL_MS, 0);
+	cox_poll_want(x->poll, COX_POLL_WRITE);
+}
+
+bool cox_agent_exchange_is_local(const struct cox_agent_exchange *x)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
+	if (x->fd < 0 || getpeername(x->fd, (struct sockaddr *)&sa, &n) != 0)
+		return false;
+	if (sa.ss_family == AF_INET)
+		return ntohl(((struct sockaddr_in *)&sa)->sin_addr.s_addr) >> 24 == 127;
+	const struct in6_addr *six = &((struct sockaddr_in6 *)&sa)->sin6_addr;
+	return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+}
+
 /* Hands over the request at the front of `in`, if it is whole. */
 static void try_request(struct cox_agent_exchange *x)
 {
@@ -90,6 +162,7 @@ static void try_request(struct cox_agent_exchange *x)
 		return;
 	x->waiting = true;
 	x->keep_alive = r.keep_alive;
+	x->is_1_1 = r.is_1_1;
 	cox_poll_want(x->poll, 0);
 	cox_timer_stop(x->idle);
 	/* The handler may answer at once, which needs `in` no more: its bytes are moved out of the way first. */
@@ -99,6 +172,19 @@ static void try_request(struct cox_agent_exchange *x)
 	cox_buf_append(&x->in, text.p + used, text.n - used);
 	x->server->fn(x->server->ctx, &r, x);
 	cox_buf_fini(&text);
+}
+
+/* All that an answer in parts had was written: its writer may go on. */
+static void stream_is_empty(struct cox_agent_exchange *x)
+{
+	x->sent = 0;
+	cox_buf_clear(&x->out);
+	cox_poll_want(x->poll, 0);
+	cox_timer_start(x->idle, STREAM_STALL_MS, 0);
+	if (x->is_full) {
+		x->is_full = false;
+		x->on_room(x->room_ctx);
+	}
 }
 
 static void do_write(struct cox_agent_exchange *x)
@@ -113,6 +199,10 @@ static void do_write(struct cox_agent_exchange *x)
 	x->sent += (size_t)n;
 	if (x->sent < x->out.n)
 		return;
+	if (x->streams) {
+		stream_is_empty(x);
+		return;
+	}
 	if (!x->keep_alive) {
 		drop(x);
 		return;

@@ -1,11 +1,9 @@
 #include "agent/proxy.h"
 
-#include "agent/http_client.h"
-#include "agent/http_server.h"
-#include "agent/readiness.h"
+#include "agent/dns.h"
+#include "agent/status.h"
 #include "base/log.h"
 #include "loop/signal.h"
-#include "net/addr.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,119 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PROBE_TIMEOUT_MS = 1000, STATS_TIMEOUT_MS = 10 * 1000, ASKS_MAX = 64 };
-
 struct agent {
 	struct cox_loop *loop;
 	struct cox_envoy *envoy;
-	struct cox_agent_http_server *server;
+	struct cox_agent_dns *dns;
+	struct cox_agent_status *status;
 	struct cox_signal *signals[2];
-	uint16_t admin_port;
-	bool was_ready;
-	unsigned asks; /* questions to Envoy that are open */
 	int code;
 };
-
-/* A question to Envoy on behalf of a request. */
-struct ask {
-	struct agent *agent;
-	struct cox_agent_exchange *exchange;
-	struct cox_agent_call *call;
-	bool is_live;
-};
-
-static const char not_live[] = "Envoy is not live";
-
-static void reply(struct cox_agent_exchange *x, int status, const char *text)
-{
-	cox_agent_exchange_reply(x, status, "text/plain; charset=utf-8", cox_str_of(text));
-}
-
-static void finish(struct ask *a, int status, const char *content_type, struct cox_str body)
-{
-	cox_agent_exchange_reply(a->exchange, status, content_type, body);
-	cox_agent_call_close(&a->call);
-	a->agent->asks--;
-	cox_free(a);
-}
-
-static void finish_readiness(struct ask *a, const char *missing)
-{
-	if (missing == NULL && !a->agent->was_ready) {
-		a->agent->was_ready = true;
-		cox_log(COX_LOG_INFO, "agent", "envoy is ready");
-	}
-	finish(a, missing ? 503 : 200, "text/plain; charset=utf-8", cox_str_of(missing ? missing : "ready\n"));
-}
-
-static void on_first_config(void *ctx, enum cox_rc rc, int status, struct cox_str body)
-{
-	struct ask *a = ctx;
-	struct cox_agent_readiness r = cox_agent_readiness_read(body);
-	const char *missing = rc != COX_OK || status != 200 ? "Envoy does not answer" : cox_agent_readiness_missing(&r);
-	finish_readiness(a, missing ? missing : a->is_live ? NULL : not_live);
-}
-
-/* Envoy's own word first. Once it was ready, nothing else counts: an empty answer of a restarted control plane must not
- * take pods out of service. */
-static void on_live(void *ctx, enum cox_rc rc, int status, struct cox_str body)
-{
-	struct ask *a = ctx;
-	(void)body;
-	a->is_live = rc == COX_OK && status == 200;
-	if (rc != COX_OK || a->agent->was_ready) {
-		finish_readiness(a, rc != COX_OK ? "Envoy does not answer" : a->is_live ? NULL : not_live);
-	} else {
-		cox_agent_call_close(&a->call);
-		cox_agent_call_open(a->agent->loop, a->agent->admin_port, "GET", cox_agent_readiness_target, PROBE_TIMEOUT_MS, on_first_config, a, &a->call);
-	}
-}
-
-static void on_stats(void *ctx, enum cox_rc rc, int status, struct cox_str body)
-{
-	if (rc != COX_OK || status != 200)
-		finish(ctx, 503, "text/plain; charset=utf-8", COX_STR("Envoy does not answer\n"));
-	else
-		finish(ctx, 200, "text/plain; version=0.0.4; charset=utf-8", body);
-}
-
-static void ask(struct agent *agent, struct cox_agent_exchange *x, const char *target, int64_t timeout_ms, cox_agent_call_fn *fn)
-{
-	if (agent->asks == ASKS_MAX) {
-		reply(x, 503, "too many requests at once\n");
-		return;
-	}
-	struct ask *a = COX_NEW(struct ask);
-	a->agent = agent;
-	a->exchange = x;
-	agent->asks++;
-	cox_agent_call_open(agent->loop, agent->admin_port, "GET", target, timeout_ms, fn, a, &a->call);
-}
-
-static void on_request(void *ctx, const struct cox_agent_http_request *r, struct cox_agent_exchange *x)
-{
-	struct agent *a = ctx;
-	bool is_post = cox_str_eq(r->method, COX_STR("POST"));
-	bool is_get = cox_str_eq(r->method, COX_STR("GET"));
-	if (cox_str_eq(r->path, COX_STR("/healthz/ready"))) {
-		if (!is_get)
-			reply(x, 405, "use GET\n");
-		else if (cox_envoy_state(a->envoy) != COX_ENVOY_RUNNING)
-			reply(x, 503, "draining\n");
-		else
-			ask(a, x, "/ready", PROBE_TIMEOUT_MS, on_live);
-	} else if (cox_str_eq(r->path, COX_STR("/stats/prometheus"))) {
-		ask(a, x, "/stats/prometheus?usedonly", STATS_TIMEOUT_MS, on_stats);
-	} else if (cox_str_eq(r->path, COX_STR("/drain")) || cox_str_eq(r->path, COX_STR("/quitquitquit"))) {
-		reply(x, is_post ? 200 : 405, is_post ? "ok\n" : "use POST\n");
-		if (is_post && cox_str_eq(r->path, COX_STR("/drain")))
-			cox_envoy_drain(a->envoy);
-		else if (is_post)
-			cox_envoy_stop(a->envoy, false);
-	} else {
-		reply(x, 404, "not found\n");
-	}
-}
 
 static void on_signal(void *ctx, int number)
 {
@@ -176,13 +69,36 @@ static enum cox_rc write_bootstrap(const struct cox_agent_proxy *p, char path[40
 
 /* --- life --------------------------------------------------------------------------------- */
 
+/* The pod's first address: what its probes ask. */
+static struct cox_str pod_address(const struct cox_agent_bootstrap *b)
+{
+	struct cox_str ips = cox_agent_env(b->env, "INSTANCE_IP");
+	ptrdiff_t comma = cox_str_find(ips, ',');
+	return cox_str_trim(comma < 0 ? ips : cox_str_sub(ips, 0, (size_t)comma));
+}
+
 static enum cox_rc open_status(struct agent *a, const struct cox_agent_proxy *p, struct cox_err *err)
 {
-	struct cox_addr at = { .port = p->bootstrap.status_port };
-	int fd;
-	cox_str_to_cstr(p->status_host, at.host, sizeof(at.host));
-	COX_TRY(cox_addr_listen(&at, 64, &fd, NULL, err));
-	return cox_agent_http_server_open_take(a->loop, fd, on_request, a, &a->server);
+	const struct cox_agent_bootstrap *b = &p->bootstrap;
+	return cox_agent_status_open(a->loop, &(struct cox_agent_status_spec){
+		.envoy = a->envoy, .dns = a->dns, .host = p->status_host, .port = b->status_port, .admin_port = b->admin_port, .version = p->version,
+		.pod_address = pod_address(b), .probers = cox_agent_env(b->env, "ISTIO_KUBE_APP_PROBERS"),
+		.annotations = cox_agent_env(b->env, "ISTIO_PROMETHEUS_ANNOTATIONS") }, &a->status, err);
+}
+
+/* Only where traffic to port 53 is sent here: DNS capture. */
+static enum cox_rc open_dns(struct agent *a, const struct cox_agent_proxy *p, struct cox_err *err)
+{
+	const struct cox_agent_bootstrap *b = &p->bootstrap;
+	struct cox_resolv resolv;
+	struct cox_str addresses = cox_agent_env(b->env, "DNS_PROXY_ADDR");
+	if (!cox_str_eq(cox_agent_env(b->env, "ISTIO_META_DNS_CAPTURE"), COX_STR("true")))
+		return COX_OK;
+	if (cox_resolv_load(p->resolv_conf ? p->resolv_conf : "/etc/resolv.conf", &resolv, err) != COX_OK)
+		cox_log(COX_LOG_WARN, "agent", "no name servers: only hosts of the mesh are resolved error=\"%s\"", err->text);
+	struct cox_agent_dns_spec spec = { .addresses = addresses.n ? addresses : COX_STR("127.0.0.1:15053,[::1]:15053"),
+					   .ns = cox_agent_env(b->env, "POD_NAMESPACE"), .domain = b->domain, .resolv = &resolv };
+	return cox_agent_dns_open(a->loop, &spec, &a->dns, err);
 }
 
 static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, const char *bootstrap_path, struct cox_err *err)
@@ -196,26 +112,24 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	spec.ctx = a;
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));
 	COX_TRY(cox_signal_open(a->loop, SIGINT, on_signal, a, &a->signals[1]));
+	COX_TRY(open_dns(a, p, err));
 	COX_TRY(cox_envoy_open(a->loop, &spec, &a->envoy, err));
 	return open_status(a, p, err);
 }
-
-static bool no_ask_is_open(void *arg) { return ((struct agent *)arg)->asks == 0; }
 
 enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, struct cox_err *err)
 {
 	char path[4096];
 	COX_TRY(write_bootstrap(p, path, err));
-	struct agent a = { .loop = cox_loop_new("agent"), .admin_port = p->bootstrap.admin_port };
+	struct agent a = { .loop = cox_loop_new("agent") };
 	enum cox_rc rc = open_all(&a, p, path, err);
 	if (rc == COX_OK) {
 		cox_loop_run(a.loop);
 		*code = a.code;
 	}
-	cox_agent_http_server_close(&a.server);
+	cox_agent_status_close(&a.status);
+	cox_agent_dns_close(&a.dns);
 	cox_envoy_close(&a.envoy);
-	/* With Envoy gone, open questions end at once. */
-	cox_loop_run_until(a.loop, no_ask_is_open, &a, STATS_TIMEOUT_MS);
 	cox_signal_close(&a.signals[0]);
 	cox_signal_close(&a.signals[1]);
 	cox_loop_free(&a.loop);

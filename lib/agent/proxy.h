@@ -13,6 +13,8 @@ struct cox_agent_proxy {
 	struct cox_envoy_spec envoy; /* bootstrap_path, ports, on_end and ctx are set by run() */
 	const char *config_dir;      /* where the bootstrap is written: envoy-rev.json */
 	struct cox_str status_host;  /* where 15020 listens; empty: every address */
+	const char *resolv_conf;     /* the pod's; NULL: /etc/resolv.conf */
+	const char *version;
 };
 
 /* The exit status of the program in *code: Envoy's own. SIGTERM and SIGINT drain and end; a second one ends at once. */

@@ -145,6 +145,20 @@ static enum cox_rc listen_fail(const struct cox_addr *a, int fd, const char *wha
 	return cox_err_set(err, rc, NULL, "cannot %s %s: %s", what, cox_addr_format(a, text, sizeof(text)), uv_strerror(-number));
 }
 
+enum cox_rc cox_socket_bind_source(int fd, const char *address)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+	struct sockaddr_in four = { .sin_family = AF_INET };
+	int on = 1;
+	/* The port is chosen by connect(), which needs it to be free for that peer only. */
+	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	if (inet_pton(AF_INET, address, &four.sin_addr) == 1)
+		return bind(fd, (struct sockaddr *)&four, sizeof(four)) == 0 ? COX_OK : COX_EIO;
+	if (inet_pton(AF_INET6, address, &six.sin6_addr) == 1)
+		return bind(fd, (struct sockaddr *)&six, sizeof(six)) == 0 ? COX_OK : COX_EIO;
+	return COX_EINVAL;
+}
+
 enum cox_rc cox_addr_listen(const struct cox_addr *a, int backlog, int *out, uint16_t *port, struct cox_err *err)
 {
 	struct sockaddr_storage sa;

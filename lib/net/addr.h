@@ -23,6 +23,8 @@ char *cox_addr_format(const struct cox_addr *a, char *buf, size_t cap);
 COX_MUST_USE enum cox_rc cox_addr_to_sockaddr(const struct cox_addr *a, struct sockaddr_storage *out, socklen_t *n);
 /* "10.0.0.1:1234", "[::1]:80" or "unix:/path"; IPv4 mapped into IPv6 is shown as IPv4. Returns `buf`. */
 char *cox_sockaddr_format(const struct sockaddr_storage *sa, socklen_t n, char *buf, size_t cap);
+/* Binds a socket that will connect to a numeric address, any port. COX_EINVAL: no address; COX_EIO: not ours, or of the wrong family. */
+COX_MUST_USE enum cox_rc cox_socket_bind_source(int fd, const char *address);
 /* Opens a listening, non-blocking socket; an old Unix socket file is replaced. *port gets the port taken (may be NULL). */
 COX_MUST_USE enum cox_rc cox_addr_listen(const struct cox_addr *a, int backlog, int *fd, uint16_t *port, struct cox_err *err);
 

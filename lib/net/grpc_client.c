@@ -320,7 +320,7 @@ static enum cox_rc connect_to(struct cox_grpc_client *c, const struct sockaddr *
 		return cox_rc_of_errno(errno);
 	if (sa->sa_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	int rc = connect(fd, sa, n);
+	int rc = c->spec.source_address && cox_socket_bind_source(fd, c->spec.source_address) != COX_OK ? -1 : connect(fd, sa, n);
 	if (rc != 0 && errno != EINPROGRESS) {
 		enum cox_rc code = cox_rc_of_errno(errno);
 		close(fd);

@@ -17,6 +17,7 @@ struct cox_grpc_client_spec {
 	struct cox_addr addr;
 	struct cox_tls *tls;           /* NULL: clear text; shared */
 	const char *server_name;       /* for SNI, verification and :authority; NULL: the address's host */
+	const char *source_address;    /* connect from this one (numeric, text that outlives the client); NULL: the kernel's choice */
 	int64_t connect_timeout_ms;    /* 0: 10 s, until the server's settings came */
 	int64_t keepalive_interval_ms; /* 0: 30 s; timeout 10 s */
 	/* Once: the connection is unusable; every call got its on_close before. COX_OK: the server said GOAWAY and the last call ended.

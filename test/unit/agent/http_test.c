@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/http_client.h"
+#include "agent/http_reader.h"
 #include "agent/http_server.h"
 #include "agent/readiness.h"
 #include "net/addr.h"
@@ -28,6 +29,55 @@ static void test_requests(void **state)
 		assert_int_equal(cox_agent_http_read_request(cox_str_sub(whole, 0, n), &r), COX_EAGAIN);
 	assert_int_equal(cox_agent_http_read_request(COX_STR("GET / HTTP/1.0\n\n"), &r), COX_OK);
 	assert_false(r.keep_alive);
+}
+
+/* Answers cut into pieces of every length: the same status and body. */
+static void test_answers_in_parts(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *body;
+		int status;
+	} cases[] = {
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "hello", 200 },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\nTrailer: x\r\n\r\n", "hello", 200 },
+		{ "HTTP/1.0 404 No\r\n\r\nto the end", "to the end", 404 },
+		{ "HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 204 None\r\n\r\n", "", 204 },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", 200 },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", NULL, 0 },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n", NULL, 0 },
+		{ "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", NULL, 0 },
+	};
+	for (size_t i = 0; i < COX_LEN(cases); i++)
+		for (size_t piece = 1; piece < 40; piece++) {
+			struct cox_agent_http_reader r = { 0 };
+			struct cox_str text = cox_str_of(cases[i].text), part;
+			struct cox_buf body = { 0 };
+			enum cox_rc rc = COX_OK;
+			for (size_t from = 0, to = 0, used; rc == COX_OK && !r.is_done;) {
+				bool was_head = r.state == COX_AGENT_HTTP_HEAD;
+				rc = cox_agent_http_reader_next(&r, cox_str_sub(text, from, to - from), to == text.n, &used, &part);
+				from += used;
+				if (rc == COX_OK && !was_head)
+					cox_buf_append_str(&body, part);
+				if (rc == COX_EAGAIN) {
+					to = cox_min_size(to + piece, text.n);
+					rc = COX_OK;
+				}
+			}
+			assert_int_equal(rc, cases[i].body ? COX_OK : COX_EPROTO);
+			if (cases[i].body)
+				assert_true(r.status == cases[i].status && cox_str_eq(cox_buf_str(&body), cox_str_of(cases[i].body)));
+			cox_buf_fini(&body);
+		}
+}
+
+static void test_headers(void **state)
+{
+	(void)state;
+	struct cox_str head = COX_STR("GET / HTTP/1.1\r\nHost: x\r\nAccept:  a/b \r\n\r\nBody: no\r\n");
+	assert_true(cox_str_eq(cox_agent_http_header(head, COX_STR("ACCEPT")), COX_STR("a/b")));
+	assert_true(cox_str_is_empty(cox_agent_http_header(head, COX_STR("body"))));
 }
 
 static void test_requests_refused(void **state)
@@ -203,7 +253,8 @@ static void test_answer_after_the_server_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests), cmocka_unit_test(test_requests_refused), cmocka_unit_test(test_responses), cmocka_unit_test(test_readiness),
+		cmocka_unit_test(test_requests), cmocka_unit_test(test_requests_refused), cmocka_unit_test(test_answers_in_parts),
+		cmocka_unit_test(test_headers), cmocka_unit_test(test_responses), cmocka_unit_test(test_readiness),
 		cmocka_unit_test(test_client_and_server), cmocka_unit_test(test_answer_after_the_server_closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
