@@ -41,8 +41,12 @@ struct cox_authn_spec {
 	struct cox_str trusted_gateway_cidrs; /* comma-separated */
 	unsigned reviews_per_s;             /* TokenReviews; 0: 50 */
 };
+/* Copies the text of `spec`. COX_EINVAL: JWT_RULE, an address range or the trust domain is not understood. */
 COX_MUST_USE enum cox_rc cox_authn_open(const struct cox_authn_spec *spec, struct cox_authn **out, struct cox_err *err);
+/* Those who wait are answered COX_ECANCELED. Accepts NULL. */
 void cox_authn_close(struct cox_authn **a);
+/* Trust domains whose certificates count as ours (trustDomainAliases); copies. Identities keep the trust domain they came with. */
+void cox_authn_set_aliases(struct cox_authn *a, const struct cox_str *trust_domains, size_t n);
 
 /* What a caller brought. All borrowed until return. */
 struct cox_credentials {
@@ -55,7 +59,8 @@ struct cox_credentials {
 	bool peer_is_loopback;
 };
 /* done() comes on `loop`, once, never from inside. COX_OK: `who` is borrowed. COX_EAUTH: every authenticator's reason in err->text. COX_EAGAIN:
- * the kube-apiserver cannot be asked now. Closing `*ticket` cancels. */
+ * who could have said yes (kube-apiserver, key set) cannot be asked now. `ticket` stays where it is until done() or cancel, and is NULL in
+ * done(). Any thread, but all of one ticket on `loop`; after canceling all of a loop's tickets that loop may end. */
 struct cox_authn_ticket;
 void cox_authn_check(struct cox_authn *a, struct cox_loop *loop, const struct cox_credentials *c,
                      void (*done)(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err), void *ctx,

@@ -1,0 +1,121 @@
+/* authn_identity - identities, and the two authenticators that need nobody else: client certificate and XFCC. */
+#include "ca/authn_priv.h"
+
+#include "base/clock.h"
+#include "ca/cert.h"
+#include "ca/spiffe.h"
+
+const char *cox_authn_how_name(enum cox_authn_how how)
+{
+	static const char *const names[] = { "none", "client-certificate", "jwt", "token-review", "xfcc" };
+	return (size_t)how < COX_LEN(names) ? names[how] : "unknown";
+}
+
+const struct cox_identity *cox_identity_ref(const struct cox_identity *i)
+{
+	cox_ref_get((struct cox_ref *)(uintptr_t)&i->ref);
+	return i;
+}
+
+void cox_identity_unref(const struct cox_identity *i)
+{
+	if (!i || !cox_ref_put((struct cox_ref *)(uintptr_t)&i->ref))
+		return;
+	struct cox_arena arena = i->arena;
+	cox_arena_fini(&arena);
+	cox_free((void *)(uintptr_t)i);
+}
+
+struct cox_identity *authn_identity_new(enum cox_authn_how how)
+{
+	struct cox_identity *i = COX_NEW(struct cox_identity);
+	cox_ref_init(&i->ref);
+	i->how = how;
+	return i;
+}
+
+static bool is_trusted(const struct cox_authn *a, struct cox_str trust_domain)
+{
+	for (size_t i = 0; i < a->alias_n; i++)
+		if (cox_str_eq(a->aliases[i], trust_domain))
+			return true;
+	return cox_str_eq(a->spec.trust_domain, trust_domain);
+}
+
+bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *i, const struct cox_str *uris, size_t n, struct cox_err *reason)
+{
+	struct cox_str *out = COX_ARENA_ARRAY(&i->arena, struct cox_str, n ? n : 1);
+	struct cox_spiffe_id id;
+	i->uris = out;
+	i->uri_n = 0;
+	if (n == 0)
+		cox_err_set(reason, COX_EAUTH, NULL, "no URI in it");
+	for (size_t k = 0; k < n; k++) {
+		if (cox_spiffe_parse(uris[k], &id, reason) != COX_OK)
+			continue;
+		if (!is_trusted(a, id.trust_domain)) {
+			cox_err_set(reason, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours", COX_FMT(cox_str_sub(id.trust_domain, 0, 100)));
+			continue;
+		}
+		out[i->uri_n++] = cox_arena_str(&i->arena, uris[k]);
+	}
+	return i->uri_n > 0;
+}
+
+enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *i, struct cox_str ns, struct cox_str name, struct cox_err *err)
+{
+	struct cox_spiffe_id id = { a->spec.trust_domain, ns, name };
+	COX_AUTO(cox_buf_fini) struct cox_buf uri = { 0 };
+	cox_spiffe_format(&id, &uri);
+	COX_TRY(cox_spiffe_parse(cox_buf_str(&uri), &id, err));
+	struct cox_str *out = COX_ARENA_NEW(&i->arena, struct cox_str);
+	*out = cox_arena_str(&i->arena, cox_buf_str(&uri));
+	i->uris = out;
+	i->uri_n = 1;
+	return COX_OK;
+}
+
+enum authn_says authn_try_cert(struct cox_authn_ticket *t)
+{
+	struct cox_cert_info info;
+	struct cox_err err = { 0 };
+	int64_t now_s = cox_clock_wall_ms() / 1000;
+	if (!t->is_tls || !t->cert_der.n)
+		return authn_refuse(t, "client certificate", "none");
+	if (!t->is_verified)
+		return authn_refuse(t, "client certificate", "not verified");
+	if (cox_cert_read_der(t->cert_der, &t->arena, &info, &err) != COX_OK)
+		return authn_refuse(t, "client certificate", "%s", err.text);
+	/* It was valid when the connection was made, which may be long ago. */
+	if (now_s >= info.not_after_s)
+		return authn_refuse(t, "client certificate", "expired on this connection");
+	struct cox_identity *who = authn_identity_new(COX_AUTHN_CERT);
+	if (!authn_identity_set_uris(t->a, who, t->uris, t->uri_n, &err)) {
+		cox_identity_unref(who);
+		return authn_refuse(t, "client certificate", "%s", err.text);
+	}
+	who->cert_serial = cox_arena_str(&who->arena, cox_str_of(info.serial));
+	t->who = who;
+	return AUTHN_YES;
+}
+
+enum authn_says authn_try_xfcc(struct cox_authn_ticket *t)
+{
+	struct cox_str uris[COX_XFCC_URIS_MAX];
+	size_t n;
+	struct cox_err err = { 0 };
+	if (t->xfcc_n == 0)
+		return authn_refuse(t, "XFCC", "none");
+	if (!t->is_loopback && !cox_cidrs_have(&t->a->gateways, t->peer_address))
+		return authn_refuse(t, "XFCC", "%.*s is not a trusted gateway", COX_FMT(cox_str_sub(t->peer_address, 0, 60)));
+	/* Lines of one header are one list: the last line ends it. */
+	if (cox_xfcc_uris(t->xfcc[t->xfcc_n - 1], &t->arena, uris, &n, &err) != COX_OK)
+		return authn_refuse(t, "XFCC", "%s", err.text);
+	struct cox_identity *who = authn_identity_new(COX_AUTHN_XFCC);
+	if (!authn_identity_set_uris(t->a, who, uris, n, &err)) {
+		cox_identity_unref(who);
+		return authn_refuse(t, "XFCC", "%s", err.text);
+	}
+	t->who = who;
+	return AUTHN_YES;
+}
