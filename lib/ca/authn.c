@@ -257,6 +257,27 @@ void cox_authn_check(struct cox_authn *a, struct cox_loop *loop, const struct co
 	cox_loop_post(a->spec.loop, &t->task);
 }
 
+typedef COX_VEC(struct cox_str) lines;
+static void collect_xfcc(void *ctx, struct cox_str name, struct cox_str value)
+{
+	lines *l = ctx;
+	if (cox_str_eq(name, COX_STR("x-forwarded-client-cert")))
+		cox_vec_push(l, value);
+}
+
+void cox_authn_check_stream(struct cox_authn *a, struct cox_grpc_stream *s,
+                            void (*done)(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err), void *ctx,
+                            struct cox_authn_ticket **ticket)
+{
+	lines xfcc = { 0 };
+	cox_grpc_stream_metadata_each(s, collect_xfcc, &xfcc);
+	struct cox_credentials c = { .peer = cox_grpc_stream_peer(s), .authorization = cox_grpc_stream_metadata(s, "authorization"),
+		                     .cluster_id = cox_grpc_stream_metadata(s, "clusterid"), .xfcc = xfcc.p, .xfcc_n = xfcc.n,
+		                     .peer_address = cox_grpc_stream_peer_address(s), .peer_is_loopback = cox_grpc_stream_peer_is_loopback(s) };
+	cox_authn_check(a, cox_grpc_stream_loop(s), &c, done, ctx, ticket);
+	cox_vec_fini(&xfcc);
+}
+
 void cox_authn_cancel(struct cox_authn_ticket **ticket)
 {
 	struct cox_authn_ticket *t = *ticket;

@@ -11,6 +11,7 @@
 
 #include "ca/authority.h"
 #include "kube/client.h"
+#include "net/grpc_server.h"
 #include "net/http_client.h"
 #include "net/tls.h"
 
@@ -65,6 +66,10 @@ struct cox_authn_ticket;
 void cox_authn_check(struct cox_authn *a, struct cox_loop *loop, const struct cox_credentials *c,
                      void (*done)(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err), void *ctx,
                      struct cox_authn_ticket **ticket);
+/* The same for what the caller of a gRPC stream brought, answered on the stream's loop. */
+void cox_authn_check_stream(struct cox_authn *a, struct cox_grpc_stream *s,
+                            void (*done)(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err), void *ctx,
+                            struct cox_authn_ticket **ticket);
 void cox_authn_cancel(struct cox_authn_ticket **ticket);
 
 #endif

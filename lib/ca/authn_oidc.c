@@ -197,7 +197,7 @@ static enum authn_says wait_for_keys(struct authn_oidc *o, struct cox_authn_tick
 	return AUTHN_WAIT;
 }
 
-static enum authn_says accept(struct authn_oidc *o, struct cox_authn_ticket *t, const struct cox_jwt *jwt)
+static enum authn_says take_subject(struct authn_oidc *o, struct cox_authn_ticket *t, const struct cox_jwt *jwt)
 {
 	struct cox_str ns, name;
 	struct cox_err err = { 0 };
@@ -230,7 +230,7 @@ enum authn_says authn_try_jwt(struct cox_authn_ticket *t)
 	}
 	enum cox_rc rc = cox_jwks_verify(o->keys, &jwt, &err);
 	if (rc == COX_OK)
-		return accept(o, t, &jwt);
+		return take_subject(o, t, &jwt);
 	if (rc == COX_ENOTFOUND && may_fetch && (o->request || cox_clock_mono_ms() - o->fetched_ms >= REFETCH_MIN_MS)) {
 		t->has_refetched = true;
 		return wait_for_keys(o, t);

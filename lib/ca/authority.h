@@ -101,8 +101,9 @@ struct cox_ca_answer {
 };
 /* Any thread. Copies the request. done() comes on `loop`, never from inside; `a` is NULL unless COX_OK. COX_EAGAIN: no key yet;
  * COX_ELIMIT: rate; COX_EDENIED: not in the trust domain. */
-void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_request *r,
-                 void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *ctx);
+typedef void cox_ca_sign_fn(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_request *r,
+                            void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *ctx);
+cox_ca_sign_fn cox_ca_sign;
 
 /* --- rotation and revocation: config loop ----------------------------------------------------------- */
 
