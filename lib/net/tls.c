@@ -60,6 +60,33 @@ static enum cox_rc load_ca(SSL_CTX *ctx, struct cox_str pem, bool is_server, str
 	return rc;
 }
 
+/* What is tolerated of lists: see tls.h. The list itself is still read after its date is forgiven, so what it names stays refused. */
+static int on_verify(int ok, X509_STORE_CTX *ctx)
+{
+	int error = X509_STORE_CTX_get_error(ctx);
+	if (ok || (error != X509_V_ERR_UNABLE_TO_GET_CRL && error != X509_V_ERR_CRL_HAS_EXPIRED && error != X509_V_ERR_CRL_NOT_YET_VALID))
+		return ok;
+	X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return 1;
+}
+
+static enum cox_rc load_crl(SSL_CTX *ctx, struct cox_str pem, struct cox_err *err)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	BIO *bio = bio_of(pem);
+	size_t count = 0;
+	enum cox_rc rc = COX_OK;
+	for (X509_CRL *x; bio && (x = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)); X509_CRL_free(x), count++)
+		if (X509_STORE_add_crl(store, x) != 1)
+			rc = fail(err, "revocation list");
+	BIO_free(bio);
+	ERR_clear_error();
+	if (count == 0)
+		return cox_err_set(err, COX_EINVAL, NULL, "revocation lists: no PEM list found");
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+	return rc;
+}
+
 static enum cox_rc load_cert(SSL_CTX *ctx, struct cox_str cert, struct cox_str key, struct cox_err *err)
 {
 	BIO *bio = bio_of(cert);
@@ -107,6 +134,8 @@ static enum cox_rc configure(SSL_CTX *ctx, const struct cox_tls_spec *spec, stru
 		COX_TRY(load_ca(ctx, spec->ca_pem, spec->is_server, err));
 	else if (!spec->is_server && !spec->insecure && SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return fail(err, "the system's CA certificates");
+	if (spec->crl_pem.n)
+		COX_TRY(load_crl(ctx, spec->crl_pem, err));
 	if (spec->cert_pem.n || spec->key_pem.n)
 		COX_TRY(load_cert(ctx, spec->cert_pem, spec->key_pem, err));
 	else if (spec->is_server)
@@ -115,10 +144,10 @@ static enum cox_rc configure(SSL_CTX *ctx, const struct cox_tls_spec *spec, stru
 		int mode = spec->require_client_cert   ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
 		           : spec->request_client_cert ? SSL_VERIFY_PEER
 		                                       : SSL_VERIFY_NONE;
-		SSL_CTX_set_verify(ctx, mode, NULL);
+		SSL_CTX_set_verify(ctx, mode, spec->crl_pem.n ? on_verify : NULL);
 		SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
 	} else {
-		SSL_CTX_set_verify(ctx, spec->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+		SSL_CTX_set_verify(ctx, spec->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, spec->crl_pem.n ? on_verify : NULL);
 		SSL_CTX_set_alpn_protos(ctx, alpn_h2, sizeof(alpn_h2));
 	}
 	return COX_OK;

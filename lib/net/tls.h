@@ -12,6 +12,9 @@ struct cox_tls; /* shared */
 struct cox_tls_spec {
 	/* PEM; what is empty is not used. A client without `ca_pem` trusts the system's roots. */
 	struct cox_str ca_pem, cert_pem, key_pem;
+	/* Revocation lists. A peer's certificate is refused if the list of its issuer names it; an issuer without a list here, or with one
+	 * that is out of date, refuses nobody: who has no newer list must not lose all peers. */
+	struct cox_str crl_pem;
 	bool is_server;
 	bool insecure;            /* client: does not verify the server */
 	bool request_client_cert; /* server: asks for one and verifies it against ca_pem if it comes */
