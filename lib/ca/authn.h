@@ -28,7 +28,7 @@ struct cox_identity {
 	size_t uri_n;
 	struct cox_str node_name, pod_name, pod_uid; /* of a token's pod claims; empty: none */
 	struct cox_str cert_serial;     /* of a client certificate: revocation is checked on it */
-	struct cox_arena arena;
+	/* All text is in this one block: an identity lives as long as its stream. */
 };
 const struct cox_identity *cox_identity_ref(const struct cox_identity *i);
 void cox_identity_unref(const struct cox_identity *i);

@@ -203,12 +203,10 @@ static enum authn_says take_subject(struct authn_oidc *o, struct cox_authn_ticke
 	struct cox_err err = { 0 };
 	if (!cox_service_account_split(jwt->subject, &ns, &name))
 		return authn_refuse(t, "JWT", "subject \"%.*s\" is not system:serviceaccount:<namespace>:<name>", COX_FMT(cox_str_sub(jwt->subject, 0, 100)));
-	struct cox_identity *who = authn_identity_new(COX_AUTHN_JWT);
-	if (authn_identity_set_account(o->a, who, ns, name, &err) != COX_OK) {
-		cox_identity_unref(who);
+	struct cox_identity who = { .how = COX_AUTHN_JWT };
+	if (authn_identity_set_account(o->a, &who, ns, name, &t->arena, &err) != COX_OK)
 		return authn_refuse(t, "JWT", "%s", err.text);
-	}
-	t->who = who;
+	t->who = authn_identity_make(&who);
 	return AUTHN_YES;
 }
 

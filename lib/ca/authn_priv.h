@@ -73,11 +73,13 @@ void authn_again(struct cox_authn_ticket *t);
 struct cox_str *authn_split_list(struct cox_str text, struct cox_arena *arena, size_t *n);
 
 /* --- authn_identity.c: any thread --- */
-struct cox_identity *authn_identity_new(enum cox_authn_how how);
-/* Adds those of `uris` that are SPIFFE IDs in our trust domain or an alias. False: none of them is; *reason says why. */
-bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *i, const struct cox_str *uris, size_t n, struct cox_err *reason);
+/* A copy of `parts` in one block. Gives. */
+const struct cox_identity *authn_identity_make(const struct cox_identity *parts);
+/* Keeps in parts->uris those of `uris` that are SPIFFE IDs in our trust domain or an alias. False: none of them is; *reason says why. */
+bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *parts, const struct cox_str *uris, size_t n, struct cox_arena *arena, struct cox_err *reason);
 /* spiffe://<ours>/ns/<ns>/sa/<name>. COX_EINVAL: these are no names of Kubernetes. */
-COX_MUST_USE enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *i, struct cox_str ns, struct cox_str name, struct cox_err *err);
+COX_MUST_USE enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *parts, struct cox_str ns, struct cox_str name, struct cox_arena *arena,
+                                                    struct cox_err *err);
 
 /* --- the authenticators --- */
 enum authn_says authn_try_cert(struct cox_authn_ticket *t);

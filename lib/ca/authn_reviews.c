@@ -12,7 +12,7 @@
 
 enum {
 	REVIEWS_PER_S = 50,
-	KNOWN_MAX = 16384,        /* some 600 bytes each */
+	KNOWN_MAX = 16384,        /* some 800 bytes each */
 	YES_MS = 60 * 1000,       /* how long a deleted account's token may still be believed */
 	NO_MS = 5 * 1000,         /* an account made a moment ago must not wait long */
 	ASK_TIMEOUT_MS = 10 * 1000,
@@ -134,17 +134,10 @@ static void set_unknown(struct review *r, const char *reason)
 
 /* --- asking ------------------------------------------------------------------------------------------------------------- */
 
-static const struct cox_identity *identity_of(const struct cox_authn *a, const struct cox_review *v, struct cox_err *err)
+static const struct cox_identity *identity_of(const struct cox_authn *a, const struct cox_review *v, struct cox_arena *arena, struct cox_err *err)
 {
-	struct cox_identity *who = authn_identity_new(COX_AUTHN_TOKEN_REVIEW);
-	if (authn_identity_set_account(a, who, v->ns, v->service_account, err) != COX_OK) {
-		cox_identity_unref(who);
-		return NULL;
-	}
-	who->pod_name = cox_arena_str(&who->arena, v->pod_name);
-	who->pod_uid = cox_arena_str(&who->arena, v->pod_uid);
-	who->node_name = cox_arena_str(&who->arena, v->node_name);
-	return who;
+	struct cox_identity who = { .how = COX_AUTHN_TOKEN_REVIEW, .pod_name = v->pod_name, .pod_uid = v->pod_uid, .node_name = v->node_name };
+	return authn_identity_set_account(a, &who, v->ns, v->service_account, arena, err) == COX_OK ? authn_identity_make(&who) : NULL;
 }
 
 static void on_answer(void *ctx, struct cox_kube_request *request, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
@@ -169,7 +162,7 @@ static void on_answer(void *ctx, struct cox_kube_request *request, enum cox_rc r
 		set_unknown(r, why.text);
 		return;
 	}
-	const struct cox_identity *who = rc == COX_OK ? identity_of(a, &said, &why) : NULL;
+	const struct cox_identity *who = rc == COX_OK ? identity_of(a, &said, &arena, &why) : NULL;
 	cox_metric_add(COX_M_TOKEN_REVIEWS, who ? "accepted" : "refused", 1);
 	set_known(r, who, why.text);
 }

@@ -21,6 +21,7 @@ void push_client_unref(struct cox_push_client *c)
 	if (!cox_ref_put(&c->ref))
 		return;
 	cox_proxy_unref(c->spec.proxy);
+	cox_free(c->identity_text);
 	cox_free(c);
 }
 
@@ -75,6 +76,14 @@ struct cox_push_client *cox_push_attach(struct cox_push *p, const struct cox_pus
 	c->push = p;
 	c->spec = *spec;
 	cox_proxy_ref(spec->proxy);
+	if (spec->identity.is_verified) {
+		size_t ns_n = spec->identity.ns.n, account_n = spec->identity.service_account.n;
+		c->identity_text = cox_alloc(ns_n + account_n + 1);
+		memcpy(c->identity_text, spec->identity.ns.p, ns_n);
+		memcpy(c->identity_text + ns_n, spec->identity.service_account.p, account_n);
+		c->spec.identity.ns = cox_str_make(c->identity_text, ns_n);
+		c->spec.identity.service_account = cox_str_make(c->identity_text + ns_n, account_n);
+	}
 	c->attach_task.fn = on_attach;
 	c->detach_task.fn = on_detach;
 	cox_ref_get(&c->ref); /* one for the config loop, one for the caller */

@@ -13,6 +13,7 @@ struct cox_push_client {
 	struct cox_ref ref;
 	struct cox_push *push;
 	struct cox_push_client_spec spec;      /* deliver and arg: used on spec.loop only */
+	char *identity_text;                   /* of spec.identity */
 	bool is_closed;                        /* client's loop only */
 	struct cox_loop_task attach_task, detach_task, names_task;
 	/* config loop */

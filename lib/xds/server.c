@@ -32,6 +32,7 @@ static void free_server(struct cox_xds_server *s)
 	cox_free(s->loops);
 	cox_free(s->loop_list);
 	cox_free(s->identifier);
+	cox_free(s->methods);
 	cox_free(s);
 }
 
@@ -51,10 +52,13 @@ static enum cox_rc open_grpc(struct cox_xds_server *s, struct cox_err *err)
 		{ .path = health_check_path, .on_message = health_on_message, .ctx = s },
 		{ .path = health_watch_path, .on_message = health_on_message, .ctx = s },
 	};
-	_Static_assert(COX_LEN(methods) == COX_LEN(s->methods), "every method has its place");
+	s->method_count = COX_LEN(methods) + s->opts.method_count;
+	s->methods = cox_calloc(s->method_count, sizeof(*s->methods));
 	memcpy(s->methods, methods, sizeof(methods));
+	if (s->opts.method_count)
+		memcpy(s->methods + COX_LEN(methods), s->opts.methods, s->opts.method_count * sizeof(*s->methods));
 	return cox_grpc_server_open(&(struct cox_grpc_server_spec){
-	    .loops = s->loop_list, .loop_count = s->loop_count, .methods = s->methods, .method_count = COX_LEN(s->methods), .limits = s->opts.limits }, &s->grpc, err);
+	    .loops = s->loop_list, .loop_count = s->loop_count, .methods = s->methods, .method_count = s->method_count, .limits = s->opts.limits }, &s->grpc, err);
 }
 
 struct open_call {
@@ -105,6 +109,7 @@ enum cox_rc cox_xds_server_open(const struct cox_xds_server_options *opts, struc
 struct listen_call {
 	struct cox_xds_server *s;
 	const struct cox_addr *addr;
+	struct cox_tls *tls;
 	uint16_t *port;
 	enum cox_rc rc;
 	struct cox_err *err;
@@ -112,7 +117,7 @@ struct listen_call {
 static void listen_on_loop(void *arg)
 {
 	struct listen_call *c = arg;
-	c->rc = cox_grpc_server_listen(c->s->grpc, c->addr, NULL, 0, c->port, c->err);
+	c->rc = cox_grpc_server_listen(c->s->grpc, c->addr, c->tls, c->tls ? COX_XDS_TLS : COX_XDS_PLAINTEXT, c->port, c->err);
 }
 
 enum cox_rc cox_xds_server_listen(struct cox_xds_server *s, const struct cox_addr *addr, uint16_t *port, struct cox_err *err)
@@ -120,6 +125,24 @@ enum cox_rc cox_xds_server_listen(struct cox_xds_server *s, const struct cox_add
 	struct listen_call call = { .s = s, .addr = addr, .port = port, .err = err };
 	cox_loop_call(s->loop_list[0], listen_on_loop, &call);
 	return call.rc;
+}
+
+enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, const struct cox_addr *addr, struct cox_tls *tls, uint16_t *port, struct cox_err *err)
+{
+	struct listen_call call = { .s = s, .addr = addr, .tls = tls, .port = port, .err = err };
+	cox_loop_call(s->loop_list[0], listen_on_loop, &call);
+	return call.rc;
+}
+
+static void set_tls_on_loop(void *arg)
+{
+	struct listen_call *c = arg;
+	cox_grpc_server_set_tls(c->s->grpc, COX_XDS_TLS, c->tls);
+}
+
+void cox_xds_server_set_tls(struct cox_xds_server *s, struct cox_tls *tls)
+{
+	cox_loop_call(s->loop_list[0], set_tls_on_loop, &(struct listen_call){ .s = s, .tls = tls });
 }
 
 struct drain_call {

@@ -7,8 +7,22 @@
 #ifndef COX_XDS_SERVER_H
 #define COX_XDS_SERVER_H
 
+#include "ca/authn.h"
+#include "ca/revocation.h"
 #include "net/grpc_server.h"
 #include "push/push.h"
+
+/* Listeners, as gRPC tags. */
+enum { COX_XDS_PLAINTEXT, COX_XDS_TLS };
+
+/* Who may have a stream. A stream is authenticated before its first request is looked at; its identity's namespace must be the proxy's, and
+ * its service account the one that the proxy's metadata names, if it names one. */
+struct cox_xds_auth {
+	struct cox_authn *authn;            /* borrowed; NULL: everybody may */
+	struct cox_ledger *ledger;          /* borrowed; NULL: nothing is revoked */
+	bool on_tls, on_plaintext;          /* where it is asked for (XDS_AUTH, XDS_AUTH_PLAINTEXT) */
+	bool skip_identity_check;           /* any authenticated caller may be any proxy (PILOT_ENABLE_XDS_IDENTITY_CHECK=false) */
+};
 
 struct cox_xds_server;
 struct cox_xds_server_options {
@@ -17,11 +31,19 @@ struct cox_xds_server_options {
 	size_t loop_count;                  /* stream loops; 0: 1 */
 	struct cox_grpc_limits limits;
 	struct cox_str version;             /* of coxswain, told as control_plane.identifier; copied */
+	struct cox_xds_auth auth;
+	const struct cox_grpc_method *methods; /* more methods for the same listeners (the CSR service); copied */
+	size_t method_count;
 	unsigned first_configs;             /* streams that may get their first configuration at once, per loop; 0: 16 */
 };
 COX_MUST_USE enum cox_rc cox_xds_server_open(const struct cox_xds_server_options *opts, struct cox_xds_server **out, struct cox_err *err);
 /* One more address in clear text. *port gets the port (may be NULL). */
 COX_MUST_USE enum cox_rc cox_xds_server_listen(struct cox_xds_server *s, const struct cox_addr *addr, uint16_t *port, struct cox_err *err);
+/* The same over TLS; shares `tls`. Later connections of TLS listeners use the certificate of the last cox_xds_server_set_tls(). */
+COX_MUST_USE enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, const struct cox_addr *addr, struct cox_tls *tls, uint16_t *port, struct cox_err *err);
+void cox_xds_server_set_tls(struct cox_xds_server *s, struct cox_tls *tls);
+/* Something was revoked: streams of identities and certificates that are revoked now end soon. */
+void cox_xds_server_recheck(struct cox_xds_server *s);
 /* GOAWAY to all, then the end after grace_ms. */
 void cox_xds_server_drain(struct cox_xds_server *s, int64_t grace_ms);
 /* Ends everything; closed(ctx) on the config loop when all streams are detached from push. */

@@ -3,6 +3,7 @@
 #define COX_XDS_SERVER_PRIV_H
 
 #include "loop/timer.h"
+#include "xds/authorize.h"
 #include "xds/server.h"
 #include "xds/steps.h"
 
@@ -13,6 +14,7 @@ struct ads_stream {
 	struct cox_xds_core *core;
 	const struct cox_proxy *proxy;         /* NULL before the first request */
 	struct cox_push_client *client;
+	struct ads_auth auth;
 	const struct cox_wanted *wanted[COX_PUSH_PARTS];
 	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */, watches_names;
 	int64_t connected_ms, wake_ms, event_ns;
@@ -37,7 +39,8 @@ struct cox_xds_server {
 	struct cox_loop **loop_list;
 	size_t loop_count;
 	_Atomic size_t stream_count;
-	struct cox_grpc_method methods[4];
+	struct cox_grpc_method *methods;
+	size_t method_count;
 	struct cox_loop_task end_task;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -47,6 +50,8 @@ struct cox_xds_server {
 void stream_on_open(void *ctx, struct cox_grpc_stream *s);
 void stream_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str message);
 void stream_on_drained(void *ctx, struct cox_grpc_stream *s);
+/* Ends the stream, with a line in the log and a count under `reason`. */
+void stream_refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, struct cox_str text);
 void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why);
 void stream_loop_init(struct stream_loop *l, struct cox_xds_server *server, struct cox_loop *loop);
 void stream_loop_fini(struct stream_loop *l);

@@ -176,7 +176,7 @@ static void on_gate_expired(void *arg, enum cox_type type)
 
 /* --- requests ------------------------------------------------------------------------------------------ */
 
-static void refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, struct cox_str text)
+void stream_refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, struct cox_str text)
 {
 	cox_metric_add(COX_M_XDS_STREAMS_REFUSED, reason, 1);
 	cox_log(COX_LOG_WARN, "ads", "stream refused peer=%s reason=%s text=\"%.*s\"", cox_grpc_stream_peer_address(a->grpc), reason, COX_FMT(text));
@@ -184,20 +184,26 @@ static void refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, str
 	cox_grpc_finish(a->grpc, rc, text);
 }
 
-static enum cox_rc begin(struct ads_stream *a, struct cox_str node, struct cox_err *err)
+static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char **reason, struct cox_err *err)
 {
 	struct stream_loop *l = a->home;
 	struct cox_json *json;
 	struct cox_proxy *proxy;
+	struct cox_push_identity identity = { 0 };
 	if (!node.n)
 		return cox_err_set(err, COX_EINVAL, "node", "the first request of a stream must carry the node");
 	COX_TRY(cox_envoy_to_json(cox_envoy_message_find(COX_STR("envoy.config.core.v3.Node")), node, 0, &l->arena, &json, err));
 	COX_TRY(cox_proxy_build(json, &proxy, err));
+	enum cox_rc rc = authorize_node(a, proxy, &identity, reason, err);
+	if (rc != COX_OK) {
+		cox_proxy_unref(proxy);
+		return rc;
+	}
 	a->proxy = proxy;
 	a->core = cox_xds_core_new(&(struct cox_xds_core_options){
 	    .is_delta = a->is_delta, .has_vhds = a->is_delta && proxy->has_vhds, .steps = l->steps, .rejected = on_rejected, .gate_expired = on_gate_expired, .arg = a });
 	a->client = cox_push_attach(l->server->opts.push, &(struct cox_push_client_spec){
-	    .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .deliver = on_deliver, .arg = a });
+	    .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = identity, .deliver = on_deliver, .arg = a });
 	cox_metric_add(COX_M_XDS_CONNECTED, proxy->version.n ? proxy->version.p : "unknown", 1);
 	cox_log(COX_LOG_INFO, "ads", "stream opened proxy=%.*s peer=%s protocol=%s", COX_FMT(proxy->id), cox_grpc_stream_peer_address(a->grpc), a->is_delta ? "delta" : "sotw");
 	return COX_OK;
@@ -223,6 +229,7 @@ void stream_on_open(void *ctx, struct cox_grpc_stream *s)
 	cox_vec_push(&l->streams, a);
 	atomic_fetch_add(&server->stream_count, 1);
 	cox_grpc_stream_set_data(s, a);
+	authorize_begin(a);
 }
 
 static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, const char **reason, struct cox_err *err)
@@ -232,7 +239,7 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	COX_TRY(cox_xds_request_decode(message, a->is_delta, &a->home->arena, &d, err));
 	if (!a->proxy) {
 		*reason = "node";
-		COX_TRY(begin(a, d.node, err));
+		COX_TRY(begin(a, d.node, reason, err));
 	}
 	if (d.request.type == COX_TYPE_COUNT) {
 		cox_log(COX_LOG_DEBUG, "ads", "type not served proxy=%.*s type=%.*s", COX_FMT(a->proxy->id), COX_FMT(d.type_url));
@@ -262,12 +269,12 @@ void stream_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 	const char *reason;
 	char text[640];
 	(void)ctx;
-	if (!a || a->is_closing)
+	if (!a || a->is_closing || authorize_holds(a, message))
 		return;
 	cox_arena_reset(&a->home->arena);
 	enum cox_rc rc = take_request(a, message, &reason, &err);
 	if (rc != COX_OK) {
-		refuse(a, rc, reason, cox_str_of(cox_err_describe(&err, text, sizeof(text))));
+		stream_refuse(a, rc, reason, cox_str_of(cox_err_describe(&err, text, sizeof(text))));
 		return;
 	}
 	make_ready(a);
@@ -304,6 +311,7 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 	}
 	if (why == COX_ETIMEOUT)
 		cox_metric_add(COX_M_XDS_WRITE_TIMEOUT, NULL, 1);
+	authorize_end(a);
 	cox_push_detach(l->server->opts.push, &a->client);
 	drop_from(l->ready.p, &l->ready.n, a);
 	drop_from(l->firsts.p, &l->firsts.n, a);
