@@ -36,6 +36,8 @@ struct cox_ca_bundle {
 	struct cox_ref ref;
 	uint64_t generation;             /* counts changes in this process */
 	enum cox_ca_phase phase;
+	bool is_plugged_in;              /* the CA came from an operator (cacerts): its files start rotations, not cox_ca_rotate_root() */
+	uint64_t epoch;                  /* of the keeper's state that it shows: one for all bundles that differ in the CRL only */
 	struct cox_str trust_domain;
 	const struct cox_str *roots_pem; /* one certificate each: those to trust now */
 	size_t root_n;
@@ -63,10 +65,16 @@ struct cox_ca_spec {
 	int64_t root_ttl_s, default_ttl_s, max_ttl_s, backdate_s; /* 10 y, 24 h, 90 d, 2 min */
 	double root_grace;                /* share of life left at which a root is renewed: 0.2 */
 	unsigned signatures_per_s;        /* of the signer; 0: 2,000 */
+	struct cox_str replica;           /* of those that share the secret: the pod's name; empty: a random one */
+	const struct cox_str *serving_dns; /* names that serving certificates may have beside those of istiod in `ns` (ISTIOD_CUSTOM_HOST) */
+	size_t serving_dns_n;
 };
 struct cox_ca_processes;              /* the two children and the sockets to them */
-/* Forks. COX_EINTERNAL with text. In the children it does not return. */
+/* Forks. COX_EINTERNAL with text. In the children it does not return. Copies `spec` as far as the main process needs it. */
 COX_MUST_USE enum cox_rc cox_ca_fork(const struct cox_ca_spec *spec, struct cox_ca_processes **out, struct cox_err *err);
+
+/* Ends them where cox_ca_open() is not reached. Accepts NULL. */
+void cox_ca_processes_end(struct cox_ca_processes **p);
 
 struct cox_ca;
 struct cox_ca_cb {
@@ -74,7 +82,7 @@ struct cox_ca_cb {
 	void (*on_bundle)(void *ctx, const struct cox_ca_bundle *b);
 	/* A fault worth telling an operator: key does not match, chain incomplete, expired, secret unreadable. What was good stays in force. */
 	void (*on_fault)(void *ctx, const struct cox_err *err);
-	/* Keeper or signer ended: the process must end. */
+	/* Keeper or signer ended ("CA signer: ended by signal 9"): the process must end. Once. */
 	void (*on_lost)(void *ctx, const char *which);
 	void *ctx;
 };
