@@ -200,7 +200,7 @@ static struct cox_grpc_call *call_open(const char *identity, struct cox_str body
 static void call(const char *identity, struct cox_str body, struct result *r)
 {
 	call_open(identity, body, r);
-	for (int i = 0; i < 2000 && !r->is_over; i++)
+	for (int64_t until = cox_clock_mono_ms() + 30000; !r->is_over && cox_clock_mono_ms() < until;)
 		run(5);
 	assert_true(r->is_over);
 }
@@ -293,8 +293,8 @@ static void test_refused(void **state)
 	/* one bit of the request's signature */
 	struct cox_buf forged = request(0, NULL);
 	for (size_t i = forged.n - 60; i < forged.n; i++)
-		if (forged.p[i] == 'A' || forged.p[i] == 'B') {
-			forged.p[i] ^= 3;
+		if (forged.p[i] >= 'a' && forged.p[i] <= 'y') { /* base64, and the letter after it, too */
+			forged.p[i]++;
 			break;
 		}
 	expect(FOO, cox_buf_str(&forged), INVALID_ARGUMENT, "");
