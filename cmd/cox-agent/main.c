@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,8 +28,12 @@ static const char usage_text[] =
     "       --pod-info-dir /etc/istio/pod  --concurrency N  --proxy-log-level warning  --log-level info\n"
     "       --admin-port 15000 --status-port 15020 --prometheus-port 15090 --health-port 15021  --status-address ADDRESS\n"
     "       --bootstrap-only     print the bootstrap and end\n"
+    "       --identity auto|none   certificates for Envoy; none: a lab without TLS   --secrets-dir /var/run/secrets\n"
     "       environment: POD_NAME POD_NAMESPACE INSTANCE_IP SERVICE_ACCOUNT NODE_NAME PROXY_CONFIG ISTIO_META_* ISTIO_METAJSON_*\n"
-    "                    EXIT_ON_ZERO_ACTIVE_CONNECTIONS MINIMUM_DRAIN_DURATION ENVOY_BIN\n";
+    "                    EXIT_ON_ZERO_ACTIVE_CONNECTIONS MINIMUM_DRAIN_DURATION ENVOY_BIN\n"
+    "                    CA_ADDR CA_ROOT_CA XDS_ROOT_CA ISTIOD_SAN TRUST_DOMAIN SECRET_TTL SECRET_GRACE_PERIOD_RATIO[_JITTER] JWT_POLICY\n"
+    "                    ECC_SIGNATURE_ALGORITHM ECC_CURVE WORKLOAD_RSA_KEY_SIZE PKCS8_KEY PROV_CERT OUTPUT_CERTS FILE_MOUNTED_CERTS\n"
+    "                    PILOT_CERT_PROVIDER WORKLOAD_IDENTITY_SOCKET_FILE CA_HEADER_* XDS_HEADER_* COXSWAIN_ROTATION_JITTER\n";
 
 static int fail(const struct cox_err *err)
 {
@@ -162,6 +168,7 @@ static int run_init(int argc, char **argv)
 enum {
 	OPT_DISCOVERY = 256, OPT_DOMAIN, OPT_ENVOY, OPT_UID, OPT_GID, OPT_CONFIG_DIR, OPT_POD_INFO_DIR, OPT_CONCURRENCY, OPT_PROXY_LOG, OPT_LOG,
 	OPT_ADMIN_PORT, OPT_STATUS_PORT, OPT_PROMETHEUS_PORT, OPT_HEALTH_PORT, OPT_STATUS_ADDRESS, OPT_BOOTSTRAP_ONLY,
+	OPT_IDENTITY, OPT_SECRETS_DIR,
 };
 
 static const struct option proxy_options[] = {
@@ -183,12 +190,14 @@ static const struct option proxy_options[] = {
 	{ "health-port", required_argument, NULL, OPT_HEALTH_PORT },
 	{ "status-address", required_argument, NULL, OPT_STATUS_ADDRESS },
 	{ "bootstrap-only", no_argument, NULL, OPT_BOOTSTRAP_ONLY },
+	{ "identity", required_argument, NULL, OPT_IDENTITY },
+	{ "secrets-dir", required_argument, NULL, OPT_SECRETS_DIR },
 	{ NULL, 0, NULL, 0 },
 };
 
 struct proxy_flags {
 	struct cox_agent_proxy proxy;
-	const char *pod_info_dir;
+	const char *pod_info_dir, *secrets_dir;
 	int concurrency; /* -1: as PROXY_CONFIG says */
 	bool bootstrap_only;
 };
@@ -222,6 +231,8 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	case OPT_HEALTH_PORT: return read_port(optarg, &b->health_port);
 	case OPT_STATUS_ADDRESS: f->proxy.status_host = cox_str_of(optarg); return true;
 	case OPT_BOOTSTRAP_ONLY: f->bootstrap_only = true; return true;
+	case OPT_IDENTITY: b->is_identity_off = !strcmp(optarg, "none"); return b->is_identity_off || !strcmp(optarg, "auto");
+	case OPT_SECRETS_DIR: f->secrets_dir = optarg; return true;
 	default: return false;
 	}
 }
@@ -247,6 +258,7 @@ static bool read_proxy_flags(int argc, char **argv, struct proxy_flags *f)
 			.version = COX_VERSION,
 		},
 		.pod_info_dir = "/etc/istio/pod",
+		.secrets_dir = "/var/run/secrets",
 		.concurrency = -1,
 	};
 	int flag;
@@ -290,10 +302,16 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	COX_AUTO(cox_buf_fini) struct cox_buf annotations = { 0 };
 	struct cox_agent_bootstrap *b = &f->proxy.bootstrap;
 	struct cox_agent_settings settings;
+	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
+	struct cox_agent_identity_config identity;
 	COX_TRY(read_file(f->pod_info_dir, "labels", &labels, err));
 	COX_TRY(read_file(f->pod_info_dir, "annotations", &annotations, err));
 	b->labels = cox_buf_str(&labels);
 	b->annotations = cox_buf_str(&annotations);
+	COX_TRY(cox_agent_identity_config_read(b, f->secrets_dir, f->proxy.config_dir, b->is_identity_off, &arena, &identity, err));
+	f->proxy.identity = &identity;
+	b->xds_path = cox_str_of(identity.xds_path);
+	b->sds_path = cox_str_of(identity.sds_path);
 	if (f->bootstrap_only)
 		return print_bootstrap(b, err);
 	COX_TRY(cox_agent_settings_read(b, &settings, err));
@@ -304,8 +322,19 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	return cox_agent_proxy_run(&f->proxy, code, err);
 }
 
+/* A sidecar is in every pod: what glibc and libuv would take for speed is given back. One arena (threads are two, and wait most of the time),
+ * large blocks by mmap (a discovery response is as large as its mesh) and one thread to resolve names. */
+static void stay_small(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+	setenv("UV_THREADPOOL_SIZE", "1", 0); /* before the first thread */
+}
+
 static int run_proxy(int argc, char **argv)
 {
+	stay_small();
 	struct proxy_flags f;
 	struct cox_err err = { 0 };
 	int code = 0;

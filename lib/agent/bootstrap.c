@@ -3,8 +3,6 @@
 #include "agent/node_priv.h"
 #include "codec/json.h"
 
-#include <arpa/inet.h>
-
 struct cox_str cox_agent_env(const char *const *env, const char *name)
 {
 	size_t n = strlen(name);
@@ -37,25 +35,23 @@ static void write_local_cluster(struct cox_buf *out, const char *name, unsigned 
 	cox_buf_append_char(out, '}');
 }
 
-/* The control plane. Its limits are off (one stream carries everything), and both HTTP/2 and TCP keepalives find a peer
- * that vanished without a word within the minute. */
-static void write_xds_cluster(struct cox_buf *out, const char *host, unsigned port)
+/* The agent, by a Unix socket: "xds-grpc" passes to the control plane, "sds-grpc" has the workload's secrets. Limits are off (one stream carries
+ * everything, and a gateway has a stream for each credential); HTTP/2 keepalives find an agent that hangs within the minute. */
+static void write_agent_cluster(struct cox_buf *out, const char *name, struct cox_str path)
 {
-	unsigned char bytes[16];
-	bool is_address = inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 	cox_buf_printf(out,
-		       "{\"name\":\"xds-grpc\",\"type\":\"%s\",\"dns_lookup_family\":\"ALL\",\"connect_timeout\":\"1s\","
+		       "{\"name\":\"%s\",\"type\":\"STATIC\",\"connect_timeout\":\"1s\","
 		       "\"lb_policy\":\"ROUND_ROBIN\",\"circuit_breakers\":{\"thresholds\":["
 		       "{\"priority\":\"DEFAULT\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000},"
 		       "{\"priority\":\"HIGH\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000}]},"
-		       "\"upstream_connection_options\":{\"tcp_keepalive\":{\"keepalive_time\":10}},"
 		       "\"typed_extension_protocol_options\":{\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\":{"
 		       "\"@type\":\"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\","
 		       "\"explicit_http_config\":{\"http2_protocol_options\":{"
-		       "\"connection_keepalive\":{\"interval\":\"30s\",\"timeout\":\"10s\"}}}}},",
-		       is_address ? "STATIC" : "STRICT_DNS");
-	write_endpoint(out, "xds-grpc", host, port);
-	cox_buf_append_char(out, '}');
+		       "\"connection_keepalive\":{\"interval\":\"30s\",\"timeout\":\"10s\"}}}}},"
+		       "\"load_assignment\":{\"cluster_name\":\"%s\",\"endpoints\":[{\"lb_endpoints\":[{\"endpoint\":{\"address\":{\"pipe\":{\"path\":",
+		       name, name);
+	cox_json_write_str(out, path);
+	cox_buf_append_cstr(out, "}}}}]}]}}");
 }
 
 /* A static listener that answers one path from one local cluster, and 404 else. */
@@ -147,20 +143,6 @@ static void write_node(struct cox_buf *out, const struct cox_agent_node *node)
 
 /* --- the whole ---------------------------------------------------------------------------- */
 
-static enum cox_rc split_address(struct cox_str address, char host[256], unsigned *port, struct cox_err *err)
-{
-	ptrdiff_t colon = cox_str_rfind(address, ':');
-	uint64_t v = 0;
-	struct cox_str name = cox_str_sub(address, 0, colon < 0 ? 0 : (size_t)colon);
-	if (name.n >= 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
-		name = cox_str_sub(name, 1, name.n - 2);
-	if (name.n == 0 || name.n > 253 || cox_str_to_u64(cox_str_sub(address, (size_t)(colon + 1), address.n), &v) != COX_OK || v < 1 || v > 65535)
-		return cox_err_set(err, COX_EINVAL, "discoveryAddress", "\"%.*s\" is not host:port", COX_FMT(address));
-	cox_str_to_cstr(name, host, 256);
-	*port = (unsigned)v;
-	return COX_OK;
-}
-
 static void write_dynamic(struct cox_buf *out)
 {
 	/* Without a first-fetch time-out Envoy waits for its configuration rather than serving without it. */
@@ -189,10 +171,7 @@ enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struc
 {
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct cox_agent_node node = { 0 };
-	char host[256];
-	unsigned port = 0;
 	COX_TRY(cox_agent_node_build(b, &arena, &node, err));
-	COX_TRY(split_address(node.discovery, host, &port, err));
 	cox_buf_append_cstr(out, "{");
 	write_node(out, &node);
 	cox_buf_append_cstr(out, ",\"stats_config\":{");
@@ -210,7 +189,11 @@ enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struc
 	cox_buf_append_char(out, ',');
 	write_local_cluster(out, "agent", b->status_port);
 	cox_buf_append_char(out, ',');
-	write_xds_cluster(out, host, port);
+	write_agent_cluster(out, "xds-grpc", b->xds_path);
+	if (!b->is_identity_off) {
+		cox_buf_append_char(out, ',');
+		write_agent_cluster(out, "sds-grpc", b->sds_path);
+	}
 	cox_buf_append_cstr(out, "],\"listeners\":[");
 	write_listener(out, "prometheus", b->prometheus_port, "/stats/prometheus", "prometheus_stats");
 	cox_buf_append_char(out, ',');

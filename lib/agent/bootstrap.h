@@ -15,6 +15,8 @@ struct cox_agent_bootstrap {
 	struct cox_str labels, annotations; /* lines key="value" */
 	struct cox_str discovery;     /* host:port; overrides PROXY_CONFIG's discoveryAddress */
 	struct cox_str domain;        /* "cluster.local" */
+	struct cox_str xds_path, sds_path; /* sockets of the agent, or of who serves certificates in its place */
+	bool is_identity_off;         /* no certificates: node metadata COXSWAIN_SDS is "none" */
 	uint16_t admin_port, status_port, prometheus_port, health_port; /* 15000, 15020, 15090, 15021 */
 };
 

@@ -6,7 +6,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-static const struct cox_str default_discovery = COX_STR_INIT("istiod.istio-system.svc:15010");
+static const struct cox_str default_discovery = COX_STR_INIT("istiod.istio-system.svc:15012");
+static const struct cox_str default_discovery_plain = COX_STR_INIT("istiod.istio-system.svc:15010");
 
 static void set_str(struct cox_arena *arena, struct cox_json *object, const char *key, struct cox_str value)
 {
@@ -257,8 +258,9 @@ static void set_metadata(const struct cox_agent_bootstrap *b, struct cox_arena *
 	set_str(arena, m, "SERVICE_ACCOUNT", cox_agent_env(b->env, "SERVICE_ACCOUNT"));
 	set_str(arena, m, "NODE_NAME", cox_agent_env(b->env, "NODE_NAME"));
 	set_str(arena, m, "COXSWAIN_AGENT", COX_STR("true"));
-	/* No SDS server yet: the control plane leaves out TLS that would wait for a certificate for ever. */
-	set_str(arena, m, "COXSWAIN_SDS", COX_STR("none"));
+	/* Nobody serves certificates: the control plane leaves out TLS that would wait for one for ever. */
+	if (b->is_identity_off)
+		set_str(arena, m, "COXSWAIN_SDS", COX_STR("none"));
 	char port[8];
 	snprintf(port, sizeof(port), "%u", (unsigned)b->health_port);
 	set_str(arena, m, "ENVOY_STATUS_PORT", cox_arena_str(arena, cox_str_of(port)));
@@ -294,7 +296,6 @@ enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox
 	COX_TRY(set_identity(b, arena, labels, metadata, out, err));
 	merge(arena, metadata, extra);
 	COX_TRY(read_proxy_config(b, arena, annotations, config, err));
-	out->discovery = first_of(b->discovery, first_of(text_of(config, "discoveryAddress"), default_discovery));
 	set_stats(arena, config, annotations, out);
 	if (config->n != 0)
 		cox_json_set(arena, metadata, COX_STR("PROXY_CONFIG"), config);
@@ -302,5 +303,16 @@ enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox
 	if (annotations->n != 0)
 		cox_json_set(arena, metadata, COX_STR("ANNOTATIONS"), annotations);
 	out->metadata = metadata;
+	return COX_OK;
+}
+
+enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_control_plane *out,
+					 struct cox_err *err)
+{
+	struct cox_json *config = cox_json_new_object(arena);
+	COX_TRY(read_proxy_config(b, arena, parse_pairs(arena, b->annotations), config, err));
+	out->is_plain = cox_str_eq(text_of(config, "controlPlaneAuthPolicy"), COX_STR("NONE"));
+	struct cox_str fallback = out->is_plain || b->is_identity_off ? default_discovery_plain : default_discovery;
+	out->discovery = first_of(b->discovery, first_of(text_of(config, "discoveryAddress"), fallback));
 	return COX_OK;
 }

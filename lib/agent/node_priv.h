@@ -14,11 +14,19 @@ struct cox_agent_list {
 
 /* All of it lives in the arena given to build, or in the environment. */
 struct cox_agent_node {
-	struct cox_str id, cluster, discovery;
+	struct cox_str id, cluster;
 	struct cox_str locality[3]; /* region, zone, sub-zone */
 	const struct cox_json *metadata;
 	struct cox_agent_list stats_prefixes, stats_suffixes, stats_regexps;
 };
+
+/* Where the control plane is, and how to speak to it. */
+struct cox_agent_control_plane {
+	struct cox_str discovery; /* host:port */
+	bool is_plain;            /* PROXY_CONFIG's controlPlaneAuthPolicy is NONE */
+};
+COX_MUST_USE enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_control_plane *out,
+						      struct cox_err *err);
 
 COX_MUST_USE enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_node *out,
 					      struct cox_err *err);

@@ -2,6 +2,7 @@
 
 #include "agent/dns.h"
 #include "agent/status.h"
+#include "agent/workload.h"
 #include "base/log.h"
 #include "loop/signal.h"
 
@@ -12,12 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { WORKLOAD_END_MS = 10 * 1000 };
+
 struct agent {
 	struct cox_loop *loop;
 	struct cox_envoy *envoy;
 	struct cox_agent_dns *dns;
 	struct cox_agent_status *status;
+	struct cox_agent_workload *workload;
 	struct cox_signal *signals[2];
+	bool is_workload_gone;
 	int code;
 };
 
@@ -101,6 +106,14 @@ static enum cox_rc open_dns(struct agent *a, const struct cox_agent_proxy *p, st
 	return cox_agent_dns_open(a->loop, &spec, &a->dns, err);
 }
 
+static void on_names(void *ctx, struct cox_str table)
+{
+	struct agent *a = ctx;
+	struct cox_err err = { 0 };
+	if (a->dns && cox_agent_dns_set_table(a->dns, table, &err) != COX_OK)
+		cox_log(COX_LOG_WARN, "agent", "the name table is not understood; the last one stays error=\"%s\"", err.text);
+}
+
 static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, const char *bootstrap_path, struct cox_err *err)
 {
 	struct cox_envoy_spec spec = p->envoy;
@@ -110,12 +123,19 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	spec.health_port = p->bootstrap.health_port;
 	spec.on_end = on_end;
 	spec.ctx = a;
+	struct cox_agent_workload_spec workload = { .loop = a->loop, .config = p->identity, .uid = spec.uid, .gid = spec.gid,
+	                                                .on_name_table = on_names, .ctx = a };
+	COX_TRY(cox_agent_workload_open(&workload, &a->workload, err)); /* Envoy finds its sockets */
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));
 	COX_TRY(cox_signal_open(a->loop, SIGINT, on_signal, a, &a->signals[1]));
 	COX_TRY(open_dns(a, p, err));
 	COX_TRY(cox_envoy_open(a->loop, &spec, &a->envoy, err));
 	return open_status(a, p, err);
 }
+
+static void on_workload_closed(void *ctx) { ((struct agent *)ctx)->is_workload_gone = true; }
+
+static bool is_workload_gone(void *arg) { return ((struct agent *)arg)->is_workload_gone; }
 
 enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, struct cox_err *err)
 {
@@ -130,6 +150,9 @@ enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, stru
 	cox_agent_status_close(&a.status);
 	cox_agent_dns_close(&a.dns);
 	cox_envoy_close(&a.envoy);
+	/* With Envoy gone, open questions end at once. */
+	cox_agent_workload_close(&a.workload, on_workload_closed, &a);
+	cox_loop_run_until(a.loop, is_workload_gone, &a, WORKLOAD_END_MS);
 	cox_signal_close(&a.signals[0]);
 	cox_signal_close(&a.signals[1]);
 	cox_loop_free(&a.loop);

@@ -7,9 +7,11 @@
 
 #include "agent/bootstrap.h"
 #include "agent/envoy_proc.h"
+#include "agent/identity_config.h"
 
 struct cox_agent_proxy {
 	struct cox_agent_bootstrap bootstrap;
+	const struct cox_agent_identity_config *identity; /* borrowed */
 	struct cox_envoy_spec envoy; /* bootstrap_path, ports, on_end and ctx are set by run() */
 	const char *config_dir;      /* where the bootstrap is written: envoy-rev.json */
 	struct cox_str status_host;  /* where 15020 listens; empty: every address */

@@ -104,7 +104,7 @@ class Runner:
             env["ISTIO_METAJSON_ANNOTATIONS"] = json.dumps(annotations)
         config = os.path.join("/var/tmp/coxswain-lab", self.state.data["id"], f"{pod.namespace}.{pod.name}")
         os.makedirs(config, exist_ok=True)
-        return self._spawn(pod, "proxy", [self.agent, "proxy", pod.kind, "--discovery", self.discovery, "--envoy", self.envoy, "--uid", str(PROXY_UID),
+        return self._spawn(pod, "proxy", [self.agent, "proxy", pod.kind, "--discovery", self.discovery, "--identity", "none", "--envoy", self.envoy, "--uid", str(PROXY_UID),
                                           "--gid", str(PROXY_UID), "--config-dir", config,
                                           "--proxy-log-level", os.environ.get("LAB_PROXY_LOG", "warning")], env)
 

@@ -1,0 +1,356 @@
+#include "agent/workload.h"
+
+#include "agent/ads_proxy.h"
+#include "agent/file_secrets.h"
+#include "agent/identity.h"
+#include "agent/sds.h"
+#include "agent/secret.h"
+#include "agent/trust.h"
+#include "base/log.h"
+#include "envoy/coxswain_v1.h"
+#include "envoy/envoy.h"
+#include "envoy/istio_mesh_v1alpha1.h"
+#include "envoy/istio_networking_nds_v1.h"
+#include "loop/work.h"
+
+enum { WORKERS = 1, JOBS_MAX = 1024, ROTATION_RETRY_MAX_MS = 60 * 1000 };
+
+static const struct cox_str cert_name = COX_STR_INIT("default"), roots_name = COX_STR_INIT("ROOTCA");
+
+/* Credentials for the control plane, made on a worker. */
+struct credentials_job {
+	struct cox_agent_workload *owner;
+	struct cox_buf chain_pem, key_pem, roots_pem;
+	struct cox_agent_credentials out;
+	enum cox_rc rc;
+	struct cox_err err;
+};
+
+struct cox_agent_workload {
+	struct cox_agent_workload_spec spec;
+	struct cox_agent_identity_config config; /* with the mode as it turned out */
+	struct cox_work_pool *pool;
+	struct cox_agent_sds *sds;
+	struct cox_agent_file_secrets *files;
+	struct cox_agent_identity *identity;
+	struct cox_agent_trust *trust;
+	struct cox_agent_ads *ads;
+	size_t bundle_type, mesh_type, names_type;
+	bool is_bundle_owed, is_closing;
+	unsigned wrong_issuers; /* certificates in a row that a rotation did not want */
+	unsigned parts;         /* not closed yet, jobs included */
+	void (*closed)(void *ctx);
+	void *closed_ctx;
+};
+
+/* --- roots and certificate to Envoy -------------------------------------------------------- */
+
+static void append_roots(void *ctx, struct cox_buf *pem)
+{
+	struct cox_agent_workload *w = ctx;
+	if (w->trust)
+		cox_agent_trust_write(w->trust, pem);
+}
+
+static void publish_roots(struct cox_agent_workload *w)
+{
+	COX_AUTO(cox_buf_fini) struct cox_buf roots = { 0 };
+	COX_AUTO(cox_buf_fini) struct cox_buf secret = { 0 };
+	cox_agent_trust_write(w->trust, &roots);
+	if (roots.n == 0 || !w->sds)
+		return;
+	cox_agent_secret_write_roots(roots_name, cox_buf_str(&roots), cox_agent_trust_info(w->trust).crl_pem, &secret);
+	cox_agent_sds_set(w->sds, roots_name, cox_buf_str(&secret));
+}
+
+static bool is_by_issuer(const struct cox_agent_workload *w, struct cox_str issuer_key_id)
+{
+	const struct cox_agent_cert *cert = cox_agent_identity_cert(w->identity);
+	return issuer_key_id.n == 0 || (cert && cox_str_eq_nocase(cox_str_of(cert->issuer_key_id), issuer_key_id));
+}
+
+/* --- a bundle is acknowledged when Envoy lives by it ---------------------------------------- */
+
+static void settle_bundle(struct cox_agent_workload *w)
+{
+	struct cox_agent_trust_info info = cox_agent_trust_info(w->trust);
+	struct cox_str reason = COX_STR("");
+	if (!w->is_bundle_owed)
+		return;
+	enum cox_agent_sds_state roots = w->sds ? cox_agent_sds_state(w->sds, roots_name, &reason) : COX_AGENT_SDS_TAKEN;
+	if (roots == COX_AGENT_SDS_REJECTED) {
+		w->is_bundle_owed = false;
+		cox_agent_ads_answer(w->ads, w->bundle_type, reason.n ? reason : COX_STR("envoy rejected the roots"));
+		return;
+	}
+	if (roots != COX_AGENT_SDS_TAKEN)
+		return;
+	if (info.must_renew && (!is_by_issuer(w, info.issuer_key_id) || cox_agent_sds_state(w->sds, cert_name, NULL) != COX_AGENT_SDS_TAKEN))
+		return;
+	w->is_bundle_owed = false;
+	cox_log(COX_LOG_INFO, "trust", "bundle in force generation=%llu phase=%.*s", (unsigned long long)info.generation, COX_FMT(info.phase));
+	cox_agent_ads_answer(w->ads, w->bundle_type, COX_STR(""));
+}
+
+/* Spread over some seconds, so that a mesh does not ask its CA all at once; longer each time where a replica still signs with the old key. */
+static void renew_for_rotation(struct cox_agent_workload *w)
+{
+	struct cox_agent_trust_info info = cox_agent_trust_info(w->trust);
+	if (!info.must_renew || is_by_issuer(w, info.issuer_key_id)) {
+		w->wrong_issuers = 0;
+		return;
+	}
+	int64_t within = w->config.rotation_jitter_ms << (w->wrong_issuers < 16 ? w->wrong_issuers : 16);
+	w->wrong_issuers++;
+	cox_agent_identity_renew(w->identity, within < ROTATION_RETRY_MAX_MS ? within : ROTATION_RETRY_MAX_MS);
+}
+
+static void on_cert(void *ctx, const struct cox_agent_cert *cert)
+{
+	struct cox_agent_workload *w = ctx;
+	COX_AUTO(cox_agent_secret_fini) struct cox_buf secret = { 0 };
+	struct cox_err err = { 0 };
+	/* Roots first: peers that trust the new issuer get our certificate, and we trust theirs before they show one. */
+	if (cox_agent_trust_set_issued(w->trust, cox_buf_str(&cert->roots_pem), &err) != COX_OK)
+		cox_log(COX_LOG_ERROR, "trust", "the roots beside the certificate cannot be used error=\"%s\"", err.text);
+	publish_roots(w);
+	cox_agent_secret_write_cert(cert_name, cox_buf_str(&cert->chain_pem), cox_buf_str(&cert->key_pem), &secret);
+	cox_agent_sds_set(w->sds, cert_name, cox_buf_str(&secret));
+	renew_for_rotation(w);
+	settle_bundle(w);
+}
+
+/* --- the agent's own subscriptions ---------------------------------------------------------- */
+
+static void on_bundle(void *ctx, size_t type, struct cox_str value)
+{
+	struct cox_agent_workload *w = ctx;
+	struct cox_err err = { 0 };
+	if (value.n == 0) { /* the server has none: what was known stays */
+		cox_agent_ads_answer(w->ads, type, COX_STR(""));
+		return;
+	}
+	if (cox_agent_trust_set_bundle(w->trust, value, &err) != COX_OK) {
+		cox_log(COX_LOG_ERROR, "trust", "bundle refused error=\"%s\"", err.text);
+		cox_agent_ads_answer(w->ads, type, cox_str_of(err.text));
+		return;
+	}
+	w->is_bundle_owed = true;
+	w->wrong_issuers = 0;
+	publish_roots(w);
+	renew_for_rotation(w);
+	settle_bundle(w);
+}
+
+static void on_mesh(void *ctx, size_t type, struct cox_str value)
+{
+	struct cox_agent_workload *w = ctx;
+	struct cox_err err = { 0 };
+	if (cox_agent_trust_set_mesh(w->trust, value, &err) != COX_OK)
+		cox_log(COX_LOG_ERROR, "trust", "roots of the mesh refused error=\"%s\"", err.text);
+	else
+		publish_roots(w);
+	cox_agent_ads_answer(w->ads, type, cox_str_of(err.text));
+}
+
+static void on_names(void *ctx, size_t type, struct cox_str value)
+{
+	struct cox_agent_workload *w = ctx;
+	w->spec.on_name_table(w->spec.ctx, value);
+	cox_agent_ads_answer(w->ads, type, COX_STR(""));
+}
+
+/* --- secrets by file ------------------------------------------------------------------------ */
+
+static void on_want(void *ctx, struct cox_str name)
+{
+	struct cox_agent_workload *w = ctx;
+	struct cox_err err = { 0 };
+	if (cox_str_eq(name, cert_name) || cox_str_eq(name, roots_name) || w->is_closing)
+		return;
+	if (cox_agent_file_secrets_add(w->files, name, &err) != COX_OK)
+		cox_log(COX_LOG_ERROR, "sds", "envoy asks for a secret that nobody has error=\"%s\"", err.text);
+}
+
+static void on_unwant(void *ctx, struct cox_str name)
+{
+	struct cox_agent_workload *w = ctx;
+	if (!w->is_closing)
+		cox_agent_file_secrets_remove(w->files, name);
+}
+
+static void on_file_secret(void *ctx, struct cox_str name, struct cox_str secret)
+{
+	struct cox_agent_workload *w = ctx;
+	cox_agent_sds_set(w->sds, name, secret);
+}
+
+static void on_progress(void *ctx) { settle_bundle(ctx); }
+
+/* --- credentials for the control plane ------------------------------------------------------ */
+
+static void part_gone(void *ctx);
+
+static void run_credentials(void *arg)
+{
+	struct credentials_job *j = arg;
+	const struct cox_agent_identity_config *c = &j->owner->config;
+	struct cox_agent_credentials_spec spec = {
+		.to = &c->xds,
+		.token_file = c->token_file,
+		.prov_cert = c->prov_cert,
+		.chain_pem = cox_buf_str(&j->chain_pem),
+		.key_pem = cox_buf_str(&j->key_pem),
+		.roots_pem = cox_buf_str(&j->roots_pem),
+		.prefers_cert = true,
+		.may_be_nobody = c->mode == COX_AGENT_IDENTITY_NONE || c->xds.is_plain,
+	};
+	j->rc = cox_agent_credentials_load(&spec, &j->out, &j->err);
+}
+
+static void on_credentials(void *arg, enum cox_rc rc)
+{
+	struct credentials_job *j = arg;
+	struct cox_agent_workload *w = j->owner;
+	if (rc == COX_OK && !w->is_closing) {
+		if (j->rc == COX_OK)
+			cox_agent_ads_dial(w->ads, &j->out);
+		else
+			cox_agent_ads_fail(w->ads, &j->err);
+	}
+	cox_agent_credentials_fini(&j->out);
+	cox_agent_secret_fini(&j->key_pem);
+	cox_buf_fini(&j->chain_pem);
+	cox_buf_fini(&j->roots_pem);
+	cox_free(j);
+	part_gone(w);
+}
+
+static void on_want_credentials(void *ctx)
+{
+	struct cox_agent_workload *w = ctx;
+	struct credentials_job *j = COX_NEW(struct credentials_job);
+	const struct cox_agent_cert *cert = cox_agent_identity_valid_cert(w->identity);
+	j->owner = w;
+	if (cert) {
+		cox_buf_reserve(&j->key_pem, cert->key_pem.n);
+		cox_buf_append_str(&j->key_pem, cox_buf_str(&cert->key_pem));
+		cox_buf_append_str(&j->chain_pem, cox_buf_str(&cert->chain_pem));
+	}
+	append_roots(w, &j->roots_pem);
+	w->parts++;
+	if (cox_work_submit(w->pool, w->spec.loop, run_credentials, on_credentials, j) != COX_OK) {
+		j->rc = cox_err_set(&j->err, COX_ELIMIT, NULL, "too much work waits");
+		on_credentials(j, COX_OK);
+	}
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static void part_gone(void *ctx)
+{
+	struct cox_agent_workload *w = ctx;
+	if (--w->parts != 0)
+		return;
+	cox_work_pool_free(&w->pool);
+	cox_agent_trust_free(&w->trust);
+	if (w->closed)
+		w->closed(w->closed_ctx);
+	cox_free(w);
+}
+
+static enum cox_rc open_sds(struct cox_agent_workload *w, struct cox_err *err)
+{
+	struct cox_agent_sds_spec spec = {
+		.loop = w->spec.loop,
+		.path = w->config.sds_path,
+		.uid = w->spec.uid,
+		.gid = w->spec.gid,
+		.on_want = on_want,
+		.on_unwant = on_unwant,
+		.on_progress = on_progress,
+		.ctx = w,
+	};
+	if (w->config.mode == COX_AGENT_IDENTITY_NONE)
+		return COX_OK;
+	enum cox_rc rc = cox_agent_sds_open(&spec, &w->sds, err);
+	if (rc == COX_EEXIST) {
+		cox_log(COX_LOG_INFO, "identity", "certificates come from somebody else socket=%s", w->config.sds_path);
+		w->config.mode = COX_AGENT_IDENTITY_EXTERNAL;
+		return COX_OK;
+	}
+	return rc;
+}
+
+static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
+{
+	struct cox_agent_ads_type types[3];
+	struct cox_agent_ads_spec spec = {
+		.loop = w->spec.loop,
+		.path = w->config.xds_path,
+		.uid = w->spec.uid,
+		.gid = w->spec.gid,
+		.to = &w->config.xds,
+		.on_want_credentials = on_want_credentials,
+		.types = types,
+		.ctx = w,
+	};
+	if (w->config.mode == COX_AGENT_IDENTITY_CSR) {
+		w->bundle_type = spec.type_n;
+		types[spec.type_n++] = (struct cox_agent_ads_type){ PB_TYPE_URL(pb_coxswain_v1_TrustBundle), on_bundle };
+		w->mesh_type = spec.type_n;
+		types[spec.type_n++] = (struct cox_agent_ads_type){ PB_TYPE_URL(pb_istio_mesh_v1alpha1_ProxyConfig), on_mesh };
+	}
+	if (w->config.has_dns_capture && w->spec.on_name_table) {
+		w->names_type = spec.type_n;
+		types[spec.type_n++] = (struct cox_agent_ads_type){ PB_TYPE_URL(pb_istio_networking_nds_v1_NameTable), on_names };
+	}
+	return cox_agent_ads_open(&spec, &w->ads, err);
+}
+
+static void open_identity(struct cox_agent_workload *w)
+{
+	struct cox_agent_identity_spec spec = {
+		.loop = w->spec.loop, .pool = w->pool, .config = &w->config, .roots = append_roots, .on_cert = on_cert, .ctx = w,
+	};
+	if (w->config.mode == COX_AGENT_IDENTITY_CSR || w->config.mode == COX_AGENT_IDENTITY_FILES)
+		cox_agent_identity_open(&spec, &w->identity);
+}
+
+enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, struct cox_agent_workload **out, struct cox_err *err)
+{
+	struct cox_agent_workload *w = COX_NEW(struct cox_agent_workload);
+	w->spec = *spec;
+	w->config = *spec->config;
+	w->pool = cox_work_pool_new("agent-work", WORKERS, JOBS_MAX);
+	w->trust = cox_agent_trust_new();
+	cox_agent_file_secrets_open(spec->loop, w->pool, on_file_secret, w, &w->files);
+	enum cox_rc rc = open_sds(w, err);
+	if (rc == COX_OK)
+		rc = open_ads(w, err);
+	if (rc != COX_OK) {
+		cox_agent_workload_close(&w, NULL, NULL);
+		return rc;
+	}
+	open_identity(w);
+	*out = w;
+	return COX_OK;
+}
+
+void cox_agent_workload_close(struct cox_agent_workload **wp, void (*closed)(void *ctx), void *ctx)
+{
+	struct cox_agent_workload *w = COX_MOVE(*wp);
+	if (!w) {
+		if (closed)
+			closed(ctx);
+		return;
+	}
+	w->is_closing = true;
+	w->closed = closed;
+	w->closed_ctx = ctx;
+	w->parts += 4;
+	cox_agent_ads_close(&w->ads, part_gone, w);
+	cox_agent_identity_close(&w->identity, part_gone, w);
+	cox_agent_file_secrets_close(&w->files, part_gone, w);
+	cox_agent_sds_close(&w->sds, part_gone, w);
+}
