@@ -38,7 +38,7 @@ struct cox_agent_workload {
 	size_t bundle_type, mesh_type, names_type;
 	bool is_bundle_owed, is_closing;
 	unsigned wrong_issuers; /* certificates in a row that a rotation did not want */
-	unsigned parts;         /* not closed yet, jobs included */
+	unsigned parts;         /* not closed yet, jobs and this struct's own hold included */
 	void (*closed)(void *ctx);
 	void *closed_ctx;
 };
@@ -322,6 +322,7 @@ enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, 
 	struct cox_agent_workload *w = COX_NEW(struct cox_agent_workload);
 	w->spec = *spec;
 	w->config = *spec->config;
+	w->parts = 1;
 	w->pool = cox_work_pool_new("agent-work", WORKERS, JOBS_MAX);
 	w->trust = cox_agent_trust_new();
 	cox_agent_file_secrets_open(spec->loop, w->pool, on_file_secret, w, &w->files);
@@ -353,4 +354,5 @@ void cox_agent_workload_close(struct cox_agent_workload **wp, void (*closed)(voi
 	cox_agent_identity_close(&w->identity, part_gone, w);
 	cox_agent_file_secrets_close(&w->files, part_gone, w);
 	cox_agent_sds_close(&w->sds, part_gone, w);
+	part_gone(w);
 }

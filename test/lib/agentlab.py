@@ -64,7 +64,7 @@ class Agent:
         self.ports = {name: free_port() for name in ("admin", "status", "prometheus", "health")}
         self.log_path = os.path.join(self.dir, "log")
         self.sds, self.xds = os.path.join(self.secrets, "workload-spiffe-uds/socket"), os.path.join(self.config, "XDS")
-        self.command = [os.path.join(BUILD, "cox-agent"), "proxy", "sidecar", "--discovery", discovery, "--envoy", envoy or self.waiter, "--config-dir", self.config,
+        self.command = [*os.environ.get("AGENT_WRAP", "").split(), os.path.join(BUILD, "cox-agent"), "proxy", "sidecar", "--discovery", discovery, "--envoy", envoy or self.waiter, "--config-dir", self.config,
                         "--secrets-dir", self.secrets, "--pod-info-dir", os.path.join(self.dir, "none"), "--status-address", "127.0.0.1",
                         *(x for name, port in self.ports.items() for x in (f"--{name}-port", str(port))), *args]
         self.env = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "POD_NAMESPACE": "default", "INSTANCE_IP": "127.0.0.1", "SERVICE_ACCOUNT": "default",
