@@ -263,6 +263,8 @@ static void on_call_message(void *ctx, struct cox_grpc_call *call, struct cox_st
 		queue_drop(&a->up, a->up.at);
 		cox_log(COX_LOG_INFO, "ads", "connected to the control plane delta=%d", a->is_delta);
 		hold_envoy(a);
+		if (a->spec.on_up)
+			a->spec.on_up(a->spec.ctx);
 	}
 	if (take_own(a, &r))
 		return;

@@ -35,6 +35,7 @@ struct cox_agent_ads_spec {
 	const struct cox_agent_endpoint *to;          /* borrowed until closed() */
 	/* Wants credentials for a new connection: cox_agent_ads_dial() or cox_agent_ads_fail() follows, here or later. */
 	void (*on_want_credentials)(void *ctx);
+	void (*on_up)(void *ctx);                     /* the control plane answers; may be NULL */
 	const struct cox_agent_ads_type *types;       /* copied */
 	size_t type_n;
 	int64_t backoff_first_ms, backoff_max_ms;     /* 0: 250 ms, 15 s */

@@ -69,7 +69,7 @@ static void read_error(struct cox_pb_reader *outer, const struct cox_pb_field *f
 
 /* The numbers that the two forms give to the same things. */
 struct request_numbers {
-	uint32_t type_url, names, unsubscribed, nonce, error;
+	uint32_t type_url, names, unsubscribed, nonce, error, version;
 };
 static const struct request_numbers delta_request = {
 	.type_url = PB_service_discovery_v3_DeltaDiscoveryRequest_type_url__NUM,
@@ -83,6 +83,7 @@ static const struct request_numbers sotw_request = {
 	.names = PB_service_discovery_v3_DiscoveryRequest_resource_names__NUM,
 	.nonce = PB_service_discovery_v3_DiscoveryRequest_response_nonce__NUM,
 	.error = PB_service_discovery_v3_DiscoveryRequest_error_detail__NUM,
+	.version = PB_service_discovery_v3_DiscoveryRequest_version_info__NUM,
 };
 
 enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_agent_request *out, struct cox_err *err)
@@ -98,6 +99,8 @@ enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct c
 			req.nonce = cox_pb_as_str(&r, &f);
 		else if (f.number == number->error)
 			read_error(&r, &f, &req);
+		else if (number->version && f.number == number->version)
+			req.version = cox_pb_as_str(&r, &f);
 	}
 	COX_TRY(cox_pb_finish(&r, err));
 	struct list names, unsubscribed = { 0 };

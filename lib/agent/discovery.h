@@ -20,6 +20,7 @@ struct cox_agent_name_version {
 /* A DiscoveryRequest or DeltaDiscoveryRequest. */
 struct cox_agent_request {
 	struct cox_str type_url, nonce, error; /* error: the text of a rejection */
+	struct cox_str version;                /* state of the world: what the peer has; empty: nothing */
 	bool has_error;
 	const struct cox_str *names, *unsubscribed; /* names: resource_names, or resource_names_subscribe */
 	size_t name_n, unsubscribed_n;

@@ -86,22 +86,22 @@ static const char *root_of(const struct cox_agent_bootstrap *b, struct cox_arena
 	return path_of(arena, secrets_dir, "istio/root-cert.pem");
 }
 
+static enum cox_rc parse_address(struct cox_str text, const char *where, struct cox_addr *out, struct cox_err *err)
+{
+	enum cox_rc rc = cox_addr_parse(text, out, err);
+	if (rc == COX_OK && (out->unix_path[0] || (out->host[0] && out->port)))
+		return COX_OK;
+	return cox_err_set(err, COX_EINVAL, where, "\"%.*s\" is not host:port", COX_FMT(text));
+}
+
 static enum cox_rc set_endpoints(const struct cox_agent_bootstrap *b, const char *secrets_dir, bool off, struct cox_arena *arena,
 				 struct cox_agent_identity_config *c, struct cox_err *err)
 {
 	struct cox_agent_control_plane control;
 	struct cox_str ca = env_of(b, "CA_ADDR");
 	COX_TRY(cox_agent_control_plane_read(b, arena, &control, err));
-	enum cox_rc rc = cox_addr_parse(control.discovery, &c->xds.addr, err);
-	if (rc != COX_OK) {
-		cox_err_wrap(err, "discoveryAddress");
-		return rc;
-	}
-	rc = cox_addr_parse(ca.n ? ca : control.discovery, &c->ca.addr, err);
-	if (rc != COX_OK) {
-		cox_err_wrap(err, "CA_ADDR");
-		return rc;
-	}
+	COX_TRY(parse_address(control.discovery, "discoveryAddress", &c->xds.addr, err));
+	COX_TRY(parse_address(ca.n ? ca : control.discovery, "CA_ADDR", &c->ca.addr, err));
 	c->xds.is_plain = control.is_plain || c->xds.addr.port == PLAIN_PORT || (off && c->xds.addr.port != TLS_PORT);
 	c->ca.is_plain = ca.n ? c->ca.addr.port == PLAIN_PORT : c->xds.is_plain;
 	c->xds.root_file = root_of(b, arena, "XDS_ROOT_CA", secrets_dir, c->prov_cert);

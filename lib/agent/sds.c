@@ -22,11 +22,13 @@ struct entry {
 	char version[VERSION_BYTES]; /* of the content; empty: none yet */
 	size_t wants;                /* streams that subscribed */
 	struct cox_buf reason;       /* of the last rejection */
+	bool is_provisional;
 };
 
 struct subscription {
 	struct entry *entry;
 	uint64_t nonce; /* of the message that carried `sent` */
+	bool has_other; /* a version from before this stream, which is not known to us */
 	char sent[VERSION_BYTES], acked[VERSION_BYTES], rejected[VERSION_BYTES];
 };
 
@@ -128,14 +130,25 @@ static struct entry *entry_of(struct cox_agent_sds *s, struct cox_str name)
 
 /* --- what goes out ------------------------------------------------------------------------ */
 
-static bool is_due(const struct subscription *sub) { return sub->entry->version[0] != 0 && strcmp(sub->sent, sub->entry->version) != 0; }
+static bool is_due(const struct subscription *sub)
+{
+	if (sub->entry->version[0] == 0 || !strcmp(sub->sent, sub->entry->version))
+		return false;
+	return !sub->entry->is_provisional || !(sub->has_other || sub->sent[0]);
+}
+
+/* State of the world: all of the stream's secrets, also those that did not change. */
+static bool is_written(const struct sds_stream *st, const struct subscription *sub)
+{
+	return is_due(sub) || (!st->is_delta && sub->sent[0] && !strcmp(sub->sent, sub->entry->version));
+}
 
 static void write_delta(const struct sds_stream *st, struct cox_str nonce, struct cox_pb *pb)
 {
 	PB_ROOT (m, pb_service_discovery_v3_DeltaDiscoveryResponse, pb) {
 		for (size_t i = 0; i < st->subs.n; i++) {
 			const struct subscription *sub = &st->subs.p[i];
-			if (!is_due(sub))
+			if (!is_written(st, sub))
 				continue;
 			PB_WITH (r, pb_service_discovery_v3_DeltaDiscoveryResponse_resources(m)) {
 				pb_service_discovery_v3_Resource_version(r, cox_str_of(sub->entry->version));
@@ -151,13 +164,12 @@ static void write_delta(const struct sds_stream *st, struct cox_str nonce, struc
 	}
 }
 
-/* State of the world: all of the stream's secrets, also those that did not change. */
 static void write_sotw(const struct sds_stream *st, struct cox_str version, struct cox_str nonce, struct cox_pb *pb)
 {
 	PB_ROOT (m, pb_service_discovery_v3_DiscoveryResponse, pb) {
 		pb_service_discovery_v3_DiscoveryResponse_version_info(m, version);
 		for (size_t i = 0; i < st->subs.n; i++)
-			if (st->subs.p[i].entry->version[0])
+			if (is_written(st, &st->subs.p[i]))
 				PB_WITH (any, pb_service_discovery_v3_DiscoveryResponse_resources(m)) {
 					pb_google_protobuf_Any_type_url(any, PB_TYPE_URL(pb_transport_sockets_tls_v3_Secret));
 					pb_google_protobuf_Any_value(any, cox_buf_str(&st->subs.p[i].entry->secret));
@@ -207,7 +219,7 @@ static void flush(struct sds_stream *st)
 	struct cox_buf *message = build(st);
 	for (size_t i = 0; i < st->subs.n; i++) {
 		struct subscription *sub = &st->subs.p[i];
-		if (sub->entry->version[0] && (!st->is_delta || is_due(sub))) {
+		if (is_written(st, sub)) {
 			memcpy(sub->sent, sub->entry->version, sizeof(sub->sent));
 			sub->nonce = st->nonce;
 		}
@@ -217,13 +229,14 @@ static void flush(struct sds_stream *st)
 		cox_log(COX_LOG_DEBUG, "sds", "stream is ending");
 }
 
-void cox_agent_sds_set(struct cox_agent_sds *s, struct cox_str name, struct cox_str secret)
+void cox_agent_sds_set(struct cox_agent_sds *s, struct cox_str name, struct cox_str secret, bool is_provisional)
 {
 	char version[VERSION_BYTES];
 	struct entry *e = entry_of(s, name);
 	cox_hash_to_hex(cox_hash128(secret.p, secret.n), version);
-	if (!strcmp(version, e->version))
+	if (!strcmp(version, e->version) && e->is_provisional == is_provisional)
 		return;
+	e->is_provisional = is_provisional;
 	cox_agent_secret_fini(&e->secret);
 	cox_buf_append_str(&e->secret, secret);
 	memcpy(e->version, version, sizeof(version));
@@ -242,7 +255,7 @@ static struct subscription *sub_find(struct sds_stream *st, struct cox_str name)
 	return NULL;
 }
 
-static void sub_add(struct sds_stream *st, struct cox_str name)
+static void sub_add(struct sds_stream *st, struct cox_str name, bool has_other)
 {
 	struct subscription *sub = sub_find(st, name);
 	if (sub) {
@@ -252,6 +265,7 @@ static void sub_add(struct sds_stream *st, struct cox_str name)
 	}
 	sub = cox_vec_add(&st->subs);
 	sub->entry = entry_of(st->sds, name);
+	sub->has_other = has_other;
 	want(st->sds, sub->entry, 1);
 }
 
@@ -303,11 +317,14 @@ static void take_names(struct sds_stream *st, const struct cox_agent_request *re
 	}
 	for (size_t i = 0; i < req->name_n; i++)
 		if (req->names[i].n != 0)
-			sub_add(st, req->names[i]);
+			sub_add(st, req->names[i], st->nonce == 0 && req->version.n != 0);
 	/* Envoy knows these from an earlier stream, perhaps from an agent before us: versions are hashes of the content. */
 	for (size_t i = 0; i < req->initial_n; i++) {
 		struct subscription *sub = sub_find(st, req->initial[i].name);
-		if (!sub || req->initial[i].version.n >= sizeof(sub->sent))
+		if (!sub)
+			continue;
+		sub->has_other = true;
+		if (req->initial[i].version.n >= sizeof(sub->sent))
 			continue;
 		cox_str_to_cstr(req->initial[i].version, sub->sent, sizeof(sub->sent));
 		cox_str_to_cstr(req->initial[i].version, sub->acked, sizeof(sub->acked));

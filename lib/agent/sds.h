@@ -31,8 +31,9 @@ COX_MUST_USE enum cox_rc cox_agent_sds_open(const struct cox_agent_sds_spec *spe
 /* Streams end; closed(ctx) when the sockets are gone (may be NULL). */
 void cox_agent_sds_close(struct cox_agent_sds **s, void (*closed)(void *ctx), void *ctx);
 
-/* `secret` is an encoded Secret message of that name; copied. Sent to who subscribed, unless it equals the last one. */
-void cox_agent_sds_set(struct cox_agent_sds *s, struct cox_str name, struct cox_str secret);
+/* `secret` is an encoded Secret message of that name; copied. Sent to who subscribed, unless it equals the last one. A provisional one may lack
+ * what a better source will add: it goes only to who has none at all, such as an Envoy that starts. */
+void cox_agent_sds_set(struct cox_agent_sds *s, struct cox_str name, struct cox_str secret, bool is_provisional);
 
 enum cox_agent_sds_state {
 	COX_AGENT_SDS_NONE,     /* no such secret yet */

@@ -11,9 +11,15 @@
 #include "envoy/envoy.h"
 #include "envoy/istio_mesh_v1alpha1.h"
 #include "envoy/istio_networking_nds_v1.h"
+#include "loop/timer.h"
 #include "loop/work.h"
 
-enum { WORKERS = 1, JOBS_MAX = 1024, ROTATION_RETRY_MAX_MS = 60 * 1000 };
+enum {
+	WORKERS = 1,
+	JOBS_MAX = 1024,
+	ROTATION_RETRY_MAX_MS = 60 * 1000,
+	BUNDLE_WAIT_MS = 5 * 1000, /* a control plane that answers, but not this, has no bundles */
+};
 
 static const struct cox_str cert_name = COX_STR_INIT("default"), roots_name = COX_STR_INIT("ROOTCA");
 
@@ -36,7 +42,9 @@ struct cox_agent_workload {
 	struct cox_agent_trust *trust;
 	struct cox_agent_ads *ads;
 	size_t bundle_type, mesh_type, names_type;
+	struct cox_timer *bundle_wait;
 	bool is_bundle_owed, is_closing;
+	bool has_no_bundles; /* the roots beside our own certificate are all there is */
 	unsigned wrong_issuers; /* certificates in a row that a rotation did not want */
 	unsigned parts;         /* not closed yet, jobs and this struct's own hold included */
 	void (*closed)(void *ctx);
@@ -52,15 +60,18 @@ static void append_roots(void *ctx, struct cox_buf *pem)
 		cox_agent_trust_write(w->trust, pem);
 }
 
+/* In a rotation the root beside our own certificate is half of the truth: an Envoy that has roots from before we started keeps them until the
+ * control plane has told its bundle, or shown that it has none. */
 static void publish_roots(struct cox_agent_workload *w)
 {
+	bool is_provisional = w->config.mode == COX_AGENT_IDENTITY_CSR && !cox_agent_trust_info(w->trust).has_bundle && !w->has_no_bundles;
 	COX_AUTO(cox_buf_fini) struct cox_buf roots = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf secret = { 0 };
 	cox_agent_trust_write(w->trust, &roots);
 	if (roots.n == 0 || !w->sds)
 		return;
 	cox_agent_secret_write_roots(roots_name, cox_buf_str(&roots), cox_agent_trust_info(w->trust).crl_pem, &secret);
-	cox_agent_sds_set(w->sds, roots_name, cox_buf_str(&secret));
+	cox_agent_sds_set(w->sds, roots_name, cox_buf_str(&secret), is_provisional);
 }
 
 static bool is_by_issuer(const struct cox_agent_workload *w, struct cox_str issuer_key_id)
@@ -115,7 +126,7 @@ static void on_cert(void *ctx, const struct cox_agent_cert *cert)
 		cox_log(COX_LOG_ERROR, "trust", "the roots beside the certificate cannot be used error=\"%s\"", err.text);
 	publish_roots(w);
 	cox_agent_secret_write_cert(cert_name, cox_buf_str(&cert->chain_pem), cox_buf_str(&cert->key_pem), &secret);
-	cox_agent_sds_set(w->sds, cert_name, cox_buf_str(&secret));
+	cox_agent_sds_set(w->sds, cert_name, cox_buf_str(&secret), false);
 	renew_for_rotation(w);
 	settle_bundle(w);
 }
@@ -160,6 +171,22 @@ static void on_names(void *ctx, size_t type, struct cox_str value)
 	cox_agent_ads_answer(w->ads, type, COX_STR(""));
 }
 
+static void on_up(void *ctx)
+{
+	struct cox_agent_workload *w = ctx;
+	if (w->bundle_wait && !w->has_no_bundles && !cox_agent_trust_info(w->trust).has_bundle)
+		cox_timer_start(w->bundle_wait, BUNDLE_WAIT_MS, 0);
+}
+
+static void on_bundle_wait_over(void *ctx)
+{
+	struct cox_agent_workload *w = ctx;
+	if (cox_agent_trust_info(w->trust).has_bundle || !cox_agent_ads_is_up(w->ads))
+		return;
+	w->has_no_bundles = true;
+	publish_roots(w);
+}
+
 /* --- secrets by file ------------------------------------------------------------------------ */
 
 static void on_want(void *ctx, struct cox_str name)
@@ -182,7 +209,7 @@ static void on_unwant(void *ctx, struct cox_str name)
 static void on_file_secret(void *ctx, struct cox_str name, struct cox_str secret)
 {
 	struct cox_agent_workload *w = ctx;
-	cox_agent_sds_set(w->sds, name, secret);
+	cox_agent_sds_set(w->sds, name, secret, false);
 }
 
 static void on_progress(void *ctx) { settle_bundle(ctx); }
@@ -292,6 +319,7 @@ static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 		.gid = w->spec.gid,
 		.to = &w->config.xds,
 		.on_want_credentials = on_want_credentials,
+		.on_up = on_up,
 		.types = types,
 		.ctx = w,
 	};
@@ -325,6 +353,7 @@ enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, 
 	w->parts = 1;
 	w->pool = cox_work_pool_new("agent-work", WORKERS, JOBS_MAX);
 	w->trust = cox_agent_trust_new();
+	w->bundle_wait = cox_timer_new(spec->loop, on_bundle_wait_over, w);
 	cox_agent_file_secrets_open(spec->loop, w->pool, on_file_secret, w, &w->files);
 	enum cox_rc rc = open_sds(w, err);
 	if (rc == COX_OK)
@@ -350,6 +379,7 @@ void cox_agent_workload_close(struct cox_agent_workload **wp, void (*closed)(voi
 	w->closed = closed;
 	w->closed_ctx = ctx;
 	w->parts += 4;
+	cox_timer_free(&w->bundle_wait);
 	cox_agent_ads_close(&w->ads, part_gone, w);
 	cox_agent_identity_close(&w->identity, part_gone, w);
 	cox_agent_file_secrets_close(&w->files, part_gone, w);

@@ -390,3 +390,39 @@ def test_ends_in_the_middle_of_everything(plane):
         a.stop()
         assert time.monotonic() - t < 5
     assert threading.active_count() < 200
+
+
+@pytest.mark.parametrize("delta", [False, True])
+def test_who_has_roots_keeps_them_until_the_bundle_is_known(plane, other_root, delta):
+    """After a restart of the agent: the root beside its own certificate must not replace the two of a rotation. Who has none gets it at once."""
+    plane.silent = {BUNDLE}
+    with agent_for(plane) as a, Stream(a.sds, "sds") as fresh, Stream(a.sds, "sds", delta) as old, Stream(a.sds, "sds", delta) as late:
+        fresh.send(names=["ROOTCA"])
+        old.send(names=["ROOTCA"], **({"initial": {"ROOTCA": "of-an-earlier-agent"}} if delta else {"version": "of-an-earlier-agent"}))
+        got, m = fresh.secrets()
+        fresh.ack(m)
+        assert roots_of(got["ROOTCA"]) == plane.root.pem
+        old.none(1)
+        with Stream(a.xds, "ads") as s:
+            s.send(CDS)
+            eventually(lambda: plane.asked(BUNDLE))
+            plane.silent = set()
+            plane.bundle(1, [plane.root, other_root], "DISTRIBUTE")
+            for stream in (old, fresh):
+                got, m = stream.secrets()
+                assert roots_of(got["ROOTCA"]) == plane.root.pem + other_root.pem
+                stream.ack(m, ["ROOTCA"])
+            eventually(lambda: len(plane.acks(BUNDLE)) == 1)
+            late.send(names=["ROOTCA"])
+            assert late.secrets()[0]
+
+
+def test_server_without_bundles_decides_after_a_while(plane):
+    plane.silent = {BUNDLE}
+    plane.set(CDS, "c", "1", blob(1))
+    with agent_for(plane) as a, Stream(a.sds, "sds", False) as old, Stream(a.xds, "ads") as s:
+        old.send(names=["ROOTCA"], version="of-an-earlier-agent")
+        s.send(CDS)
+        s.get()
+        old.none(1)
+        assert roots_of(old.secrets()[0]["ROOTCA"]) == plane.root.pem

@@ -207,18 +207,19 @@ def test_requests_that_are_wrong_end_the_stream(plane):
 def test_known_version_is_not_sent_again(plane):
     """A delta stream that says what it has, also to an agent that is not the one it had it from."""
     with agent_for(plane) as a:
+        name = f"file-root:{a.secrets}/istio/root-cert.pem"
         with Stream(a.sds, "sds") as s:
-            s.send(names=["ROOTCA"])
+            s.send(names=[name])
             _, m = s.secrets()
             version = m.resources[0].version
         a.kill()
         a.start()
         eventually(lambda: os.path.exists(a.sds) and a.log().count("certificate in force") == 2)
         with Stream(a.sds, "sds") as s:
-            s.send(names=["ROOTCA"], initial={"ROOTCA": version})
+            s.send(names=[name], initial={name: version})
             s.none()
         with Stream(a.sds, "sds") as s:
-            s.send(names=["ROOTCA"], initial={"ROOTCA": "older"})
+            s.send(names=[name], initial={name: "older"})
             assert s.secrets()[0]
 
 

@@ -11,7 +11,7 @@
 
 static struct cox_agent_bootstrap make(const char *const *env)
 {
-	return (struct cox_agent_bootstrap){ .env = env, .type = COX_STR_INIT("sidecar"), .domain = COX_STR_INIT("cluster.local"),
+	return (struct cox_agent_bootstrap){ .env = env, .xds_path = COX_STR_INIT("/etc/istio/proxy/XDS"), .sds_path = COX_STR_INIT("/run/sds"), .type = COX_STR_INIT("sidecar"), .domain = COX_STR_INIT("cluster.local"),
 		.admin_port = 15000, .status_port = 15020, .prometheus_port = 15090, .health_port = 15021 };
 }
 
@@ -53,16 +53,18 @@ static void test_node_and_metadata(void **state)
 	assert_text(root, "node.metadata.PLATFORM", "p");
 	assert_text(root, "node.metadata.INSTANCE_IPS", "10.0.0.1,fd00::1");
 	assert_text(root, "node.metadata.SERVICE_ACCOUNT", "web");
-	assert_text(root, "node.metadata.COXSWAIN_SDS", "none");
+	assert_text(root, "node.metadata.COXSWAIN_SDS", "");
 	assert_text(root, "node.metadata.PROXY_CONFIG.discoveryAddress", "1.2.3.4:99");
 	assert_text(root, "dynamic_resources.ads_config.api_type", "DELTA_GRPC");
 	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("{\"safe_regex\":{\"regex\":\"a.*\"}}")) > 0);
-	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("\"address\":\"1.2.3.4\",\"port_value\":99")) > 0);
+	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("{\"pipe\":{\"path\":\"/etc/istio/proxy/XDS\"}}")) > 0);
+	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("{\"pipe\":{\"path\":\"/run/sds\"}}")) > 0);
+	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("\"name\":\"sds-grpc\"")) > 0);
 	cox_arena_fini(&arena);
 	cox_buf_fini(&text);
 }
 
-static void test_default_discovery_is_a_name(void **state)
+static void test_without_identity(void **state)
 {
 	(void)state;
 	const char *env[] = { "POD_NAME=a", "POD_NAMESPACE=b", "INSTANCE_IP=fd00::1", NULL };
@@ -70,9 +72,12 @@ static void test_default_discovery_is_a_name(void **state)
 	struct cox_buf text = { 0 };
 	struct cox_agent_bootstrap b = make(env);
 	b.type = COX_STR("router");
-	assert_text(build(&b, &arena, &text), "node.id", "router~fd00::1~a.b~b.svc.cluster.local");
-	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("\"type\":\"STRICT_DNS\"")) > 0);
-	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("istiod.istio-system.svc")) > 0);
+	b.is_identity_off = true;
+	const struct cox_json *root = build(&b, &arena, &text);
+	assert_text(root, "node.id", "router~fd00::1~a.b~b.svc.cluster.local");
+	assert_text(root, "node.metadata.COXSWAIN_SDS", "none");
+	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("\"name\":\"xds-grpc\"")) > 0);
+	assert_true(cox_str_search(cox_buf_str(&text), COX_STR("sds-grpc")) < 0);
 	cox_arena_fini(&arena);
 	cox_buf_fini(&text);
 }
@@ -87,8 +92,7 @@ static void test_refused(void **state)
 	const char *bad_json[] = { "POD_NAME=a", "POD_NAMESPACE=b", "INSTANCE_IP=1.2.3.4", "ISTIO_METAJSON_LABELS={", NULL };
 	const char *json_list[] = { "POD_NAME=a", "POD_NAMESPACE=b", "INSTANCE_IP=1.2.3.4", "ISTIO_METAJSON_LABELS=[]", NULL };
 	const char *bad_config[] = { "POD_NAME=a", "POD_NAMESPACE=b", "INSTANCE_IP=1.2.3.4", "PROXY_CONFIG=[1]", NULL };
-	const char *bad_port[] = { "POD_NAME=a", "POD_NAMESPACE=b", "INSTANCE_IP=1.2.3.4", "PROXY_CONFIG={discoveryAddress: \"x:0\"}", NULL };
-	const char *const *all[] = { no_name, no_ip, bad_ip, tilde, bad_json, json_list, bad_config, bad_port };
+	const char *const *all[] = { no_name, no_ip, bad_ip, tilde, bad_json, json_list, bad_config };
 	for (size_t i = 0; i < COX_LEN(all); i++) {
 		struct cox_buf text = { 0 };
 		struct cox_err err = { 0 };
@@ -124,7 +128,7 @@ static void test_settings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_node_and_metadata), cmocka_unit_test(test_default_discovery_is_a_name), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_node_and_metadata), cmocka_unit_test(test_without_identity), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
