@@ -1,7 +1,6 @@
 #include "ca/authority.h"
 
 #include "base/clock.h"
-#include "base/metric.h"
 #include "ca/process_priv.h"
 #include "ca/wire.h"
 #include "loop/poll.h"
@@ -70,7 +69,6 @@ struct waiting {
 	struct cox_loop *loop;
 	void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err);
 	void *ctx;
-	bool is_workload;
 	enum cox_rc rc;
 	struct cox_err err;
 	struct cox_buf cert_pem;
@@ -104,8 +102,6 @@ static void finish(struct cox_loop_task *task)
 	struct cox_ca_answer a = { .cert_pem = cox_buf_str(&w->cert_pem), .bundle = w->bundle };
 	if (w->rc == COX_OK)
 		w->rc = cox_cert_read_pem(a.cert_pem, &arena, &a.info, &w->err);
-	if (w->is_workload)
-		cox_metric_add(w->rc == COX_OK ? COX_M_CA_ISSUED : COX_M_CA_SIGN_ERRORS, NULL, 1);
 	w->done(w->ctx, w->rc, w->rc == COX_OK ? &a : NULL, w->rc == COX_OK ? NULL : &w->err);
 	cox_arena_fini(&arena);
 	cox_buf_fini(&w->cert_pem);
@@ -205,7 +201,6 @@ void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_r
 	w->loop = loop;
 	w->done = done;
 	w->ctx = ctx;
-	w->is_workload = r->dns_n == 0;
 	pthread_mutex_lock(&ca->lock);
 	bool is_full = ca->waiting_n >= WAITING_MAX;
 	enum cox_rc rc = is_full ? COX_ELIMIT : COX_OK;
