@@ -78,7 +78,6 @@ struct waiting {
 struct cox_ca {
 	struct cox_loop *loop;
 	struct cox_ca_cb cb;
-	struct cox_buf trust_domain;
 	pid_t keeper_pid, signer_pid;
 	struct cox_wire_chan keeper;         /* on the loop */
 	struct cox_poll *keeper_poll, *signer_poll;
@@ -242,6 +241,8 @@ void cox_ca_phase_done(struct cox_ca *ca, uint64_t generation)
 	cox_ca_bundle_unref(b);
 }
 
+void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name) { send_keeper(ca, &(struct cox_wire){ .type = COX_WIRE_TRUST_DOMAIN, .text = name }); }
+
 void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, size_t n)
 {
 	struct cox_wire_revoked *list = n ? cox_calloc(n, sizeof(*list)) : NULL;
@@ -263,7 +264,7 @@ void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, s
 static void take_bundle(struct cox_ca *ca, const struct cox_wire *m)
 {
 	struct cox_ca_bundle parts = { .generation = ++ca->generation, .epoch = m->id, .phase = (enum cox_ca_phase)m->phase, .is_plugged_in = m->is_plugged_in,
-		                       .trust_domain = cox_buf_str(&ca->trust_domain), .roots_pem = m->roots, .root_n = m->root_n, .chain_pem = m->chain_pem,
+		                       .trust_domain = m->text, .roots_pem = m->roots, .root_n = m->root_n, .chain_pem = m->chain_pem,
 		                       .issuer_key_id = m->key_id, .crl_pem = m->crl_pem, .root_not_after_s = m->root_not_after_s,
 		                       .issuer_not_after_s = m->issuer_not_after_s };
 	struct cox_ca_bundle *b = cox_ca_bundle_new(&parts);
@@ -360,7 +361,6 @@ enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_processes **process
 	struct cox_ca *ca = COX_NEW(struct cox_ca);
 	ca->loop = loop;
 	ca->cb = *cb;
-	ca->trust_domain = p->trust_domain;
 	ca->keeper_pid = p->keeper;
 	ca->signer_pid = p->signer;
 	cox_wire_chan_init(&ca->keeper, p->keeper_fd, false);
@@ -404,7 +404,6 @@ void cox_ca_close(struct cox_ca **handle)
 	cox_ca_process_reap_(&ca->keeper_pid, END_MS, text, sizeof(text));
 	cox_ca_process_reap_(&ca->signer_pid, END_MS, text, sizeof(text));
 	cox_cell_free(&ca->cell);
-	cox_buf_fini(&ca->trust_domain);
 	if (ca->is_write_posted) {
 		ca->write_task.fn = free_later;
 		return;

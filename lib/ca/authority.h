@@ -55,7 +55,8 @@ struct cox_ca_bundle *cox_ca_bundle_new(const struct cox_ca_bundle *parts);
 enum cox_ca_store { COX_CA_STORE_MEMORY, COX_CA_STORE_DIR, COX_CA_STORE_KUBE };
 
 struct cox_ca_spec {
-	struct cox_str trust_domain;      /* of the mesh configuration at start */
+	struct cox_str trust_domain;      /* until the mesh configuration says another: with KUBE the keeper reads that by itself */
+	struct cox_str revision;          /* KUBE: whose mesh configuration (ConfigMap istio-<revision>); empty or "default": istio */
 	struct cox_str ns;                /* istio-system: where the secrets are */
 	enum cox_ca_store store;          /* DIR: state_dir; MEMORY: a root that ends with the process, for tests */
 	const char *kubeconfig;           /* KUBE; NULL: in cluster */
@@ -91,6 +92,9 @@ COX_MUST_USE enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_proces
 void cox_ca_close(struct cox_ca **ca);
 /* Any thread: shares the latest bundle; NULL: none yet. */
 const struct cox_ca_bundle *cox_ca_bundle_get(struct cox_ca *ca);
+
+/* The mesh configuration names another trust domain. For stores without a kube-apiserver: with KUBE the keeper believes its own eyes alone. Config loop. */
+void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name);
 
 /* One signature. */
 struct cox_ca_request {

@@ -11,7 +11,9 @@
 #include "base/log.h"
 #include "ca/issue.h"
 #include "ca/process_priv.h"
+#include "ca/spiffe.h"
 #include "ca/wire.h"
+#include "codec/yaml.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -50,6 +52,7 @@ struct keeper {
 	struct keeper_set { bool is_known, is_there, is_good; struct cox_ca_key key; struct cox_buf crl; } dir_set, secret_set;
 	struct cox_buf crl_in_force;
 
+	char trust_domain[COX_SPIFFE_TRUST_DOMAIN_BYTES_MAX + 1];
 	uint64_t epoch;
 	uint64_t done_epoch;               /* that the main process is done with */
 	char replica[128];
@@ -108,7 +111,7 @@ static void publish(struct keeper *k)
 	struct cox_arena arena = { 0 };
 	struct cox_wire_issuer issuers[3 + COX_CA_RETIRED_MAX];
 	const struct cox_ca_state *s = &k->state;
-	struct cox_wire m = { .type = COX_WIRE_KEYS, .id = ++k->epoch, .phase = (uint32_t)s->phase, .is_plugged_in = s->is_plugged_in, .issuers = issuers,
+	struct cox_wire m = { .type = COX_WIRE_KEYS, .id = ++k->epoch, .phase = (uint32_t)s->phase, .is_plugged_in = s->is_plugged_in, .issuers = issuers, .text = cox_str_of(k->trust_domain),
 		              .chain_pem = cox_buf_str(&s->current.chain_pem), .crl_pem = cox_buf_str(&k->crl_in_force) };
 	struct cox_err err;
 	add_issuer(issuers, &m.issuer_n, &s->current, true);
@@ -244,7 +247,7 @@ static void make_root(struct keeper *k, struct cox_ca_key *out)
 	struct cox_err err;
 	/* Roots of one trust domain differ by name too: CRLs are found by it. */
 	snprintf(name, sizeof(name), "coxswain root %lld-%08x", (long long)now_s(), cox_random_below(UINT32_MAX));
-	enum cox_rc rc = cox_issue_root(spec->key_type, &(struct cox_ca_cert_spec){ .organization = spec->trust_domain, .common_name = name, .now_s = now_s(),
+	enum cox_rc rc = cox_issue_root(spec->key_type, &(struct cox_ca_cert_spec){ .organization = cox_str_of(k->trust_domain), .common_name = name, .now_s = now_s(),
 	                                .ttl_s = spec->root_ttl_s, .backdate_s = spec->backdate_s, .path_len = -1 }, &cert, &key, &err);
 	if (rc == COX_OK)
 		rc = cox_ca_key_build(cox_buf_str(&cert), cox_buf_str(&key), COX_STR(""), cox_buf_str(&cert), now_s(), out, &err);
@@ -415,6 +418,40 @@ static void on_tick(void *ctx)
 
 /* --- what comes from outside ------------------------------------------------------------------------------------------ */
 
+static void set_trust_domain(struct keeper *k, struct cox_str name)
+{
+	struct cox_err err;
+	if (cox_str_eq_cstr(name, k->trust_domain))
+		return;
+	if (!cox_spiffe_is_trust_domain(name)) {
+		cox_err_set(&err, COX_EINVAL, NULL, "trustDomain \"%.*s\" is no trust domain: \"%s\" stays", COX_FMT(cox_str_sub(name, 0, 200)), k->trust_domain);
+		fault(k, &err);
+		return;
+	}
+	cox_str_to_cstr(name, k->trust_domain, sizeof(k->trust_domain));
+	if (k->has_state)
+		publish(k);
+}
+
+static void on_mesh_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
+{
+	struct keeper *k = arg;
+	struct cox_str name = cox_json_str_at(root, "trustDomain");
+	(void)text, (void)err; /* who reads all of it says what is wrong with it */
+	if (root)
+		set_trust_domain(k, name.n ? name : k->spec->trust_domain);
+}
+
+static void read_mesh(struct keeper *k, struct cox_str yaml)
+{
+	struct cox_arena arena = { 0 };
+	struct cox_err err;
+	if (yaml.n && cox_yaml_each(&arena, yaml, COX_CERT_PEM_BYTES_MAX, on_mesh_doc, k, &err) != COX_OK)
+		fault(k, &err);
+	cox_arena_fini(&arena);
+	evaluate(k);
+}
+
 static void on_object(void *ctx, enum cox_ca_object o, const struct cox_ca_entries *e)
 {
 	struct keeper *k = ctx;
@@ -423,6 +460,10 @@ static void on_object(void *ctx, enum cox_ca_object o, const struct cox_ca_entri
 	struct cox_err err;
 	k->has_object[o] = true;
 	k->is_there[o] = e != NULL;
+	if (o == COX_CA_OBJECT_MESH) {
+		read_mesh(k, e ? cox_ca_entries_get_(e, "mesh") : COX_STR(""));
+		return;
+	}
 	if (o == COX_CA_OBJECT_CACERTS) {
 		cox_ca_keeper_set_(k, e, false);
 		return;
@@ -522,6 +563,8 @@ static void on_main(void *ctx, int events)
 	while ((rc = cox_wire_next(&k->main, &arena, &m, &err)) == COX_OK) {
 		if (m.type == COX_WIRE_ROTATE)
 			rotate(k);
+		else if (m.type == COX_WIRE_TRUST_DOMAIN && k->spec->store != COX_CA_STORE_KUBE)
+			set_trust_domain(k, m.text);
 		else if (m.type == COX_WIRE_PHASE_DONE) {
 			k->done_epoch = m.id;
 			evaluate(k);
@@ -557,7 +600,7 @@ static enum cox_rc open_store(struct keeper *k, struct cox_err *err)
 	case COX_CA_STORE_DIR:
 		return cox_ca_store_dir_(k->loop, k->spec->state_dir, &cb, &k->store, err);
 	case COX_CA_STORE_KUBE:
-		return cox_ca_store_kube_(k->loop, k->spec->kubeconfig, k->spec->ns, &cb, &k->store, err);
+		return cox_ca_store_kube_(k->loop, k->spec, &cb, &k->store, err);
 	}
 	return COX_EINVAL;
 }
@@ -570,6 +613,7 @@ void cox_ca_keeper_run_(const struct cox_ca_spec *spec, int main_fd, int signer_
 	k->spec = spec;
 	snprintf(random, sizeof(random), "keeper-%08x%08x", cox_random_below(UINT32_MAX), cox_random_below(UINT32_MAX));
 	cox_str_to_cstr(spec->replica.n ? spec->replica : cox_str_of(random), k->replica, sizeof(k->replica));
+	cox_str_to_cstr(spec->trust_domain, k->trust_domain, sizeof(k->trust_domain));
 	k->loop = cox_loop_new("ca-keeper");
 	cox_wire_chan_init(&k->main, main_fd, false);
 	cox_wire_chan_init(&k->signer, signer_fd, true);

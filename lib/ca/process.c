@@ -85,7 +85,6 @@ enum cox_rc cox_ca_fork(const struct cox_ca_spec *spec, struct cox_ca_processes 
 	close(pairs[MAIN_SIGNER][1]);
 	p->keeper_fd = pairs[MAIN_KEEPER][0];
 	p->signer_fd = pairs[MAIN_SIGNER][0];
-	cox_buf_append_str(&p->trust_domain, spec->trust_domain);
 	if (p->keeper < 0 || p->signer < 0) {
 		cox_ca_processes_end(&p);
 		return cox_err_set(err, COX_EINTERNAL, NULL, "the CA's processes cannot be forked");
@@ -139,7 +138,6 @@ void cox_ca_processes_end(struct cox_ca_processes **p)
 		close((*p)->signer_fd);
 	cox_ca_process_reap_(&(*p)->keeper, END_MS, text, sizeof(text));
 	cox_ca_process_reap_(&(*p)->signer, END_MS, text, sizeof(text));
-	cox_buf_fini(&(*p)->trust_domain);
 	cox_free(*p);
 	*p = NULL;
 }

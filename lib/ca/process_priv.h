@@ -11,7 +11,6 @@
 struct cox_ca_processes {
 	pid_t keeper, signer;
 	int keeper_fd, signer_fd; /* non-blocking stream sockets; -1: taken over */
-	struct cox_buf trust_domain;
 };
 
 /* In a child, first: its name, no core, no ptrace, no /proc/PID/mem, no new privileges, dies with its parent, ignores what a terminal sends to

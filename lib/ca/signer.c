@@ -98,7 +98,7 @@ static void copy_public(struct signer *s, const struct cox_wire *m)
 	struct cox_arena *a = &s->keys_arena;
 	cox_arena_reset(a);
 	s->keys = (struct cox_wire){ .id = m->id, .phase = m->phase, .is_plugged_in = m->is_plugged_in, .root_not_after_s = m->root_not_after_s,
-		                     .chain_pem = cox_arena_str(a, m->chain_pem), .crl_pem = cox_arena_str(a, m->crl_pem) };
+		                     .text = cox_arena_str(a, m->text), .chain_pem = cox_arena_str(a, m->chain_pem), .crl_pem = cox_arena_str(a, m->crl_pem) };
 	s->keys.roots = COX_ARENA_ARRAY(a, struct cox_str, m->root_n + 1);
 	for (; s->keys.root_n < m->root_n; s->keys.root_n++)
 		s->keys.roots[s->keys.root_n] = cox_arena_str(a, m->roots[s->keys.root_n]);
@@ -190,9 +190,9 @@ static enum cox_rc check_names(const struct signer *s, const struct cox_wire *m,
 		return cox_err_set(err, COX_ELIMIT, NULL, "a certificate with %zu names, more than %d", m->uri_n + m->dns_n, NAMES_MAX);
 	for (size_t i = 0; i < m->uri_n; i++) {
 		COX_TRY(cox_spiffe_parse(m->uris[i], &id, err));
-		if (!cox_str_eq(id.trust_domain, s->spec->trust_domain))
+		if (!cox_str_eq(id.trust_domain, s->keys.text))
 			return cox_err_set(err, COX_EDENIED, NULL, "\"%.*s\" is not in the trust domain \"%.*s\"", COX_FMT(cox_str_sub(m->uris[i], 0, 200)),
-			                   COX_FMT(s->spec->trust_domain));
+			                   COX_FMT(s->keys.text));
 	}
 	for (size_t i = 0; i < m->dns_n; i++)
 		if (!is_serving_name(s->spec, m->dns[i]))

@@ -11,7 +11,7 @@
 
 const char *cox_ca_object_name_(enum cox_ca_object o)
 {
-	static const char *const names[] = { "istio-ca-secret", "coxswain-ca-state", "cacerts" };
+	static const char *const names[] = { "istio-ca-secret", "coxswain-ca-state", "cacerts", "istio" };
 	return names[o];
 }
 
@@ -220,7 +220,7 @@ enum cox_rc cox_ca_store_dir_(struct cox_loop *loop, const char *dir, const stru
 	for (int o = 0; o < COX_CA_OBJECTS; o++) {
 		struct answer *a = answer_new(&s->head, (enum cox_ca_object)o, false);
 		snprintf(path, sizeof(path), "%s/%s", dir, cox_ca_object_name_((enum cox_ca_object)o));
-		if (o != COX_CA_OBJECT_CACERTS)
+		if (o == COX_CA_OBJECT_ROOT || o == COX_CA_OBJECT_PLUGGED)
 			a->rc = cox_ca_dir_read_(path, &a->entries, &a->err);
 		a->has_entries = a->rc == COX_OK && a->entries.n;
 		if (a->rc == COX_ENOTFOUND)

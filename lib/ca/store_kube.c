@@ -1,4 +1,4 @@
-/* Objects as Secrets: three watches of one name each, and writes that never overwrite what somebody else wrote (resourceVersion, 409). */
+/* Objects as Secrets (and one ConfigMap): a watch of one name each, and writes that never overwrite what somebody else wrote (resourceVersion, 409). */
 #include "ca/store_priv.h"
 
 #include "base/log.h"
@@ -14,6 +14,7 @@
 struct object {
 	struct kube_store *store;
 	enum cox_ca_object id;
+	char name[64];
 	struct cox_kube_watch *watch;
 	bool is_said;                     /* on_object came at least once */
 	bool is_there;
@@ -33,15 +34,16 @@ static const char *type_of(enum cox_ca_object o) { return o == COX_CA_OBJECT_ROO
 
 /* --- reading ----------------------------------------------------------------------------------------------- */
 
-static enum cox_rc read_data(const struct cox_json *secret, struct cox_arena *arena, struct cox_ca_entries *out)
+static enum cox_rc read_data(const struct cox_json *secret, bool is_plain, struct cox_arena *arena, struct cox_ca_entries *out)
 {
 	const struct cox_json *data = cox_json_get(secret, COX_STR("data"));
 	for (size_t i = 0; data && data->type == COX_JSON_OBJECT && i < data->n; i++) {
-		struct cox_str value;
+		struct cox_str value = data->members[i].value.text;
 		char name[64];
 		if (data->members[i].key.n >= sizeof(name) || data->members[i].value.type != COX_JSON_STRING)
 			continue;
-		COX_TRY(cox_b64_decode(arena, data->members[i].value.text, true, &value));
+		if (!is_plain)
+			COX_TRY(cox_b64_decode(arena, value, true, &value));
 		struct cox_buf *b = cox_ca_entries_add_(out, cox_str_to_cstr(data->members[i].key, name, sizeof(name)));
 		cox_buf_reserve(b, value.n + 1);
 		cox_buf_append_str(b, value);
@@ -63,9 +65,9 @@ static void on_put(void *ctx, const struct cox_kube_item *item, struct cox_kube_
 	bool is_known = o->is_there && !strcmp(version, o->version);
 	enum cox_rc rc = is_known || item->is_skipped ? COX_OK : cox_json_parse(&arena, item->text, &secret, &err);
 	if (rc == COX_OK && !is_known && !item->is_skipped)
-		rc = read_data(secret, &arena, &entries);
+		rc = read_data(secret, o->id == COX_CA_OBJECT_MESH, &arena, &entries);
 	if (rc != COX_OK) {
-		cox_err_set(&err, COX_EINVAL, NULL, "secret %s cannot be read", cox_ca_object_name_(o->id));
+		cox_err_set(&err, COX_EINVAL, NULL, "%s cannot be read", o->name);
 		o->store->head.cb.on_fault(o->store->head.cb.ctx, &err);
 	} else if (!is_known) {
 		o->is_said = o->is_there = true;
@@ -97,7 +99,7 @@ static void on_synced(void *ctx, enum cox_rc rc)
 	struct object *o = ctx;
 	struct cox_err err;
 	if (rc != COX_OK) {
-		cox_err_set(&err, rc, NULL, "secret %s in %s cannot be read: %s", cox_ca_object_name_(o->id), o->store->ns.p, cox_rc_text(rc));
+		cox_err_set(&err, rc, NULL, "%s in %s cannot be read: %s", o->name, o->store->ns.p, cox_rc_text(rc));
 		o->store->head.cb.on_fault(o->store->head.cb.ctx, &err);
 	} else if (!o->is_said) {
 		say_absent(o);
@@ -110,7 +112,7 @@ static void on_trouble(void *ctx, enum cox_rc rc, const struct cox_err *err)
 	struct cox_err said;
 	if (rc == COX_OK)
 		return;
-	cox_err_set(&said, rc, NULL, "secret %s in %s cannot be watched: %s", cox_ca_object_name_(o->id), o->store->ns.p, err->text);
+	cox_err_set(&said, rc, NULL, "%s in %s cannot be watched: %s", o->name, o->store->ns.p, err->text);
 	o->store->head.cb.on_fault(o->store->head.cb.ctx, &said);
 }
 
@@ -178,24 +180,29 @@ static void kube_save(struct cox_ca_store_ *head, enum cox_ca_object id, const s
 
 /* --- opening --------------------------------------------------------------------------------------------------- */
 
-static void open_object(struct kube_store *s, enum cox_ca_object id)
+static void open_object(struct kube_store *s, enum cox_ca_object id, struct cox_str revision)
 {
 	struct object *o = &s->objects[id];
 	char selector[96];
+	bool is_map = id == COX_CA_OBJECT_MESH;
 	o->store = s;
 	o->id = id;
-	snprintf(selector, sizeof(selector), "metadata.name=%s", cox_ca_object_name_(id));
-	cox_kube_watch_open(s->client, &(struct cox_kube_watch_spec){ .plural = COX_STR("secrets"), .kind = COX_STR("Secret"), .versions = COX_STR("v1"),
+	/* A revision of its own has its own configuration. */
+	bool is_revision = is_map && revision.n && !cox_str_eq(revision, COX_STR("default"));
+	snprintf(o->name, sizeof(o->name), "%s%s%.*s", cox_ca_object_name_(id), is_revision ? "-" : "", is_revision ? (int)cox_min_size(revision.n, 48) : 0, revision.p ? revision.p : "");
+	snprintf(selector, sizeof(selector), "metadata.name=%s", o->name);
+	cox_kube_watch_open(s->client, &(struct cox_kube_watch_spec){ .plural = is_map ? COX_STR("configmaps") : COX_STR("secrets"),
+	                    .kind = is_map ? COX_STR("ConfigMap") : COX_STR("Secret"), .versions = COX_STR("v1"),
 	                    .ns = cox_buf_str(&s->ns), .field_selector = cox_str_of(selector) },
 	                    &(struct cox_kube_watch_cb){ .put = on_put, .remove = on_remove, .synced = on_synced, .trouble = on_trouble, .ctx = o }, &o->watch);
 }
 
-enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const char *kubeconfig, struct cox_str ns, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out,
+enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const struct cox_ca_spec *spec, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out,
                                struct cox_err *err)
 {
 	static const struct cox_ca_store_ops_ ops = { kube_save };
 	struct cox_kube_config config = { 0 };
-	enum cox_rc rc = kubeconfig ? cox_kube_config_load(&config, kubeconfig, COX_STR(""), err)
+	enum cox_rc rc = spec->kubeconfig ? cox_kube_config_load(&config, spec->kubeconfig, COX_STR(""), err)
 	                            : cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")),
 	                                                         cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
 	if (rc != COX_OK) {
@@ -204,11 +211,11 @@ enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const char *kubeconfig, st
 	}
 	struct kube_store *s = COX_NEW(struct kube_store);
 	s->head = (struct cox_ca_store_){ &ops, *cb, loop };
-	cox_buf_append_str(&s->ns, ns);
+	cox_buf_append_str(&s->ns, spec->ns);
 	cox_buf_cstr(&s->ns);
 	s->client = cox_kube_client_new_take(loop, &config, &(struct cox_kube_client_spec){ .user_agent = "coxswain-ca-keeper" });
 	for (int o = 0; o < COX_CA_OBJECTS; o++)
-		open_object(s, (enum cox_ca_object)o);
+		open_object(s, (enum cox_ca_object)o, spec->revision);
 	*out = &s->head;
 	return COX_OK;
 }

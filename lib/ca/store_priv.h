@@ -12,6 +12,7 @@ enum cox_ca_object {
 	COX_CA_OBJECT_ROOT,     /* istio-ca-secret: a root of our own and its rotation */
 	COX_CA_OBJECT_PLUGGED,  /* coxswain-ca-state: the rotation of a plugged-in CA, while there is one */
 	COX_CA_OBJECT_CACERTS,  /* cacerts, read only: what an operator plugs in (KUBE) */
+	COX_CA_OBJECT_MESH,     /* the ConfigMap with the mesh's configuration, read only: it names the trust domain (KUBE) */
 	COX_CA_OBJECTS
 };
 const char *cox_ca_object_name_(enum cox_ca_object o);
@@ -39,7 +40,7 @@ struct cox_ca_store_ {
 };
 struct cox_ca_store_ *cox_ca_store_memory_(struct cox_loop *loop, const struct cox_ca_store_cb *cb);
 COX_MUST_USE enum cox_rc cox_ca_store_dir_(struct cox_loop *loop, const char *dir, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out, struct cox_err *err);
-COX_MUST_USE enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const char *kubeconfig, struct cox_str ns, const struct cox_ca_store_cb *cb,
+COX_MUST_USE enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const struct cox_ca_spec *spec, const struct cox_ca_store_cb *cb,
                                             struct cox_ca_store_ **out, struct cox_err *err);
 
 /* Reads the regular files of a directory that have one of the names which sets have. COX_ENOTFOUND: there is no such directory. */

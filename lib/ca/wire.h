@@ -2,7 +2,7 @@
  * wire - what main process, key keeper and signer say to each other: frames on stream sockets, each a type and a protobuf message.
  *
  *   main -> signer   SIGN, REVOKED            signer -> main   BUNDLE, ANSWER (in the order of SIGN; under the last BUNDLE before it), FAULT
- *   main -> keeper   ROTATE, PHASE_DONE       keeper -> main   FAULT
+ *   main -> keeper   ROTATE, PHASE_DONE, TRUST_DOMAIN          keeper -> main   FAULT
  *   keeper -> signer KEYS: the only message with private keys; it never passes the main process
  *
  * Thread: a channel belongs to one thread at a time.
@@ -20,7 +20,7 @@ enum {
 };
 
 enum cox_wire_type {
-	COX_WIRE_SIGN = 1, COX_WIRE_REVOKED, COX_WIRE_ROTATE, COX_WIRE_PHASE_DONE, COX_WIRE_KEYS, COX_WIRE_BUNDLE, COX_WIRE_ANSWER, COX_WIRE_FAULT,
+	COX_WIRE_SIGN = 1, COX_WIRE_REVOKED, COX_WIRE_ROTATE, COX_WIRE_PHASE_DONE, COX_WIRE_KEYS, COX_WIRE_BUNDLE, COX_WIRE_ANSWER, COX_WIRE_FAULT, COX_WIRE_TRUST_DOMAIN,
 	COX_WIRE_TYPE_END
 };
 
@@ -42,7 +42,7 @@ struct cox_wire {
 	bool is_plugged_in;                         /* KEYS, BUNDLE */
 	int64_t ttl_s;                              /* SIGN */
 	int64_t root_not_after_s, issuer_not_after_s; /* BUNDLE */
-	struct cox_str text;                        /* ANSWER, FAULT */
+	struct cox_str text;                        /* ANSWER, FAULT; KEYS, BUNDLE, TRUST_DOMAIN: the trust domain */
 	struct cox_str spki_der, caller;            /* SIGN */
 	struct cox_str cert_pem;                    /* ANSWER */
 	struct cox_str chain_pem, crl_pem, key_id;  /* KEYS (but for key_id), BUNDLE */

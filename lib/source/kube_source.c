@@ -7,7 +7,7 @@
 enum { DIGEST_MS = 10 * 60 * 1000 };
 
 /* The CA's own: they are the key keeper's, and a captured main process must not hold them (DESIGN, decision 14). */
-static const char *const ca_secrets[] = { "istio-ca-secret", "cacerts", "istio-ca-key" };
+static const char *const ca_secrets[] = { "istio-ca-secret", "cacerts", "istio-ca-key", "coxswain-ca-state" };
 
 static const char *kind_cstr(const struct kind_watch *k, char buf[64])
 {
