@@ -9,6 +9,7 @@
 #include "stages.h"
 
 #include "admin/admin.h"
+#include "ca/authority.h"
 #include "kube/client.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
@@ -27,6 +28,10 @@ struct daemon {
 	struct cox_push *push;
 	struct cox_xds_server *xds;
 	struct cox_admin *admin;
+	struct cox_ca_processes *ca_processes; /* until the stage takes them */
+	struct cox_ca *ca;                   /* NULL: ENABLE_CA_SERVER=false */
+	struct cox_timer *ca_timer;
+	struct cox_buf trust_domain;         /* that the CA was told */
 	struct cox_kube_client *kube;
 	struct cox_kube_source *kube_source;
 	struct cox_dir_source *dir_source;
@@ -39,6 +44,7 @@ struct daemon {
 	struct cox_timer *drain_timer;
 	int64_t drain_until_ms;
 	bool is_ending, has_released;
+	int exit_status;
 	struct cox_hash discovery;           /* of the mesh whose discoverySelectors are in force */
 	struct cox_buf mesh_yaml;
 	char source_name[32];

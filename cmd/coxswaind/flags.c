@@ -16,6 +16,7 @@ struct flag {
 static const struct flag table[] = {
 	{ "kubeconfig", NULL, TEXT, AT(kubeconfig), 0, "kubeconfig file; without it and without --configDir: the pod's service account" },
 	{ "configDir", NULL, TEXT, AT(config_dir), 0, "directory of YAML in place of a kube-apiserver" },
+	{ "caDir", NULL, TEXT, AT(ca_dir), 0, "with --configDir: where the CA keeps its root; without it a root ends with the process" },
 	{ "grpcAddr", NULL, ADDR, AT(grpc), AT(has_grpc), "xDS in clear text (:15010; empty: off)" },
 	{ "httpAddr", NULL, ADDR, AT(http), AT(has_http), "/ready and /debug (:8080; empty: off)" },
 	{ "monitoringAddr", NULL, ADDR, AT(monitoring), AT(has_monitoring), "/metrics, /version and /debug (:15014; empty: off)" },

@@ -6,7 +6,7 @@
 #include "net/addr.h"
 
 struct flags {
-	const char *kubeconfig, *config_dir, *mesh_config, *domain, *cluster_id, *ns, *revision;
+	const char *kubeconfig, *config_dir, *ca_dir, *mesh_config, *domain, *cluster_id, *ns, *revision;
 	struct cox_addr grpc, http, monitoring;
 	bool has_grpc, has_http, has_monitoring;
 	int64_t max_age_ms, shutdown_ms;

@@ -44,9 +44,9 @@ static int discovery(int argc, char **argv)
 		fprintf(stderr, "coxswaind: %s\n", cox_err_describe(&err, text, sizeof(text)));
 		return 1;
 	}
-	daemon_run(d);
+	int status = daemon_run(d);
 	daemon_free(d);
-	return 0;
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
 #include "daemon.h"
+#include "stage_ca.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -83,6 +84,7 @@ static void on_flush(void *arg)
 		d->discovery = mesh;
 		cox_kube_source_set_discovery(d->kube_source, m->discovery_selectors.p, m->discovery_selectors.n);
 	}
+	stage_ca_mesh_changed(d);
 	cox_push_poke(d->push);
 }
 
@@ -267,7 +269,7 @@ static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)
 		addrs[n++] = d->flags.monitoring;
 	uint16_t ports[2];
 	char text[320];
-	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds,
+	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds, .ca = d->ca,
 	                           .version = COX_STR(COX_VERSION), .addrs = addrs, .addr_count = n }, &d->admin, ports, err));
 	for (size_t i = 0; i < n; i++) {
 		addrs[i].port = ports[i];
@@ -285,6 +287,7 @@ static const struct stage {
 	{ "kube", start_kube, stop_kube },
 	{ "registry", start_registry, stop_registry },
 	{ "push", start_push, stop_push },
+	{ "ca", stage_ca_start, stage_ca_stop },
 	{ "xds", start_xds, stop_xds },
 	{ "source", start_source, stop_source },
 	{ "admin", start_admin, stop_admin },
@@ -344,6 +347,8 @@ static void free_rest(struct daemon *d)
 	cox_timer_free(&d->drain_timer);
 	cox_work_pool_free(&d->enders);
 	cox_loop_free(&d->loop);
+	cox_ca_processes_end(&d->ca_processes);
+	cox_buf_fini(&d->trust_domain);
 	cox_buf_fini(&d->mesh_yaml);
 	cox_buf_fini(&d->reported);
 	cox_free(d);
@@ -353,6 +358,10 @@ enum cox_rc daemon_start(const struct flags *flags, struct daemon **out, struct 
 {
 	struct daemon *d = COX_NEW(struct daemon);
 	d->flags = *flags;
+	if (stage_ca_fork(flags, &d->ca_processes, err) != COX_OK) {
+		cox_free(d);
+		return err->rc;
+	}
 	d->loop = cox_loop_new("config");
 	d->drain_timer = cox_timer_new(d->loop, on_drain, d);
 	d->enders = cox_work_pool_new("end", 1, 4);
@@ -376,7 +385,11 @@ enum cox_rc daemon_start(const struct flags *flags, struct daemon **out, struct 
 	return COX_OK;
 }
 
-void daemon_run(struct daemon *d) { cox_loop_run(d->loop); }
+int daemon_run(struct daemon *d)
+{
+	cox_loop_run(d->loop);
+	return d->exit_status;
+}
 
 void daemon_free(struct daemon *d)
 {

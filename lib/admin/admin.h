@@ -8,6 +8,7 @@
 #ifndef COX_ADMIN_ADMIN_H
 #define COX_ADMIN_ADMIN_H
 
+#include "ca/authority.h"
 #include "net/httpd.h"
 #include "push/push.h"
 #include "xds/server.h"
@@ -18,6 +19,7 @@ struct cox_admin_options {
 	struct cox_registry *registry;    /* borrowed, as push and xds; used on the config loop */
 	struct cox_push *push;
 	struct cox_xds_server *xds;
+	struct cox_ca *ca;                /* borrowed, for /debug/certz; NULL: none */
 	struct cox_str version;           /* copied */
 	const struct cox_addr *addrs;     /* one daemon each: 8080 and 15014 */
 	size_t addr_count;

@@ -18,6 +18,7 @@
 #include "base/ref.h"
 #include "ca/cert.h"
 #include "ca/csr.h"
+#include "codec/json.h"
 #include "loop/cell.h"
 #include "loop/loop.h"
 
@@ -92,6 +93,8 @@ COX_MUST_USE enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_proces
 void cox_ca_close(struct cox_ca **ca);
 /* Any thread: shares the latest bundle; NULL: none yet. */
 const struct cox_ca_bundle *cox_ca_bundle_get(struct cox_ca *ca);
+/* Any thread: the latest bundle for /debug/certz: phase, certificates, expiry. `ca` NULL: {"state":"off"}. */
+struct cox_json *cox_ca_dump(struct cox_ca *ca, struct cox_arena *arena);
 
 /* The mesh configuration names another trust domain. For stores without a kube-apiserver: with KUBE the keeper believes its own eyes alone. Config loop. */
 void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name);

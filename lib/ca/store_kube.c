@@ -20,7 +20,7 @@ struct object {
 	bool is_there;
 	char version[32];                 /* of what is known: a write is of this one */
 	struct cox_kube_request *request; /* a save */
-	bool is_removal;
+	bool is_removal, is_new;
 };
 struct kube_store {
 	struct cox_ca_store_ head;
@@ -150,7 +150,7 @@ static void on_saved(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int 
 		o->version[0] = 0;
 		if (!o->is_removal && cox_json_parse(&arena, body, &secret, NULL) == COX_OK)
 			cox_str_to_cstr(cox_json_str_at(secret, "metadata.resourceVersion"), o->version, sizeof(o->version));
-	} else if (status == 409 || status == 404) {
+	} else if (status == 409 || (status == 404 && !o->is_new)) { /* 404 of a new one: there is no such namespace */
 		rc = COX_EEXIST;
 	} else {
 		cox_err_set(&said, rc, NULL, "secret %s cannot be written: %s", cox_ca_object_name_(o->id), err->text);
@@ -164,7 +164,7 @@ static void kube_save(struct cox_ca_store_ *head, enum cox_ca_object id, const s
 	struct object *o = &((struct kube_store *)head)->objects[id];
 	struct cox_buf path = { 0 }, body = { 0 };
 	struct cox_kube_request_cb cb = { .on_done = on_saved, .ctx = o };
-	bool is_new = !o->is_there;
+	bool is_new = o->is_new = !o->is_there;
 	cox_kube_path(&path, COX_STR(""), COX_STR("v1"), COX_STR("secrets"), cox_buf_str(&o->store->ns), is_new ? COX_STR("") : cox_str_of(cox_ca_object_name_(id)),
 	              COX_STR(""));
 	o->is_removal = entries == NULL;

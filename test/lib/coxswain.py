@@ -34,6 +34,7 @@ class Coxswaind:
         for name, text in (files or {}).items():
             self.write(name, text)
         self.log_path = os.path.join(self.dir, "log")
+        self.expected_exit = 0
         command = [os.path.join(BUILD, "coxswaind"), "discovery", "--grpcAddr", "127.0.0.1:0", "--httpAddr", "127.0.0.1:0",
                    "--monitoringAddr", "", "--shutdownDuration", "1s"]
         command += list(source) if source else ["--configDir", self.config]
@@ -121,7 +122,7 @@ class Coxswaind:
         text = self.log_text()
         shutil.rmtree(self.dir, ignore_errors=True)
         if exc[0] is None:
-            assert code == 0, f"exit {code}\n{text[-4000:]}"
+            assert code == self.expected_exit, f"exit {code}\n{text[-4000:]}"
 
 
 def node(pod="client-0", ns="default", ip="10.0.0.1", kind="sidecar", labels=None, extensions=(), **metadata):
