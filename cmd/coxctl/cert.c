@@ -13,6 +13,7 @@ static int usage(void)
 	fputs("usage: coxctl cert list [--identity SPIFFE-ID | --namespace NS] [-o json]\n"
 	      "       coxctl cert revoke --serial HEX | --identity SPIFFE-ID | --namespace NS [--reason TEXT]\n"
 	      "       coxctl cert unrevoke --serial HEX | --identity SPIFFE-ID | --namespace NS\n"
+	      "       coxctl cert rotate-root\n"
 	      "Revoking an identity or namespace revokes all its certificates and refuses new ones until it is taken back.\n"
 	      "  --kubeconfig FILE, -i istio-system   the cluster, and the control plane's namespace\n"
 	      "  --caDir DIR                          the state directory of a control plane without a kube-apiserver\n",
@@ -58,7 +59,8 @@ int coxctl_cert(int argc, char **argv)
 		return usage();
 	o.is_list = strcmp(argv[1], "list") == 0;
 	o.revoke.is_undone = strcmp(argv[1], "unrevoke") == 0;
-	if (!o.is_list && !o.revoke.is_undone && strcmp(argv[1], "revoke") != 0)
+	o.is_rotate = strcmp(argv[1], "rotate-root") == 0;
+	if (!o.is_list && !o.is_rotate && !o.revoke.is_undone && strcmp(argv[1], "revoke") != 0)
 		return usage();
 	if (!options_parse(argc - 1, argv + 1, &o))
 		return usage();

@@ -17,7 +17,7 @@ static const struct verb {
 	const char *name, *help;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "cert", "issued certificates: cert list; cert revoke --serial|--identity|--namespace", coxctl_cert },
+	{ "cert", "issued certificates: cert list; cert revoke --serial|--identity|--namespace; cert rotate-root", coxctl_cert },
 	{ "crd", "write the CustomResourceDefinitions: crd generate --out DIR", coxctl_crd },
 	{ "render", "what a proxy would get: render -f DIR --proxy POD.NAMESPACE [--type cds] [-o yaml]", coxctl_render },
 	{ "version", "print the version", version },

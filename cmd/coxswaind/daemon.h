@@ -10,6 +10,7 @@
 
 #include "admin/admin.h"
 #include "ca/authority.h"
+#include "ca/revocation.h"
 #include "kube/client.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
@@ -30,6 +31,9 @@ struct daemon {
 	struct cox_admin *admin;
 	struct cox_ca_processes *ca_processes; /* until the stage takes them */
 	struct cox_ca *ca;                   /* NULL: ENABLE_CA_SERVER=false */
+	struct trust *trust;                 /* stage_trust.c */
+	struct cox_ledger *ledger;           /* issued and revoked certificates; NULL without a CA */
+	void (*on_blocked)(struct daemon *d); /* an identity or certificate was revoked; may be NULL */
 	struct cox_timer *ca_timer;
 	struct cox_buf trust_domain;         /* that the CA was told */
 	struct cox_kube_client *kube;

@@ -1,9 +1,9 @@
 #include "stage_ca.h"
+#include "stage_trust.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "ca/trust.h"
 #include "codec/fields.h"
 #include "model/mesh.h"
 
@@ -129,8 +129,7 @@ static void on_bundle(void *ctx, const struct cox_ca_bundle *b)
 	        (unsigned long long)b->generation, cox_ca_phase_name(b->phase), COX_FMT(b->trust_domain), b->root_n, COX_FMT(b->issuer_key_id), root_end, end,
 	        b->crl_pem.n ? "yes" : "no");
 	set_expiry(b);
-	cox_push_set_global_take(d->push, COX_TYPE_TRUST, cox_trust_set_build(b, COX_TYPE_TRUST));
-	cox_push_set_global_take(d->push, COX_TYPE_PCDS, cox_trust_set_build(b, COX_TYPE_PCDS));
+	trust_on_bundle(d, b);
 }
 
 static void on_fault(void *ctx, const struct cox_err *err)

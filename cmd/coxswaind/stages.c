@@ -1,5 +1,6 @@
 #include "daemon.h"
 #include "stage_ca.h"
+#include "stage_trust.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,6 +26,7 @@ static void on_put(void *arg, const struct cox_object *o)
 	cox_metric_add(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(o->kind), 1);
 	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
 	cox_registry_put(d->registry, o);
+	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
 	if (d->status && cox_kind_info(o->kind)->ours && !cox_str_eq(cox_buf_str(&d->reported), o->id))
 		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
 	cox_buf_clear(&d->reported);
@@ -36,6 +38,7 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 	cox_metric_add(cox_kind_info(kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(kind), 1);
 	cox_log(COX_LOG_DEBUG, "source", "remove kind=%s ns=%.*s name=%.*s", kind_label(kind), COX_FMT(ns), COX_FMT(name));
 	cox_registry_remove(d->registry, kind, ns, name);
+	trust_on_object(d, kind, ns, name, NULL);
 	if (d->status)
 		cox_status_forget(d->status, kind, ns, name);
 }
@@ -215,6 +218,7 @@ static void on_leader(void *arg, bool is_leader)
 	cox_log(COX_LOG_INFO, "status", "%s", is_leader ? "this replica writes status" : "another replica writes status");
 	cox_metric_set(COX_M_LEADER, "status", is_leader);
 	cox_status_lead(d->status, is_leader);
+	trust_on_leader(d, is_leader);
 }
 
 /* Conditions of objects, written by the replica that holds the lease. */
@@ -269,7 +273,7 @@ static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)
 		addrs[n++] = d->flags.monitoring;
 	uint16_t ports[2];
 	char text[320];
-	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds, .ca = d->ca,
+	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds, .ca = d->ca, .ledger = d->ledger,
 	                           .version = COX_STR(COX_VERSION), .addrs = addrs, .addr_count = n }, &d->admin, ports, err));
 	for (size_t i = 0; i < n; i++) {
 		addrs[i].port = ports[i];
@@ -288,6 +292,7 @@ static const struct stage {
 	{ "registry", start_registry, stop_registry },
 	{ "push", start_push, stop_push },
 	{ "ca", stage_ca_start, stage_ca_stop },
+	{ "trust", start_trust, stop_trust },
 	{ "xds", start_xds, stop_xds },
 	{ "source", start_source, stop_source },
 	{ "admin", start_admin, stop_admin },

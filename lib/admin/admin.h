@@ -8,7 +8,7 @@
 #ifndef COX_ADMIN_ADMIN_H
 #define COX_ADMIN_ADMIN_H
 
-#include "ca/authority.h"
+#include "ca/revocation.h"
 #include "net/httpd.h"
 #include "push/push.h"
 #include "xds/server.h"
@@ -20,6 +20,7 @@ struct cox_admin_options {
 	struct cox_push *push;
 	struct cox_xds_server *xds;
 	struct cox_ca *ca;                /* borrowed, for /debug/certz; NULL: none */
+	struct cox_ledger *ledger;        /* borrowed; config loop; NULL: none */
 	struct cox_str version;           /* copied */
 	const struct cox_addr *addrs;     /* one daemon each: 8080 and 15014 */
 	size_t addr_count;

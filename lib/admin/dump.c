@@ -70,7 +70,17 @@ static void on_push(struct query *q) { cox_loop_call(q->a->opts.config_loop, rea
 
 /* --- streams ---------------------------------------------------------------------------------------- */
 
-static void on_certs(struct query *q) { q->out = cox_ca_dump(q->a->opts.ca, &q->arena); }
+static void read_issued(void *arg)
+{
+	struct query *q = arg;
+	cox_json_set(&q->arena, q->out, COX_STR("issued"), cox_ledger_dump(q->a->opts.ledger, &q->arena));
+}
+static void on_certs(struct query *q)
+{
+	q->out = cox_ca_dump(q->a->opts.ca, &q->arena);
+	if (q->a->opts.ledger && cox_httpd_has_query(q->r, "issued"))
+		cox_loop_call(q->a->opts.config_loop, read_issued, q);
+}
 static void on_sync(struct query *q) { q->out = cox_xds_server_dump_sync(q->a->opts.xds, &q->arena); }
 static void on_ads(struct query *q) { q->out = cox_xds_server_dump_ads(q->a->opts.xds, &q->arena); }
 
@@ -166,7 +176,7 @@ static const struct {
 	{ "endpointShardz", "endpoints by service", on_endpoints },
 	{ "configz", "configuration objects in force", on_configs },
 	{ "mesh", "the mesh configuration in force", on_mesh },
-	{ "certz", "the certificate authority: roots, chain, expiry, phase of a rotation", on_certs },
+	{ "certz", "the certificate authority: roots, chain, expiry, phase of a rotation; ?issued: what it issued", on_certs },
 	{ "push_status", "the push engine's figures", on_push },
 	{ "list", "these pages", on_list },
 };

@@ -12,6 +12,7 @@
 
 #define REVOKED_DOC COX_STR("coxswain-revoked")
 #define ISSUED_PREFIX COX_STR("coxswain-issued-")
+#define ROTATE_DOC COX_STR("coxswain-rotate")
 
 enum {
 	FLUSH_MS = 1000,            /* issued certificates wait so long to be stored together */
@@ -384,6 +385,49 @@ void cox_ledger_add(struct cox_ledger *l, struct cox_str serial, struct cox_str 
 		cox_loop_post(l->spec.loop, &l->take);
 }
 
+/* --- a rotation that somebody asks for ------------------------------------------------------------------------ */
+
+struct rotate_ask { void (*done)(void *ctx, enum cox_rc rc, const struct cox_err *err); void *ctx; };
+
+static void on_asked(void *ctx, enum cox_rc rc, const struct cox_err *err)
+{
+	struct rotate_ask *ask = ctx;
+	ask->done(ask->ctx, rc, err);
+	cox_free(ask);
+}
+
+void cox_ledger_rotate_ask(struct cox_ledger *l, void (*done)(void *ctx, enum cox_rc rc, const struct cox_err *err), void *ctx)
+{
+	struct rotate_ask *ask = COX_NEW(struct rotate_ask);
+	char text[32];
+	*ask = (struct rotate_ask){ done, ctx };
+	snprintf(text, sizeof(text), "%lld", (long long)now_s());
+	if (l->store)
+		doc_store_put(l->store, ROTATE_DOC, cox_str_of(text), on_asked, ask);
+	else
+		on_asked(ask, COX_EINVAL, &(struct cox_err){ .rc = COX_EINVAL, .text = "there is no store to ask by" });
+}
+
+void cox_ledger_rotate_taken(struct cox_ledger *l)
+{
+	if (l->store)
+		doc_store_remove(l->store, ROTATE_DOC);
+}
+
+int64_t cox_ledger_last_by_others(const struct cox_ledger *l, struct cox_str issuer_key_id)
+{
+	int64_t last = 0, now = now_s();
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&l->docs, e));) {
+		const struct issued_doc *d = e->value;
+		for (size_t i = 0; i < d->items.n; i++) {
+			const struct issued *one = &d->items.p[i];
+			if (one->not_after_s > now && one->not_after_s > last && !cox_str_eq(one->issuer, issuer_key_id) && !revoked_doc_find(&l->revoked, one->serial))
+				last = one->not_after_s;
+		}
+	}
+	return last;
+}
+
 /* --- from the store -------------------------------------------------------------------------------------- */
 
 static void on_doc(void *ctx, struct cox_str name, struct cox_str text)
@@ -391,6 +435,9 @@ static void on_doc(void *ctx, struct cox_str name, struct cox_str text)
 	struct cox_ledger *l = ctx;
 	if (cox_str_eq(name, REVOKED_DOC)) {
 		set_revoked(l, text);
+	} else if (cox_str_eq(name, ROTATE_DOC)) {
+		if (l->spec.on_rotate)
+			l->spec.on_rotate(l->spec.ctx);
 	} else if (cox_str_has_prefix(name, ISSUED_PREFIX)) {
 		struct issued_doc *d = doc_get(l, name);
 		if (d == l->own)

@@ -28,6 +28,8 @@ struct cox_ledger_spec {
 	void (*on_ready)(void *ctx, enum cox_rc rc);
 	/* An identity, namespace or serial was revoked, here or by another replica: who holds connections looks again. May be NULL. */
 	void (*on_blocked)(void *ctx);
+	/* Somebody asked for a rotation of the root (`coxctl cert rotate-root`); the leader starts it and calls cox_ledger_rotate_taken(). May be NULL. */
+	void (*on_rotate)(void *ctx);
 	void *ctx;
 };
 COX_MUST_USE enum cox_rc cox_ledger_open(const struct cox_ledger_spec *spec, struct cox_ledger **out, struct cox_err *err);
@@ -46,6 +48,14 @@ struct cox_revoke {
 };
 /* done() on the loop when it is stored: *n certificates are revoked by it. */
 void cox_ledger_revoke(struct cox_ledger *l, const struct cox_revoke *r, void (*done)(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *err), void *ctx);
+/* The last end of a certificate that is not by this issuer, is not revoked and has not expired; 0: there is none. */
+int64_t cox_ledger_last_by_others(const struct cox_ledger *l, struct cox_str issuer_key_id);
+
+/* --- a rotation that somebody asks for ------------------------------------------------------------ */
+
+/* Asks for one. done() when it is stored. */
+void cox_ledger_rotate_ask(struct cox_ledger *l, void (*done)(void *ctx, enum cox_rc rc, const struct cox_err *err), void *ctx);
+void cox_ledger_rotate_taken(struct cox_ledger *l);
 /* For /debug/certz and `coxctl cert list`: [{serial, identity, notAfter, issuer, revoked}], those that have not expired. */
 struct cox_json *cox_ledger_dump(struct cox_ledger *l, struct cox_arena *arena);
 

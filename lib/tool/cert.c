@@ -34,6 +34,8 @@ static void on_done(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *e
 		*r->err = *err;
 }
 
+static void on_asked(void *ctx, enum cox_rc rc, const struct cox_err *err) { on_done(ctx, rc, 0, err); }
+
 static void on_closed(void *ctx) { ((struct run *)ctx)->is_closed = true; }
 static bool is_set(void *flag) { return *(bool *)flag; }
 
@@ -120,10 +122,15 @@ static enum cox_rc run(struct run *r, struct cox_buf *out, struct cox_err *err)
 		list(r, out);
 		return COX_OK;
 	}
-	cox_ledger_revoke(r->ledger, &r->o->revoke, on_done, r);
+	if (r->o->is_rotate)
+		cox_ledger_rotate_ask(r->ledger, on_asked, r);
+	else
+		cox_ledger_revoke(r->ledger, &r->o->revoke, on_done, r);
 	if (!cox_loop_run_until(r->loop, is_set, &r->is_done, timeout))
-		return cox_err_set(err, COX_ETIMEOUT, NULL, "the revocation could not be stored in time");
-	if (r->rc == COX_OK && r->o->revoke.is_undone)
+		return cox_err_set(err, COX_ETIMEOUT, NULL, "it could not be stored in time");
+	if (r->rc == COX_OK && r->o->is_rotate)
+		cox_buf_append_cstr(out, "asked for; /debug/certz and `coxctl cert list` show how far it is\n");
+	else if (r->rc == COX_OK && r->o->revoke.is_undone)
 		cox_buf_append_cstr(out, r->n ? "taken back\n" : "there was nothing to take back\n");
 	else if (r->rc == COX_OK)
 		cox_buf_printf(out, "%zu certificate%s revoked%s\n", r->n, r->n == 1 ? "" : "s", r->o->revoke.serial.n ? "" : ", and no new ones will be issued");

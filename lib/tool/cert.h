@@ -12,7 +12,7 @@ struct cox_cert_options {
 	const char *kubeconfig;     /* NULL and no state_dir: in the cluster */
 	const char *state_dir;
 	struct cox_str ns;          /* of the control plane */
-	bool is_list;               /* else: revoke */
+	bool is_list, is_rotate;    /* else: revoke */
 	bool as_json;
 	struct cox_str identity, only_ns; /* of a list: these only */
 	struct cox_revoke revoke;

@@ -197,6 +197,45 @@ static void replicas_share_and_restarts_remember(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+static void on_rotate(void *ctx) { ((struct heard *)ctx)->calls += 1000; }
+static bool is_asked(void *ctx) { return ((struct heard *)ctx)->calls >= 1000; }
+static void on_asked(void *ctx, enum cox_rc rc, const struct cox_err *err)
+{
+	(void)err;
+	assert_int_equal(rc, COX_OK);
+	*(bool *)ctx = true;
+}
+
+/* covers: c2 */
+static void a_rotation_is_asked_for(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/ledger-XXXXXX", command[64];
+	assert_non_null(mkdtemp(dir));
+	struct cox_loop *loop = cox_loop_new("test");
+	struct heard ha = { 0 }, hb = { 0 };
+	struct cox_ledger *a = open_one(loop, dir, "a", &ha), *b;
+	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = loop, .state_dir = dir, .replica = COX_STR("b"), .on_rotate = on_rotate, .ctx = &hb }, &b, NULL), COX_OK);
+	bool asked = false;
+	cox_ledger_rotate_ask(a, on_asked, &asked);
+	assert_true(cox_loop_run_until(loop, is_set, &asked, 5000));
+	assert_true(cox_loop_run_until(loop, is_asked, &hb, 5000));
+	cox_ledger_rotate_taken(b);
+
+	cox_ledger_add(a, COX_STR("1"), ALICE, now_s() + 50, COX_STR("old"));
+	cox_ledger_add(a, COX_STR("2"), ALICE, now_s() + 90, COX_STR("new"));
+	assert_true(cox_loop_run_until(loop, lists, &(struct want){ b, 2 }, 5000));
+	assert_true(cox_ledger_last_by_others(b, COX_STR("new")) > now_s());
+	assert_true(cox_ledger_last_by_others(b, COX_STR("new")) < now_s() + 60);
+	assert_int_equal(do_revoke(loop, b, (struct cox_revoke){ .serial = COX_STR("1") }).n, 1);
+	assert_int_equal(cox_ledger_last_by_others(b, COX_STR("new")), 0);
+	close_one(loop, a);
+	close_one(loop, b);
+	cox_loop_free(&loop);
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+}
+
 static void full_texts_are_left_behind(void **state)
 {
 	(void)state;
@@ -221,6 +260,7 @@ int main(void)
 		cmocka_unit_test(serials_in_every_form),
 		cmocka_unit_test(texts_come_back),
 		cmocka_unit_test(replicas_share_and_restarts_remember),
+		cmocka_unit_test(a_rotation_is_asked_for),
 		cmocka_unit_test(full_texts_are_left_behind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
