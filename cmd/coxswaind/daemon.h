@@ -27,13 +27,14 @@ struct daemon {
 	struct cox_loop *loop;               /* the config loop: the main thread's */
 	struct cox_registry *registry;
 	struct cox_push *push;
+	struct cox_ledger *ledger;           /* NULL: nothing is recorded or revoked */
+	struct serve *serve;                 /* stage_serve.c */
+	void (*on_blocked)(struct daemon *d); /* something was revoked; NULL: nobody looks */
 	struct cox_xds_server *xds;
 	struct cox_admin *admin;
 	struct cox_ca_processes *ca_processes; /* until the stage takes them */
 	struct cox_ca *ca;                   /* NULL: ENABLE_CA_SERVER=false */
 	struct trust *trust;                 /* stage_trust.c */
-	struct cox_ledger *ledger;           /* issued and revoked certificates; NULL without a CA */
-	void (*on_blocked)(struct daemon *d); /* an identity or certificate was revoked; may be NULL */
 	struct cox_timer *ca_timer;
 	struct cox_buf trust_domain;         /* that the CA was told */
 	struct cox_kube_client *kube;

@@ -18,9 +18,13 @@ static const struct flag table[] = {
 	{ "configDir", NULL, TEXT, AT(config_dir), 0, "directory of YAML in place of a kube-apiserver" },
 	{ "caDir", NULL, TEXT, AT(ca_dir), 0, "with --configDir: where the CA keeps its root; without it a root ends with the process" },
 	{ "grpcAddr", NULL, ADDR, AT(grpc), AT(has_grpc), "xDS in clear text (:15010; empty: off)" },
+	{ "secureGRPCAddr", NULL, ADDR, AT(secure_grpc), AT(has_secure_grpc), "xDS and certificates over TLS (:15012; empty: off)" },
 	{ "httpAddr", NULL, ADDR, AT(http), AT(has_http), "/ready and /debug (:8080; empty: off)" },
 	{ "monitoringAddr", NULL, ADDR, AT(monitoring), AT(has_monitoring), "/metrics, /version and /debug (:15014; empty: off)" },
 	{ "meshConfig", NULL, TEXT, AT(mesh_config), 0, "file with the mesh configuration, in force until ConfigMap istio is there" },
+	{ "tlsCertFile", NULL, TEXT, AT(tls_cert_file), 0, "certificate to serve with in place of one by our CA; watched" },
+	{ "tlsKeyFile", NULL, TEXT, AT(tls_key_file), 0, "its key" },
+	{ "caCertFile", NULL, TEXT, AT(ca_cert_file), 0, "more roots for client certificates" },
 	{ "domain", NULL, TEXT, AT(domain), 0, "DNS domain of the cluster (cluster.local)" },
 	{ "clusterID", NULL, TEXT, AT(cluster_id), 0, "name of this cluster (Kubernetes)" },
 	{ "namespace", "n", TEXT, AT(ns), 0, "namespace of the control plane (istio-system)" },
@@ -33,7 +37,6 @@ static const struct flag table[] = {
 	{ "kubernetesListLimit", NULL, INTEGER, AT(list_limit), 0, "objects a page in lists (500)" },
 	{ "log_output_level", NULL, TEXT, AT(log_levels), 0, "default:info, or module:level,..." },
 	{ "log_as_json", NULL, SWITCH, AT(log_json), 0, "log lines as JSON" },
-	{ "secureGRPCAddr", NULL, IGNORED, 0, 0, "xDS over TLS: not served yet" },
 	{ "httpsAddr", NULL, IGNORED, 0, 0, "webhooks: not served yet" },
 	{ "registries", NULL, IGNORED, 0, 0, "always Kubernetes" },
 	{ "profile", NULL, IGNORED, 0, 0, "Go profiling" },
@@ -96,6 +99,10 @@ static enum cox_rc check(const struct flags *f, struct cox_err *err)
 {
 	if (f->kubeconfig && f->config_dir)
 		return cox_err_set(err, COX_EINVAL, NULL, "--kubeconfig and --configDir exclude each other");
+	if (!f->tls_cert_file != !f->tls_key_file)
+		return cox_err_set(err, COX_EINVAL, NULL, "--tlsCertFile and --tlsKeyFile are given together");
+	if (f->ca_cert_file && !f->tls_cert_file)
+		return cox_err_set(err, COX_EINVAL, NULL, "--caCertFile is used with --tlsCertFile and --tlsKeyFile only");
 	if (f->stream_loops < 1 || f->stream_loops > 64)
 		return cox_err_set(err, COX_EINVAL, NULL, "--streamLoops must be 1 to 64");
 	if (f->list_limit < 1 || f->list_limit > 100000)
@@ -108,8 +115,9 @@ static enum cox_rc check(const struct flags *f, struct cox_err *err)
 enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err *err)
 {
 	*out = (struct flags){ .domain = "cluster.local", .cluster_id = "Kubernetes", .ns = "istio-system", .revision = "", .shutdown_ms = 10000,
-		               .stream_loops = 1, .kube_qps = 80, .kube_burst = 160, .list_limit = 500, .has_grpc = true, .has_http = true, .has_monitoring = true };
+		               .stream_loops = 1, .kube_qps = 80, .kube_burst = 160, .list_limit = 500, .has_grpc = true, .has_secure_grpc = true, .has_http = true, .has_monitoring = true };
 	COX_TRY(cox_addr_parse(COX_STR(":15010"), &out->grpc, err));
+	COX_TRY(cox_addr_parse(COX_STR(":15012"), &out->secure_grpc, err));
 	COX_TRY(cox_addr_parse(COX_STR(":8080"), &out->http, err));
 	COX_TRY(cox_addr_parse(COX_STR(":15014"), &out->monitoring, err));
 	for (int i = 1; i < argc; i++) {

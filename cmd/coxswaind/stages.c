@@ -1,5 +1,6 @@
 #include "daemon.h"
 #include "stage_ca.h"
+#include "stage_serve.h"
 #include "stage_trust.h"
 
 #include "base/clock.h"
@@ -168,6 +169,7 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	struct daemon *d = arg;
 	(void)s, (void)changes;
 	findings_poke(d->findings);
+	serve_on_mesh(d);
 }
 
 static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
@@ -189,7 +191,9 @@ static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
 		                               .limits = { .max_age_ms = d->flags.max_age_ms }, .version = COX_STR(COX_VERSION) };
 	char text[320];
 	uint16_t port;
+	serve_fill(d, &opts);
 	COX_TRY(cox_xds_server_open(&opts, &d->xds, err));
+	COX_TRY(serve_listen(d, err));
 	if (!d->flags.has_grpc)
 		return COX_OK;
 	COX_TRY(cox_xds_server_listen(d->xds, &d->flags.grpc, &port, err));
@@ -206,6 +210,7 @@ static void stop_xds(struct daemon *d)
 	bool closed = false;
 	if (!d->xds)
 		return;
+	serve_unlisten(d);
 	cox_xds_server_close(&d->xds, note_closed, &closed);
 	/* The loop of the daemon has ended; it belongs to us again, and what is left on it runs here. */
 	if (!cox_loop_run_until(d->loop, is_set, &closed, 10000))
@@ -293,6 +298,7 @@ static const struct stage {
 	{ "push", start_push, stop_push },
 	{ "ca", stage_ca_start, stage_ca_stop },
 	{ "trust", start_trust, stop_trust },
+	{ "identity", start_serve, stop_serve },
 	{ "xds", start_xds, stop_xds },
 	{ "source", start_source, stop_source },
 	{ "admin", start_admin, stop_admin },

@@ -195,7 +195,7 @@ static enum cox_rc impersonate(struct job *j)
 	if (!s->spec.may_impersonate)
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "it is not known which pods run on which node");
 	if (!s->spec.may_impersonate(s->spec.ctx, j->who, &wanted, &j->err))
-		return COX_EAUTH;
+		return j->err.rc == COX_EAGAIN ? COX_EAGAIN : COX_EAUTH;
 	j->uris[0] = j->request.impersonated;
 	j->uri_n = 1;
 	return COX_OK;
@@ -243,9 +243,11 @@ static void on_config_loop(struct cox_loop_task *task)
 		job_end(j, COX_ECANCELED, "ending");
 		return;
 	}
-	if (j->request.impersonated.n && impersonate(j) != COX_OK) {
-		cox_metric_add(COX_M_CSR_AUTHN_FAILURES, NULL, 1);
-		job_end(j, COX_EAUTH, "impersonation");
+	enum cox_rc rc = j->request.impersonated.n ? impersonate(j) : COX_OK;
+	if (rc != COX_OK) {
+		if (rc != COX_EAGAIN)
+			cox_metric_add(COX_M_CSR_AUTHN_FAILURES, NULL, 1);
+		job_end(j, rc == COX_EAGAIN ? rc : COX_EAUTH, "impersonation");
 		return;
 	}
 	/* An impersonating agent has the rate of each identity it asks for. */

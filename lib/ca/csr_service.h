@@ -25,7 +25,8 @@ struct cox_csr_service_spec {
 	struct cox_ledger *ledger;          /* borrowed; NULL: none */
 	struct cox_str trust_domain;
 	struct cox_str trusted_node_accounts; /* CA_TRUSTED_NODE_ACCOUNTS: "ns/name,..." */
-	/* On the config loop: may this caller, a trusted node account, get a certificate for `wanted`? NULL: nobody may. */
+	/* On the config loop: may this caller, a trusted node account, get a certificate for `wanted`? NULL: nobody may. False with COX_EAGAIN in
+	 * err->rc: not known yet. */
 	bool (*may_impersonate)(void *ctx, const struct cox_identity *caller, const struct cox_spiffe_id *wanted, struct cox_err *err);
 	void *ctx;
 	double per_identity_s;              /* certificates a second for one identity; 0: 50 */
