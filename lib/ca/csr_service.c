@@ -215,9 +215,6 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, 
 		return;
 	}
 	cox_metric_add(COX_M_CERTS_ISSUED, NULL, 1);
-	cox_log(COX_LOG_INFO, "ca", "certificate issued serial=%s identity=%.*s not_after_s=%lld caller=%s%s%.*s", a->info.serial, COX_FMT(j->uris[0]),
-	        (long long)a->info.not_after_s, cox_authn_how_name(j->who->how), j->request.impersonated.n ? " by=" : "",
-	        COX_FMT(j->request.impersonated.n ? j->who->uris[0] : COX_STR("")));
 	for (size_t i = 0; i < j->uri_n && s->spec.ledger && !s->is_closed; i++)
 		cox_ledger_add(s->spec.ledger, cox_str_of(a->info.serial), j->uris[i], a->info.not_after_s, cox_str_of(a->info.issuer_key_id));
 	job_end(j, COX_OK, NULL);
@@ -260,8 +257,11 @@ static void on_config_loop(struct cox_loop_task *task)
 		job_end(j, COX_EDENIED, "revoked");
 		return;
 	}
+	/* For the signer's log of every certificate. */
+	struct cox_str how = cox_str_of(cox_authn_how_name(j->who->how));
+	struct cox_str caller = j->request.impersonated.n ? cox_arena_printf(&j->arena, "%.*s by %.*s", COX_FMT(how), COX_FMT(j->who->uris[0])) : how;
 	struct cox_ca_request r = { .spki_der = cox_buf_str(&j->spki), .uris = j->uris, .uri_n = j->uri_n, .ttl_s = j->request.validity_s,
-		                    .caller = cox_str_of(cox_authn_how_name(j->who->how)) };
+		                    .caller = caller };
 	s->spec.sign(s->spec.ca, s->spec.loop, &r, on_signed, j);
 }
 

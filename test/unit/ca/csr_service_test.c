@@ -38,7 +38,7 @@ struct world {
 	bool is_closed;
 	/* what the signer was asked, and what it says */
 	int signatures;
-	char uris[256], caller_word[32];
+	char uris[256], caller_word[128];
 	int64_t ttl_s;
 	size_t spki_n;
 	enum cox_rc says;
@@ -335,6 +335,7 @@ static void test_impersonation(void **state)
 	assert_int_equal(w->signatures, 0);
 	expect(ZTUNNEL, cox_buf_str(&q), OK, "");
 	assert_string_equal(w->uris, FOO " ");
+	assert_string_equal(w->caller_word, "xfcc by " ZTUNNEL);
 	expect(ZTUNNEL, cox_buf_str(&empty), OK, "");
 	assert_string_equal(w->uris, ZTUNNEL " ");
 	cox_buf_fini(&q), cox_buf_fini(&foreign), cox_buf_fini(&broken), cox_buf_fini(&empty);
