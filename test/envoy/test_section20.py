@@ -36,10 +36,10 @@ def until(check, what, seconds=15):
 
 
 class Envoy:
-    def __init__(self, xds_port, kind, tmp, labels=None, ip="10.1.0.99"):
+    def __init__(self, xds_port, kind, tmp, labels=None, ip="10.1.0.99", xds_socket=None, **metadata):
         self.admin = free_port()
         node = {"id": f"{kind}~{ip}~{kind}-0.default~default.svc.cluster.local", "cluster": "twin",
-                "metadata": {"NAMESPACE": "default", "COXSWAIN_SDS": "none", "INTERCEPTION_MODE": "NONE", "INSTANCE_IPS": ip, "LABELS": labels or {}}}
+                "metadata": {"NAMESPACE": "default", "COXSWAIN_SDS": "none", "INTERCEPTION_MODE": "NONE", "INSTANCE_IPS": ip, "LABELS": labels or {}, **metadata}}
         h2 = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}}
         address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
@@ -48,6 +48,7 @@ class Envoy:
                                       "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
                                       "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}]}},
                 "static_resources": {"clusters": [{"name": "xds-grpc", "type": "STATIC", "connect_timeout": "1s", "typed_extension_protocol_options": h2,
+                                                   **({"transport_socket": xds_socket} if xds_socket else {}),
                                                    "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}}]}}
         path = tmp / "envoy.json"
         path.write_text(json.dumps(boot))
