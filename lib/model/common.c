@@ -73,6 +73,11 @@ static const struct cox_field workload_selector_fields[] = {
 };
 MESSAGE(workload_selector, "WorkloadSelector", "Chooses workloads of this namespace.");
 
+static const struct cox_field match_labels_fields[] = {
+	F(match_labels, match_labels, "matchLabels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels", .max_items = 4096),
+};
+MESSAGE(match_labels, "WorkloadSelector", "Chooses workloads of this namespace.");
+
 static const struct cox_field port_fields[] = {
 	F(port, number, "number", I64, "Number of the port.", REQUIRED, .pattern = "port", .min = 1, .max = 65535),
 	F(port, protocol, "protocol", STR, "What is spoken on it: HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS.", .max_len = 256),

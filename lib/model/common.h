@@ -14,6 +14,7 @@ struct cox_port_selector { struct cox_opt_i64 number; };
 struct cox_destination { struct cox_str host, subset; const struct cox_port_selector *port; };
 struct cox_percent { struct cox_opt_f64 value; };
 struct cox_workload_selector { COX_LIST(struct cox_kv) labels; };        /* networking: labels */
+struct cox_match_labels { COX_LIST(struct cox_kv) match_labels; };        /* security, and DestinationRule: matchLabels */
 struct cox_port { struct cox_opt_i64 number, target_port; struct cox_str protocol, name; };
 
 struct cox_tcp_keepalive { struct cox_opt_i64 probes, time_ns, interval_ns; };

@@ -215,11 +215,6 @@ static const struct cox_field subset_fields[] = {
 };
 static MESSAGE(subset, "Subset", "A part of the host's endpoints.");
 
-static const struct cox_field match_labels_fields[] = {
-	F(match_labels, match_labels, "matchLabels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels", .max_items = 4096),
-};
-static MESSAGE(match_labels, "WorkloadSelector", "Chooses workloads of this namespace.");
-
 static const struct cox_field destination_rule_fields[] = {
 	F(destination_rule, host, "host", STR, "The service: its DNS name ('*' may stand for the first labels), or its short name.", REQUIRED, .pattern = "hostWildcard"),
 	F(destination_rule, traffic_policy, "trafficPolicy", MSG, "How traffic to the host is handled.", SUB(traffic_policy)),

@@ -77,7 +77,6 @@ struct cox_traffic_policy {
 	const struct cox_retry_budget *retry_budget;
 };
 struct cox_subset { struct cox_str name; COX_LIST(struct cox_kv) labels; const struct cox_traffic_policy *traffic_policy; };
-struct cox_match_labels { COX_LIST(struct cox_kv) match_labels; };
 struct cox_destination_rule {
 	struct cox_str host;
 	const struct cox_traffic_policy *traffic_policy;

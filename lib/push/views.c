@@ -48,6 +48,8 @@ struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s)
 		mix(&p, s->gateways.p[i]->hash);
 	for (size_t i = 0; i < s->sidecars.n; i++)
 		mix(&p, s->sidecars.p[i]->hash);
+	for (size_t i = 0; i < s->peer_authentications.n; i++)
+		mix(&p, s->peer_authentications.p[i]->hash);
 	return p.h;
 }
 
@@ -61,6 +63,7 @@ static struct cox_hash scope_inputs(const struct cox_push *push, const struct co
 		const struct cox_dr *dr = cox_scope_dr_find(s, v->ns, v->labels.p, v->labels.n, svc->svc);
 		mix_svc(&p, svc);
 		mix(&p, dr ? dr->hash : (struct cox_hash){ 0, 0 });
+		mix(&p, cox_snapshot_mtls_hash(s, svc->svc->ns));
 	}
 	return p.h;
 }
@@ -75,6 +78,7 @@ static struct cox_hash workload_inputs(struct cox_push *push, const struct cox_w
 	const struct cox_object *sidecar = cox_scope_sidecar_find(s, w->view.ns, w->labels.p, w->labels.n);
 	struct print p = { s->mesh_hash };
 	mix(&p, sidecar ? sidecar->hash : (struct cox_hash){ 0, 0 });
+	mix(&p, cox_snapshot_mtls_hash(s, w->view.ns));
 	for (size_t i = 0; i < n; i++) {
 		/* A service's own rule limits its inbound connections too. */
 		const struct cox_dr *dr = cox_scope_dr_find(s, w->view.ns, w->labels.p, w->labels.n, svcs[i]->svc);

@@ -93,6 +93,7 @@ static void set_lists(struct cox_snapshot *s)
 	s->destination_rules.p = x->dr->rules, s->destination_rules.n = x->dr->n;
 	s->gateways.p = x->gateways->by_age, s->gateways.n = x->gateways->n;
 	s->sidecars.p = x->sidecars->by_age, s->sidecars.n = x->sidecars->n;
+	s->peer_authentications.p = x->peer_auths->by_place, s->peer_authentications.n = x->peer_auths->n;
 }
 
 static void set_localities(struct cox_snapshot *s)
@@ -123,6 +124,7 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->sidecars = snap_objects_build(r, COX_KIND_SIDECAR, old ? old->sidecars : NULL);
 	x->vs = snap_vs_set_build(r, old ? old->vs : NULL);
 	x->dr = snap_dr_set_build(r, old ? old->dr : NULL);
+	x->peer_auths = snap_peer_auths_build(r, old ? old->peer_auths : NULL);
 	x->hosts = snap_hosts_build(s->svcs.p, s->svcs.n, old ? old->hosts : NULL);
 	x->ips = snap_ips_build(s, before);
 	set_lists(s);
@@ -150,6 +152,7 @@ void cox_snapshot_unref(const struct cox_snapshot *s)
 	}
 	snap_ips_unref(x->ips);
 	snap_hosts_unref(x->hosts);
+	snap_peer_auths_unref(x->peer_auths);
 	snap_dr_set_unref(x->dr);
 	snap_vs_set_unref(x->vs);
 	snap_objects_unref(x->sidecars);

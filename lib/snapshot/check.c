@@ -6,25 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-struct checking {
-	const struct cox_snapshot *s;
-	struct cox_arena *arena;
-	struct cox_findings *out;
-	struct cox_finding *items;
-	const struct cox_vs *vs; /* at hand */
-};
-
 const char *cox_finding_code_name(enum cox_finding_code code)
 {
 	static const char *const names[COX_FINDING_CODES] = { "Claimed",    "NoHost",        "NoSubset",        "NoGateway",
-		                                              "NoDelegate", "DuplicateHost", "DuplicateSubset", "PortConflict" };
+		                                              "NoDelegate", "DuplicateHost", "DuplicateSubset", "PortConflict",
+		                                              "PolicyIgnored", "NoPort" };
 	return names[code];
 }
 
-static void add(struct checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path,
-                const char *fmt, ...) COX_PRINTF(6, 7);
-
-static void add(struct checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path,
+void snap_finding_add(struct snap_checking *c, int code, enum cox_severity severity, struct cox_str id, struct cox_str path,
                 const char *fmt, ...)
 {
 	c->out->counts[code]++;
@@ -36,10 +26,12 @@ static void add(struct checking *c, enum cox_finding_code code, enum cox_severit
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	size_t len = n < 0 ? 0 : cox_min_size((size_t)n, sizeof(text) - 1);
-	c->items[c->out->items.n++] = (struct cox_finding){ code, severity, id, path, cox_arena_str(c->arena, cox_str_make(text, len)) };
+	c->items[c->out->items.n++] = (struct cox_finding){ (enum cox_finding_code)code, severity, id, path, cox_arena_str(c->arena, cox_str_make(text, len)) };
 }
 
-static struct cox_str place_path(struct checking *c, const struct snap_place *at, const char *field)
+#define add snap_finding_add
+
+static struct cox_str place_path(struct snap_checking *c, const struct snap_place *at, const char *field)
 {
 	if (cox_str_eq_cstr(cox_str_of(at->member), "mirror"))
 		return cox_arena_printf(c->arena, "spec.%s[%zu].mirror.%s", at->list, at->at, field);
@@ -57,7 +49,7 @@ static bool has_subset(const struct cox_dr *d, struct cox_str name)
 }
 
 /* Rules for some workloads only may define a subset that the namespace's other proxies do not have: looked for too. */
-static bool subset_exists(const struct checking *c, const struct cox_svc *svc, struct cox_str ns, struct cox_str name)
+static bool subset_exists(const struct snap_checking *c, const struct cox_svc *svc, struct cox_str ns, struct cox_str name)
 {
 	const struct cox_dr *d = cox_scope_dr_find(c->s, ns, NULL, 0, svc);
 	if (d && has_subset(d, name))
@@ -72,7 +64,7 @@ static bool subset_exists(const struct checking *c, const struct cox_svc *svc, s
 
 static void check_destination(void *arg, const struct cox_destination *d, const struct snap_place *at)
 {
-	struct checking *c = arg;
+	struct snap_checking *c = arg;
 	const struct cox_object *o = c->vs->object;
 	const struct cox_snap_svc *v = cox_snapshot_svc_find(c->s, d->host, o->meta.ns);
 	if (!v) {
@@ -100,7 +92,7 @@ static bool gateway_exists(const struct cox_snapshot *s, struct cox_str name)
 	return false;
 }
 
-static void check_vs(struct checking *c, const struct cox_vs *v)
+static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 {
 	const struct snap_vs *box = (const struct snap_vs *)v;
 	c->vs = v;
@@ -138,7 +130,7 @@ static bool share_viewers(const struct cox_vs *a, const struct cox_vs *b)
 }
 
 /* In the mesh one rule per host is used. At gateways rules for one host are joined, so nothing is lost there. */
-static void check_duplicate_hosts(struct checking *c)
+static void check_duplicate_hosts(struct snap_checking *c)
 {
 	struct cox_map owners = { 0 };
 	for (size_t i = 0; i < c->s->virtual_services.n; i++) {
@@ -168,7 +160,7 @@ static void check_duplicate_hosts(struct checking *c)
 
 /* --- DestinationRules ------------------------------------------------------------------------------------------ */
 
-static void check_dr(struct checking *c, const struct snap_dr *d)
+static void check_dr(struct snap_checking *c, const struct snap_dr *d)
 {
 	for (size_t i = 0; i < d->object_n; i++) {
 		const struct cox_destination_rule *spec = COX_SPEC(cox_destination_rule_object, d->objects[i])->spec;
@@ -208,7 +200,7 @@ static bool selectors_meet(const struct cox_gateway *a, const struct cox_gateway
 	       cox_kv_is_subset(b->selector.p, b->selector.n, a->selector.p, a->selector.n);
 }
 
-static void check_servers(struct checking *c, const struct cox_object *older, const struct cox_object *o)
+static void check_servers(struct snap_checking *c, const struct cox_object *older, const struct cox_object *o)
 {
 	const struct cox_gateway *a = COX_SPEC(cox_gateway_object, older)->spec, *b = COX_SPEC(cox_gateway_object, o)->spec;
 	if (!a || !b || !selectors_meet(a, b))
@@ -225,7 +217,7 @@ static void check_servers(struct checking *c, const struct cox_object *older, co
 
 enum { GATEWAY_PAIRS_MAX = 20000 }; /* keeps a mesh with thousands of Gateways affordable: later pairs are not compared */
 
-static void check_gateways(struct checking *c)
+static void check_gateways(struct snap_checking *c)
 {
 	size_t pairs = 0;
 	for (size_t i = 0; i < c->s->gateways.n; i++)
@@ -246,7 +238,7 @@ static int finding_cmp(const void *a, const void *b)
 void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry *r, struct cox_arena *arena, struct cox_findings *out)
 {
 	*out = (struct cox_findings){ 0 };
-	struct checking c = { .s = s, .arena = arena, .out = out };
+	struct snap_checking c = { .s = s, .arena = arena, .out = out };
 	c.items = COX_ARENA_ARRAY(arena, struct cox_finding, COX_FINDINGS_MAX);
 	const struct cox_registry_finding *of_registry = NULL;
 	size_t n = r ? cox_registry_findings(r, arena, &of_registry) : 0;
@@ -259,6 +251,7 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 	for (size_t i = 0; i < s->destination_rules.n; i++)
 		check_dr(&c, (const struct snap_dr *)s->destination_rules.p[i]);
 	check_gateways(&c);
+	snap_check_peer_auths(&c);
 	qsort(c.items, out->items.n, sizeof(*c.items), finding_cmp);
 	size_t kept = 0;
 	for (size_t i = 0; i < out->items.n; i++) { /* a rule that stands in two merged ones is found twice */

@@ -10,6 +10,7 @@
 #include "model/destination_rule.h"
 #include "model/gateway.h"
 #include "model/mesh.h"
+#include "model/peer_authentication.h"
 #include "model/service_entry.h"
 #include "model/sidecar.h"
 #include "model/virtual_service.h"
@@ -54,6 +55,7 @@ struct cox_snapshot {
 	COX_LIST(const struct cox_dr *) destination_rules;
 	COX_LIST(const struct cox_object *) gateways;     /* spec: struct cox_gateway_object */
 	COX_LIST(const struct cox_object *) sidecars;     /* oldest first */
+	COX_LIST(const struct cox_object *) peer_authentications; /* by namespace, oldest first */
 	bool uses_locality;                       /* some rule or the mesh makes endpoint order depend on the proxy's locality */
 	bool uses_node;                           /* some service is node-local: endpoints depend on the proxy's node */
 	struct cox_snapshot_index *index;         /* private */
@@ -120,6 +122,17 @@ const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_
 size_t cox_snapshot_gateway_vs(const struct cox_snapshot *s, struct cox_str gateway, struct cox_arena *arena, const struct cox_vs ***out);
 /* Gateways whose selector matches a router's labels (and its namespace where the mesh scopes gateways to namespaces), oldest first. */
 size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_kv *labels, size_t label_n, struct cox_str ns, struct cox_arena *arena, const struct cox_object ***out);
+/* --- PeerAuthentication (facts, section 8) ---------------------------------------------------------- */
+/* What a workload takes on one of its own ports (0: a port of no service): its own policy by port, its own, its namespace's, the mesh's,
+ * PERMISSIVE. Never UNSET. */
+enum cox_mtls_mode cox_snapshot_mtls_server(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, uint16_t port);
+/* The policy chosen by a selector for such a workload: the oldest; NULL: none. */
+const struct cox_object *cox_snapshot_mtls_workload_policy(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n);
+/* What clients assume of a namespace's services: its policy, the mesh's, PERMISSIVE. */
+enum cox_mtls_mode cox_snapshot_mtls_client(const struct cox_snapshot *s, struct cox_str ns);
+/* Identity of every policy that can count for workloads of a namespace; zero where there is none at all. */
+struct cox_hash cox_snapshot_mtls_hash(const struct cox_snapshot *s, struct cox_str ns);
+
 /* The label keys that any selector (sourceLabels, Sidecar, DestinationRule workloadSelector) looks at, sorted: only these are part of a view's key. */
 size_t cox_snapshot_selector_keys(const struct cox_snapshot *s, const struct cox_str **out);
 

@@ -55,6 +55,15 @@ struct snap_dr_set {
 	bool wants_locality, has_outlier_detection;
 };
 
+/* PeerAuthentications by namespace, then age. */
+struct snap_peer_auths {
+	struct cox_ref ref;
+	const struct snap_objects *from;
+	size_t n;
+	const struct cox_object **by_place; /* references are those of `from` */
+	struct cox_hash *hashes;            /* of a policy and those behind it in its namespace */
+};
+
 /* Hostnames to places in snapshot.svcs. */
 struct snap_hosts {
 	struct cox_ref ref;
@@ -77,6 +86,7 @@ struct cox_snapshot_index {
 	const struct snap_objects *namespaces, *nodes, *gateways, *sidecars;
 	const struct snap_vs_set *vs;
 	const struct snap_dr_set *dr;
+	const struct snap_peer_auths *peer_auths;
 	const struct snap_hosts *hosts;
 	const struct snap_ips *ips;
 	struct cox_str *node_localities; /* as nodes->by_id; in the snapshot's arena */
@@ -117,6 +127,10 @@ void snap_vs_destinations(const struct cox_virtual_service *spec, snap_destinati
 const struct snap_dr_set *snap_dr_set_build(const struct cox_registry *r, const struct snap_dr_set *before);
 void snap_dr_set_unref(const struct snap_dr_set *s);
 
+/* peer_auth.c */
+const struct snap_peer_auths *snap_peer_auths_build(const struct cox_registry *r, const struct snap_peer_auths *before);
+void snap_peer_auths_unref(const struct snap_peer_auths *s);
+
 /* hosts_index.c */
 const struct snap_hosts *snap_hosts_build(const struct cox_snap_svc *svcs, size_t n, const struct snap_hosts *before);
 void snap_hosts_unref(const struct snap_hosts *h);
@@ -125,6 +139,21 @@ const struct cox_snap_svc *snap_hosts_first(const struct cox_snapshot *s, struct
 const struct cox_snap_svc *snap_hosts_next(const struct cox_snapshot *s, const struct cox_snap_svc *svc);
 const struct snap_ips *snap_ips_build(const struct cox_snapshot *s, const struct cox_snapshot *before);
 void snap_ips_unref(const struct snap_ips *i);
+
+/* check.c, check_peer_auth.c */
+struct cox_findings;
+struct cox_finding;
+struct snap_checking {
+	const struct cox_snapshot *s;
+	struct cox_arena *arena;
+	struct cox_findings *out;
+	struct cox_finding *items;
+	const struct cox_vs *vs; /* at hand */
+};
+/* `code`: enum cox_finding_code. Beyond COX_FINDINGS_MAX it is counted only. */
+void snap_finding_add(struct snap_checking *c, int code, enum cox_severity severity, struct cox_str id, struct cox_str path, const char *fmt,
+                      ...) COX_PRINTF(6, 7);
+void snap_check_peer_auths(struct snap_checking *c);
 
 /* Whether `a` goes before `b` for one hostname seen from namespace `ns`. */
 bool snap_svc_is_preferred(const struct cox_snap_svc *a, const struct cox_snap_svc *b, struct cox_str ns);

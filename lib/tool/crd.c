@@ -22,6 +22,7 @@ static const struct crd_extra {
 					  { "Location", ".spec.location", "string", "Whether it is part of the mesh." },
 					  { "Resolution", ".spec.resolution", "string", "Where its endpoints come from." }, { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_WORKLOAD_ENTRY, "we", { { "Age", NULL, NULL, NULL }, { "Address", ".spec.address", "string", "Address of the workload." } } },
+	{ COX_KIND_PEER_AUTHENTICATION, "pa", { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_SIDECAR, NULL, { { NULL, NULL, NULL, NULL } } },
 };
 

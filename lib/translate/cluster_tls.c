@@ -35,6 +35,8 @@ static struct cox_cluster_tls tls_auto(const struct cox_tr *t, const struct cox_
 
 	if ((is_on->set && !is_on->v) || spec->snap->svc->is_external || !t->view->has_sds)
 		return out;
+	if (cox_snapshot_mtls_client(t->s, spec->snap->svc->ns) == COX_MTLS_DISABLE)
+		return out;
 	out.settings = &mesh_mutual;
 	if (spec->discovery != COX_DISCOVERY_ORIGINAL_DST && spec->discovery != COX_DISCOVERY_DFP)
 		out.kind = COX_CLUSTER_TLS_BY_ENDPOINT;
@@ -77,25 +79,54 @@ static size_t alpn_of(const struct cox_tr *t, const struct cox_cluster_spec *spe
 	return 3;
 }
 
-/* Service identities that the server may have: those seen behind the service and those that its ServiceEntry names. */
+struct san_list {
+	struct cox_str *p;
+	size_t n;
+};
+
+/* Both sources are short; what a ServiceEntry names is often an account too. */
+static void san_add(struct san_list *list, struct cox_str san)
+{
+	for (size_t k = 0; k < list->n; k++)
+		if (cox_str_eq(list->p[k], san))
+			return;
+	list->p[list->n++] = san;
+}
+
+/* The part of an identity of this mesh behind the trust domain ("/ns/a/sa/b"); empty: it is of another domain, or no SPIFFE id. */
+static struct cox_str mesh_path_of(const struct cox_mesh_config *mesh, struct cox_str san)
+{
+	struct cox_str rest = cox_str_sub(san, 9, san.n);
+	ptrdiff_t slash = cox_str_has_prefix(san, COX_STR("spiffe://")) ? cox_str_find(rest, '/') : -1;
+	struct cox_str domain = cox_str_sub(rest, 0, slash < 0 ? 0 : (size_t)slash);
+	bool is_ours = slash > 0 && cox_str_eq(domain, mesh->trust_domain);
+
+	for (COX_EACH(struct cox_str, alias, mesh->trust_domain_aliases))
+		is_ours |= slash > 0 && cox_str_eq(domain, *alias);
+	return is_ours ? cox_str_sub(rest, (size_t)slash, rest.n) : (struct cox_str){ 0 };
+}
+
+/* Service identities that the server may have: those seen behind the service and those that its ServiceEntry names, each under every name
+ * of the trust domain: while a mesh moves to another, certificates of both are about. */
 static size_t service_sans(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_str **out)
 {
 	const struct cox_svc *svc = spec->snap->svc;
 	const struct cox_endpoint_set *e = spec->snap->endpoints;
-	struct cox_str *sans = COX_ARENA_ARRAY(t->arena, struct cox_str, svc->subject_alt_names.n + e->accounts.n + 1);
-	size_t n = 0;
+	const struct cox_mesh_config *mesh = t->s->mesh;
+	size_t names = svc->subject_alt_names.n + e->accounts.n, aliases = mesh->trust_domain_aliases.n;
+	struct san_list list = { .p = COX_ARENA_ARRAY(t->arena, struct cox_str, names * (aliases + 1) + 1) };
 
-	/* Both lists are short; one that a ServiceEntry names is often an account too. */
-	for (size_t i = 0; i < e->accounts.n + svc->subject_alt_names.n; i++) {
-		struct cox_str san = i < e->accounts.n ? e->accounts.p[i] : svc->subject_alt_names.p[i - e->accounts.n];
-		bool is_known = false;
-		for (size_t k = 0; k < n && !is_known; k++)
-			is_known = cox_str_eq(sans[k], san);
-		if (!is_known)
-			sans[n++] = san;
+	for (COX_EACH(struct cox_str, account, e->accounts))
+		san_add(&list, *account);
+	for (COX_EACH(struct cox_str, san, svc->subject_alt_names))
+		san_add(&list, *san);
+	for (size_t i = 0, n = list.n; i < n && aliases > 0; i++) {
+		struct cox_str path = mesh_path_of(mesh, list.p[i]);
+		for (size_t k = 0; path.n > 0 && k < aliases; k++)
+			san_add(&list, cox_arena_printf(t->arena, "spiffe://%.*s%.*s", COX_FMT(mesh->trust_domain_aliases.p[k]), COX_FMT(path)));
 	}
-	*out = sans;
-	return n;
+	*out = list.p;
+	return list.n;
 }
 
 static void tls_socket_write(struct pb_core_v3_TransportSocket s, const struct cox_tr *t, const struct cox_cluster_spec *spec,

@@ -75,16 +75,23 @@ static void struct_str(struct pb_google_protobuf_Struct s, struct cox_str key, s
 		pb_google_protobuf_Value_string_value(v, value);
 }
 
+/* The workload itself may refuse mTLS on this port; a rule of mode ISTIO_MUTUAL insists on it all the same. */
+static bool is_mtls_off(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+{
+	if (spec->policy.tls != NULL)
+		return spec->policy.tls->mode != COX_TLS_ISTIO_MUTUAL;
+	return cox_snapshot_mtls_server(t->s, e->ns, e->labels.p, e->labels.n, e->port) == COX_MTLS_DISABLE;
+}
+
 /* "workload;namespace;canonical service;canonical revision;cluster": what telemetry of the other side shows. */
 static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct cox_tr *t, const struct cox_cluster_spec *spec,
                                     const struct cox_endpoint *e)
 {
 	struct cox_str revision = e->canonical_revision;
-	bool is_tls_off = spec->policy.tls != NULL && spec->policy.tls->mode != COX_TLS_ISTIO_MUTUAL;
 
 	if (cox_str_eq_cstr(revision, "latest")) /* stands for "nobody said" */
 		revision.n = 0;
-	if (cox_str_eq_cstr(e->tls_mode, "istio") && !is_tls_off)
+	if (cox_str_eq_cstr(e->tls_mode, "istio") && !is_mtls_off(t, spec, e))
 		PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("envoy.transport_socket_match")))
 			struct_str(s, COX_STR("tlsMode"), COX_STR("istio"));
 	PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("istio")))
@@ -132,9 +139,9 @@ static void locality_write(struct pb_endpoint_v3_LocalityLbEndpoints l, struct c
 }
 
 /* AUTO_PASSTHROUGH hands the client's mTLS on, so an endpoint without it cannot answer. */
-static bool takes_part(const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+static bool takes_part(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
 {
-	return !spec->is_sni_dnat || cox_str_eq_cstr(e->tls_mode, "istio");
+	return !spec->is_sni_dnat || (cox_str_eq_cstr(e->tls_mode, "istio") && !is_mtls_off(t, spec, e));
 }
 
 static void group_write(struct pb_endpoint_v3_LocalityLbEndpoints l, const struct cox_tr *t, const struct cox_cluster_spec *spec,
@@ -144,7 +151,7 @@ static void group_write(struct pb_endpoint_v3_LocalityLbEndpoints l, const struc
 
 	locality_write(l, g->locality);
 	for (size_t i = 0; i < g->items.n && !g->is_empty; i++) {
-		if (!takes_part(spec, g->items.p[i]))
+		if (!takes_part(t, spec, g->items.p[i]))
 			continue;
 		weight = g->weight;
 		PB_WITH (lb, pb_endpoint_v3_LocalityLbEndpoints_lb_endpoints(l))

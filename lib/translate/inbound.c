@@ -19,21 +19,16 @@ static void range_write(struct pb_listener_v3_ListenerFilterChainMatchPredicate 
 	}
 }
 
-/* The filter is off for these ports. */
-static void disabled_write(struct pb_listener_v3_ListenerFilter f, const uint16_t *ports, size_t n)
+static void ranges_write(struct pb_listener_v3_ListenerFilterChainMatchPredicate p, const uint16_t *ports, size_t n)
 {
-	if (n == 0)
+	if (n == 1) {
+		range_write(p, ports[0]);
 		return;
-	PB_WITH (p, pb_listener_v3_ListenerFilter_filter_disabled(f)) {
-		if (n == 1) {
-			range_write(p, ports[0]);
-			continue;
-		}
-		PB_WITH (any, pb_listener_v3_ListenerFilterChainMatchPredicate_or_match(p))
-			for (size_t i = 0; i < n; i++)
-				PB_WITH (rule, pb_listener_v3_ListenerFilterChainMatchPredicate_MatchSet_rules(any))
-					range_write(rule, ports[i]);
 	}
+	PB_WITH (any, pb_listener_v3_ListenerFilterChainMatchPredicate_or_match(p))
+		for (size_t i = 0; i < n; i++)
+			PB_WITH (rule, pb_listener_v3_ListenerFilterChainMatchPredicate_MatchSet_rules(any))
+				range_write(rule, ports[i]);
 }
 
 static void tls_inspector_write(struct pb_listener_v3_ListenerFilter f)
@@ -59,20 +54,48 @@ static void original_dst_write(struct pb_listener_v3_Listener l)
 	}
 }
 
-/* Ports on which the inspector has nothing to find out; in order. */
-static size_t ports_without(const struct cox_inbound *in, uint16_t listen_port, bool (*is_needed)(const struct cox_inbound_port *p),
-                            uint16_t *out)
+static bool needs_tls_inspector(enum cox_protocol protocol, enum cox_inbound_tls tls)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < in->ports.n; i++)
-		if (!in->ports.p[i].is_own_listener && !is_needed(&in->ports.p[i]))
-			out[n++] = in->ports.p[i].target;
-	out[n++] = listen_port;
-	return n;
+	(void)protocol;
+	return tls == COX_INBOUND_TLS_PERMISSIVE || tls == COX_INBOUND_TLS_STRICT;
 }
 
-static bool needs_tls_inspector(const struct cox_inbound_port *p) { return p->tls != COX_INBOUND_TLS_DISABLE; }
-static bool needs_http_inspector(const struct cox_inbound_port *p) { return p->protocol == COX_PROTO_AUTO; }
+/* Only clear text is sniffed: inside of mTLS the ALPN says what is spoken. */
+static bool needs_http_inspector(enum cox_protocol protocol, enum cox_inbound_tls tls)
+{
+	return protocol == COX_PROTO_AUTO && (tls == COX_INBOUND_TLS_PERMISSIVE || tls == COX_INBOUND_TLS_DISABLE);
+}
+
+/* On which ports an inspector of virtualInbound runs: where connections to unknown ports need it, all but those that do not; else only
+ * those that do; none: the filter is left out. */
+static void inspector_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, uint16_t listen_port,
+                            bool (*is_needed)(enum cox_protocol, enum cox_inbound_tls),
+                            void (*write)(struct pb_listener_v3_ListenerFilter f))
+{
+	bool is_default = is_needed(COX_PROTO_AUTO, cox_inbound_tls_mode(in->t, in->w, 0));
+	uint16_t *ports = COX_ARENA_ARRAY(in->t->arena, uint16_t, in->ports.n + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < in->ports.n; i++) {
+		const struct cox_inbound_port *p = &in->ports.p[i];
+		if (!p->is_own_listener && is_needed(p->protocol, p->tls) != is_default)
+			ports[n++] = p->target;
+	}
+	if (is_default)
+		ports[n++] = listen_port;
+	else if (n == 0)
+		return;
+	PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
+		write(f);
+		PB_WITH (p, pb_listener_v3_ListenerFilter_filter_disabled(f)) {
+			if (is_default)
+				ranges_write(p, ports, n);
+			else
+				PB_WITH (others, pb_listener_v3_ListenerFilterChainMatchPredicate_not_match(p))
+					ranges_write(others, ports, n);
+		}
+	}
+}
 
 static void head_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, struct cox_str name, struct cox_str bind,
                        uint16_t port)
@@ -95,26 +118,14 @@ static void tail_write(struct pb_listener_v3_Listener l, const struct cox_inboun
 
 static void virtual_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, uint16_t port)
 {
-	uint16_t *off = COX_ARENA_ARRAY(in->t->arena, uint16_t, in->ports.n + 1);
-	size_t n;
-
 	head_write(l, in, VIRTUAL_INBOUND, COX_STR("0.0.0.0"), port);
 	for (size_t i = 0; i < in->ports.n; i++)
 		if (!in->ports.p[i].is_own_listener)
 			cox_inbound_chains_write(l, in, &in->ports.p[i]);
 	cox_inbound_passthrough_chains_write(l, in, port);
 	original_dst_write(l);
-	if (in->t->view->has_sds)
-		PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
-			tls_inspector_write(f);
-			n = ports_without(in, port, needs_tls_inspector, off);
-			disabled_write(f, off, n);
-		}
-	PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
-		http_inspector_write(f);
-		n = ports_without(in, port, needs_http_inspector, off);
-		disabled_write(f, off, n);
-	}
+	inspector_write(l, in, port, needs_tls_inspector, tls_inspector_write);
+	inspector_write(l, in, port, needs_http_inspector, http_inspector_write);
 	if (in->t->view->interception == COX_INTERCEPT_TPROXY)
 		pb_listener_v3_Listener_transparent(l, true);
 	tail_write(l, in);
@@ -132,12 +143,12 @@ static void own_write(struct pb_listener_v3_Listener l, const struct cox_inbound
 {
 	head_write(l, in, name, p->bind, p->target);
 	cox_inbound_chains_write(l, in, p);
-	if (needs_tls_inspector(p))
+	if (needs_tls_inspector(p->protocol, p->tls))
 		PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
 			tls_inspector_write(f);
 			only_port_write(f, p->target);
 		}
-	if (needs_http_inspector(p))
+	if (needs_http_inspector(p->protocol, p->tls))
 		PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
 			http_inspector_write(f);
 			only_port_write(f, p->target);
@@ -212,7 +223,7 @@ void cox_translate_inbound(struct cox_tr *t, const struct cox_workload *w, cox_r
 	cox_inbound_ports(&in);
 	for (size_t i = 0; i < in.ports.n; i++) {
 		cox_vec_push(clusters, cox_inbound_cluster_build(&in, &in.ports.p[i]));
-		if (in.ports.p[i].is_own_listener)
+		if (in.ports.p[i].is_own_listener && in.ports.p[i].tls != COX_INBOUND_TLS_REFUSE) /* Envoy takes no listener without chains */
 			cox_vec_push(listeners, listener_build(&in, &in.ports.p[i]));
 	}
 	if (t->view->interception != COX_INTERCEPT_NONE) {

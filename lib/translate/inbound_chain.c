@@ -44,6 +44,8 @@ static size_t chains_of(enum cox_protocol protocol, enum cox_inbound_tls mode, s
 	bool is_http = cox_protocol_is_http(protocol), is_auto = protocol == COX_PROTO_AUTO;
 	size_t n = 0;
 
+	if (mode == COX_INBOUND_TLS_REFUSE)
+		return 0;
 	if (mode == COX_INBOUND_TLS_STRICT) {
 		if (is_auto)
 			out[n++] = http_mtls;

@@ -6,9 +6,11 @@
 
 enum cox_inbound_tls cox_inbound_tls_mode(const struct cox_tr *t, const struct cox_workload *w, uint16_t port)
 {
-	(void)w;
-	(void)port;
-	return t->view->has_sds ? COX_INBOUND_TLS_PERMISSIVE : COX_INBOUND_TLS_DISABLE;
+	enum cox_mtls_mode mode = cox_snapshot_mtls_server(t->s, w->view.ns, w->labels.p, w->labels.n, port);
+
+	if (mode == COX_MTLS_STRICT)
+		return t->view->has_sds ? COX_INBOUND_TLS_STRICT : COX_INBOUND_TLS_REFUSE;
+	return mode == COX_MTLS_DISABLE || !t->view->has_sds ? COX_INBOUND_TLS_DISABLE : COX_INBOUND_TLS_PERMISSIVE;
 }
 
 static bool is_own_address(const struct cox_workload *w, struct cox_str address)

@@ -6,8 +6,9 @@
 
 #include "translate/cluster_priv.h"
 
-/* Effective server side mode of a port (protocol facts, section 8). */
-enum cox_inbound_tls { COX_INBOUND_TLS_DISABLE, COX_INBOUND_TLS_PERMISSIVE, COX_INBOUND_TLS_STRICT };
+/* Effective server side mode of a port (protocol facts, section 8). REFUSE: STRICT is asked of a proxy that nobody serves a certificate, so
+ * that no connection may come in at all. */
+enum cox_inbound_tls { COX_INBOUND_TLS_DISABLE, COX_INBOUND_TLS_PERMISSIVE, COX_INBOUND_TLS_STRICT, COX_INBOUND_TLS_REFUSE };
 
 struct cox_inbound_port {
 	uint16_t target;                /* the port that clients arrive at */
@@ -32,7 +33,7 @@ struct cox_inbound {
 
 /* Gathers the ports, oldest service first where two claim one. End with cox_vec_fini(&in->ports). */
 void cox_inbound_ports(struct cox_inbound *in);
-/* The mode for one port. PeerAuthentication plugs in here; without it every port takes both. */
+/* The mode for one port (0: a port of no service), by the PeerAuthentications that count for the workload. */
 enum cox_inbound_tls cox_inbound_tls_mode(const struct cox_tr *t, const struct cox_workload *w, uint16_t port);
 /* Gives. */
 const struct cox_resource *cox_inbound_cluster_build(const struct cox_inbound *in, const struct cox_inbound_port *p);

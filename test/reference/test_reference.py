@@ -1,7 +1,7 @@
 """What coxctl renders equals what a real istiod sent, but for what is listed here with its reason.
 
 covers: a1 a2 a3 a58 a61 a62 a63 a64 a65 a66 a67 a68 a69 a76 a77 a78 a79 a81 a82 a83 a84 a85 a86 a87 a88 a90 a91 a92 a93 a94 a96 a97 a99 a100 a101 a102
-covers: a104 a127 a128 a129 a130 a131 a132 a133 a134 a135 a136 a137 a138 a140 a145 a146 a148 a149 a150 a151
+covers: a104 a168 a169 a170 a127 a128 a129 a130 a131 a132 a133 a134 a135 a136 a137 a138 a140 a145 a146 a148 a149 a150 a151
 """
 import copy
 import re
@@ -48,7 +48,7 @@ FLOORS = {
     "dr-lb": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "dr-pool-outlier-tls": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "gateway-tls": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
-    "peerauth": {"CDS": 100, "EDS": 88, "LDS": 93, "RDS": 100},  # PeerAuthentication is an issue of its own
+    "peerauth": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "protocols": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
     "serviceentry": {"CDS": 100, "EDS": 100, "LDS": 95, "RDS": 100},
     "sidecar": {"CDS": 100, "EDS": 100, "LDS": 100, "RDS": 100},
