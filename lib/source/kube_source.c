@@ -2,12 +2,10 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "model/secret.h"
 #include "source/kube_source_priv.h"
 
 enum { DIGEST_MS = 10 * 60 * 1000 };
-
-/* The CA's own: they are the key keeper's, and a captured main process must not hold them (DESIGN, decision 14). */
-static const char *const ca_secrets[] = { "istio-ca-secret", "cacerts", "istio-ca-key", "coxswain-ca-state" };
 
 static const char *kind_cstr(const struct kind_watch *k, char buf[64])
 {
@@ -168,9 +166,9 @@ static void second_phase(struct cox_kube_source *s)
 		crds_open(s);
 }
 
-static void secret_free(struct kind_watch *k)
+static void wanted_free(struct kind_watch *k)
 {
-	cox_map_remove(&k->s->secrets, cox_str_of(k->key));
+	cox_map_remove(&k->s->wanted, cox_str_of(k->key));
 	cox_kube_watch_close(&k->watch);
 	cox_free(k->key);
 	cox_free(k);
@@ -181,10 +179,10 @@ static void on_turn(void *ctx)
 	struct cox_kube_source *s = ctx;
 	if (s->wants_sweep) {
 		s->wants_sweep = false;
-		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->secrets, m));) {
+		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->wanted, m));) {
 			struct kind_watch *k = m->value;
 			if (k->wants == 0)
-				secret_free(k);
+				wanted_free(k);
 		}
 		s->sink.flush(s->sink.arg);
 	}
@@ -246,9 +244,9 @@ void cox_kube_source_close(struct cox_kube_source **sp)
 	};
 	cox_kube_client_reach_remove(s->client, &s->reach);
 	cox_kube_watch_close(&s->crds);
-	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->secrets, m));)
-		secret_free(m->value);
-	cox_map_fini(&s->secrets);
+	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->wanted, m));)
+		wanted_free(m->value);
+	cox_map_fini(&s->wanted);
 	/* Namespaces last: the others ask them. */
 	for (size_t i = COX_KIND_COUNT; i-- > 0;)
 		if (i != COX_KIND_NAMESPACE)
@@ -262,26 +260,33 @@ void cox_kube_source_close(struct cox_kube_source **sp)
 	cox_free(s);
 }
 
-/* --- Secrets ------------------------------------------------------------------------------------------------------- */
+/* --- Secrets and ConfigMaps that somebody refers to -------------------------------------------------------------------- */
 
-static char *secret_key(struct cox_str ns, struct cox_str name)
+static char *object_key(enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
 	struct cox_buf b = { 0 };
-	cox_buf_printf(&b, "%.*s/%.*s", COX_FMT(ns), COX_FMT(name));
+	cox_buf_printf(&b, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
 	char *key = cox_str_dup_cstr(cox_buf_str(&b));
 	cox_buf_fini(&b);
 	return key;
 }
 
-enum cox_rc cox_kube_source_want_secret(struct cox_kube_source *s, struct cox_str ns, struct cox_str name)
+static bool is_mesh_config(const struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
-	if (ns.n == 0 || name.n == 0)
+	return kind == COX_KIND_CONFIG_MAP && cox_str_eq(ns, s->spec.root_ns) && cox_str_eq_cstr(name, "istio");
+}
+
+enum cox_rc cox_kube_source_want(struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	if (ns.n == 0 || name.n == 0 || (kind != COX_KIND_SECRET && kind != COX_KIND_CONFIG_MAP))
 		return COX_EINVAL;
-	for (size_t i = 0; i < COX_LEN(ca_secrets); i++)
-		if (cox_str_eq_cstr(name, ca_secrets[i]))
-			return COX_EDENIED;
-	char *key = secret_key(ns, name);
-	struct kind_watch *k = cox_map_find(&s->secrets, cox_str_of(key));
+	/* The CA's own: they are the key keeper's, and a captured main process must not hold them (DESIGN, decision 14). */
+	if (kind == COX_KIND_SECRET && cox_secret_is_reserved(name))
+		return COX_EDENIED;
+	if (is_mesh_config(s, kind, ns, name))
+		return COX_OK; /* watched anyway */
+	char *key = object_key(kind, ns, name);
+	struct kind_watch *k = cox_map_find(&s->wanted, cox_str_of(key));
 	if (k) {
 		k->wants++;
 		cox_free(key);
@@ -289,18 +294,18 @@ enum cox_rc cox_kube_source_want_secret(struct cox_kube_source *s, struct cox_st
 	}
 	k = COX_NEW(struct kind_watch);
 	k->s = s;
-	k->info = cox_kind_info(COX_KIND_SECRET);
+	k->info = cox_kind_info(kind);
 	k->key = key;
 	k->wants = 1;
-	cox_map_set(&s->secrets, cox_str_of(key), k);
+	cox_map_set(&s->wanted, cox_str_of(key), k);
 	kind_open(k, ns, name);
 	return COX_OK;
 }
 
-void cox_kube_source_unwant_secret(struct cox_kube_source *s, struct cox_str ns, struct cox_str name)
+void cox_kube_source_unwant(struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
-	char *key = secret_key(ns, name);
-	struct kind_watch *k = cox_map_find(&s->secrets, cox_str_of(key));
+	char *key = object_key(kind, ns, name);
+	struct kind_watch *k = cox_map_find(&s->wanted, cox_str_of(key));
 	cox_free(key);
 	if (!k || k->wants == 0 || --k->wants > 0)
 		return;

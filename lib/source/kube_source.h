@@ -2,8 +2,8 @@
  * kube_source - every kind of model/kind.def from one kube-apiserver, as events.
  * Thread: everything on the client's loop, which is the config loop.
  * Nothing is emptied because the server cannot be reached: the sink hears stale(true) and what is known stays in force.
- * Left out before they enter memory: namespaces that no discovery selector matches, Secrets that nobody wants, all ConfigMaps
- * but the mesh configuration, managedFields, and what the tables of core kinds do not name.
+ * Left out before they enter memory: namespaces that no discovery selector matches, Secrets and ConfigMaps that nobody wants (the
+ * mesh configuration is wanted), managedFields, and what the tables of core kinds do not name.
  */
 #ifndef COX_SOURCE_KUBE_SOURCE_H
 #define COX_SOURCE_KUBE_SOURCE_H
@@ -33,10 +33,10 @@ void cox_kube_source_close(struct cox_kube_source **s);
 
 /* The mesh's discoverySelectors; none: all namespaces. Copies. May be called from the sink; takes effect after its return. */
 void cox_kube_source_set_discovery(struct cox_kube_source *s, const struct cox_label_selector *selectors, size_t count);
-/* Somebody refers to this Secret: it is watched until it is unwanted as often as it was wanted. Secrets of the CA
- * are never watched (COX_EDENIED). May be called from the sink. */
-COX_MUST_USE enum cox_rc cox_kube_source_want_secret(struct cox_kube_source *s, struct cox_str ns, struct cox_str name);
-void cox_kube_source_unwant_secret(struct cox_kube_source *s, struct cox_str ns, struct cox_str name);
+/* Somebody refers to this Secret or ConfigMap: it is watched until it is unwanted as often as it was wanted; then the sink hears that it is
+ * gone. Secrets of the CA are never watched (COX_EDENIED). May be called from the sink. */
+COX_MUST_USE enum cox_rc cox_kube_source_want(struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name);
+void cox_kube_source_unwant(struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 
 bool cox_kube_source_is_synced(const struct cox_kube_source *s);
 bool cox_kube_source_is_stale(const struct cox_kube_source *s);

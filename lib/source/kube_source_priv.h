@@ -21,8 +21,8 @@ struct kind_watch {
 	const struct cox_kind_info *info;
 	struct cox_kube_watch *watch;
 	bool is_synced, is_denied;
-	/* Secrets only. */
-	char *key; /* "ns/name" */
+	/* Of one object, wanted by name. */
+	char *key; /* "Secret/ns/name" */
 	unsigned wants;
 };
 
@@ -34,7 +34,7 @@ struct cox_kube_source {
 	struct cox_arena scratch; /* of one object */
 	struct kind_watch kinds[COX_KIND_COUNT];
 	struct cox_kube_watch *crds;
-	struct cox_map secrets;   /* key -> struct kind_watch */
+	struct cox_map wanted;    /* key -> struct kind_watch: Secrets and ConfigMaps that somebody refers to */
 	struct cox_kube_reach reach;
 	struct cox_timer *turn;   /* what was asked for from inside the sink */
 	bool is_first_phase;      /* namespaces and the mesh configuration only */

@@ -176,6 +176,20 @@ def test_only_wanted_secrets(lab, driver, ns):
     assert not [x for x in d.since() if "unused" in x or "/istio-ca-secret " in x]
 
 
+def test_only_wanted_config_maps(lab, driver, ns):
+    """Authorities that a Gateway names may stand in a ConfigMap. covers: a120 b32"""
+    for name in ("ca", "unused"):
+        lab.apply(f"/api/v1/namespaces/{ns}/configmaps/{name}", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": ns},
+                                                                 "data": {"ca.crt": "value"}})
+    d = driver()
+    d.expect("synced")
+    d.send(f"want-map {ns} ca")
+    d.expect(f"put ConfigMap/{ns}/ca ")
+    d.send(f"unwant-map {ns} ca")
+    d.expect(f"remove ConfigMap/{ns}/ca")
+    assert not [x for x in d.since() if f"ConfigMap/{ns}/unused" in x]
+
+
 def test_discovery_selectors(lab, driver, ns):
     """What no selector matches is not in memory; a namespace that starts to match is listed, one that stops is dropped. covers: b50"""
     ins, outs = ns + "-in", ns + "-out"

@@ -1,12 +1,14 @@
 /*
  * kube-driver - prints what a kube source says, one line per event, for test/kube. Reads commands from standard input:
- *   want NS NAME | unwant NS NAME      a Secret
+ *   may NS ACCOUNT                     may it list Secrets there: "may NS/ACCOUNT asking|allowed|denied"; "access changed" when that changes
+ *   want NS NAME | unwant NS NAME      a Secret; want-map, unwant-map: a ConfigMap
  *   select KEY=VALUE ... | select       discovery selectors, one label each; none: all
  *   stats                               one line per kind, then "stats end"
  * usage: kube-driver --kubeconfig F | --in-cluster HOST PORT DIR   [--limit N] [--digest MS] [--grace MS] [--max-object BYTES] [--no-crds] [--status IDENTITY]
  */
 #include "base/fault.h"
 #include "base/metric.h"
+#include "kube/access.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "loop/signal.h"
@@ -23,6 +25,7 @@
 struct driver {
 	struct cox_loop *loop;
 	struct cox_kube_source *source;
+	struct cox_kube_access *access;
 	struct cox_buf input;
 	struct cox_lease *lease; /* with --status */
 	struct cox_status *status;
@@ -129,10 +132,16 @@ static void command(struct driver *d, struct cox_str line)
 	} else if (rest.p) {
 		cox_str_next(&rest, ' ', &ns);
 		name = rest;
-		if (cox_str_eq_cstr(verb, "want"))
-			say("want %s", cox_kube_source_want_secret(d->source, ns, name) == COX_OK ? "ok" : "refused");
+		bool is_map = cox_str_has_suffix(verb, COX_STR("-map"));
+		enum cox_kind kind = is_map ? COX_KIND_CONFIG_MAP : COX_KIND_SECRET;
+		verb.n -= is_map ? 4 : 0;
+		if (cox_str_eq_cstr(verb, "may")) {
+			static const char *const answers[] = { "asking", "allowed", "denied" };
+			say("may %.*s/%.*s %s", COX_FMT(ns), COX_FMT(name), answers[cox_kube_access_check(d->access, ns, name)]);
+		} else if (cox_str_eq_cstr(verb, "want"))
+			say("want %s", cox_kube_source_want(d->source, kind, ns, name) == COX_OK ? "ok" : "refused");
 		else if (cox_str_eq_cstr(verb, "unwant"))
-			cox_kube_source_unwant_secret(d->source, ns, name);
+			cox_kube_source_unwant(d->source, kind, ns, name);
 	}
 }
 
@@ -176,6 +185,12 @@ static void on_signal(void *ctx, int number)
 		cox_lease_release(d->lease, on_released, d);
 	else
 		cox_loop_stop(d->loop);
+}
+
+static void on_access(void *ctx)
+{
+	(void)ctx;
+	say("access changed");
 }
 
 static void status_open(struct driver *d, struct cox_kube_client *client, const char *identity)
@@ -254,6 +269,8 @@ int main(int argc, char **argv)
 	if (identity)
 		status_open(&d, client, identity);
 	cox_kube_source_open(client, &spec, &sink, &d.source);
+	d.access = cox_kube_access_new(client, &(struct cox_kube_access_spec){ .verb = "list", .group = "", .resource = "secrets", .renew_ms = 500,
+	                                                                       .changed = on_access, .ctx = &d });
 	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
 	if (cox_poll_open(d.loop, 0, on_input, &d, &input) == COX_OK)
 		cox_poll_want(input, COX_POLL_READ);
@@ -262,6 +279,7 @@ int main(int argc, char **argv)
 	cox_loop_run(d.loop);
 	cox_poll_close(&input);
 	cox_signal_close(&term);
+	cox_kube_access_free(&d.access);
 	cox_kube_source_close(&d.source);
 	cox_lease_close(&d.lease);
 	cox_status_close(&d.status);
