@@ -28,6 +28,7 @@ void cox_registry_free(struct cox_registry *r)
 		return;
 	reg_units_fini(r);
 	reg_index_fini(r);
+	reg_secrets_fini(r);
 	for (size_t k = 0; k < COX_KIND_COUNT; k++) {
 		reg_store_fini(&r->stores[k]);
 		reg_store_fini(&r->parked[k]);
@@ -87,9 +88,11 @@ void reg_apply(struct cox_registry *r, const struct cox_object *old, const struc
 		reg_workload_entry_changed(r, old, now);
 		return;
 	case COX_KIND_CONFIG_MAP:
-		if (reg_mesh_is_source(r, o))
+		if (reg_mesh_is_source(r, o)) {
 			reg_mesh_reload(r);
-		return;
+			return;
+		}
+		break;
 	case COX_KIND_SERVICE_ACCOUNT:
 		return;
 	case COX_KIND_NODE:
@@ -122,7 +125,11 @@ void cox_registry_put(struct cox_registry *r, const struct cox_object *o)
 	}
 	cox_object_unref(reg_store_remove(&r->parked[o->kind], o->id));
 	const struct cox_object *known = reg_store_find(&r->stores[o->kind], o->id);
-	if (known && cox_object_eq(known, o))
+	if (known && cox_object_eq(known, o)) {
+		reg_secret_forget(r, o->id); /* the last good version is back */
+		return;
+	}
+	if (!reg_secret_is_usable(r, o, known))
 		return;
 	const struct cox_object *old = reg_store_put(&r->stores[o->kind], o);
 	reg_apply(r, old, o);
@@ -134,6 +141,7 @@ void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_
 	struct cox_arena arena = { 0 };
 	struct cox_str id = cox_arena_printf(&arena, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
 	cox_object_unref(reg_store_remove(&r->parked[kind], id));
+	reg_secret_forget(r, id);
 	store_remove(r, kind, id);
 	cox_arena_fini(&arena);
 }
@@ -215,16 +223,17 @@ size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *are
 	if (r->mesh_error.n > 0)
 		cox_vec_push(&all, ((struct cox_registry_finding){
 		                       cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)),
-		                       COX_STR("data.mesh"), cox_arena_str(arena, cox_buf_str(&r->mesh_error)), COX_SEV_ERROR }));
+		                       COX_STR("data.mesh"), cox_arena_str(arena, cox_buf_str(&r->mesh_error)), COX_SEV_ERROR, false }));
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->slots, e));)
 		for (const struct reg_slot *s = e->value; s; s = s->next)
 			slot_findings(s, arena, &all);
-	struct cox_registry_finding *copy = COX_ARENA_ARRAY(arena, struct cox_registry_finding, all.n + 1);
-	size_t n = all.n;
-	if (n > 0) {
-		memcpy(copy, all.p, n * sizeof(*copy));
+	struct cox_registry_finding *copy = COX_ARENA_ARRAY(arena, struct cox_registry_finding, all.n + reg_secret_findings_max(r) + 1);
+	size_t n = reg_secret_findings(r, arena, copy);
+	if (all.n > 0)
+		memcpy(copy + n, all.p, all.n * sizeof(*copy));
+	n += all.n;
+	if (n > 0)
 		qsort(copy, n, sizeof(*copy), finding_cmp);
-	}
 	cox_vec_fini(&all);
 	*out = copy;
 	return n;

@@ -78,6 +78,7 @@ struct cox_str cox_registry_node_locality(const struct cox_object *node, struct 
 struct cox_registry_finding {
 	struct cox_str object_id, path, text;
 	enum cox_severity severity;
+	bool is_secret; /* about certificates or keys in it */
 };
 /* Sorted by object id; everything in `arena`. After cox_registry_take_changes(). */
 size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *arena, const struct cox_registry_finding **out);

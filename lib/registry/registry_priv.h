@@ -70,6 +70,8 @@ struct cox_registry {
 	const struct cox_mesh_shared *mesh;
 	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
 
+	struct cox_map bad_secrets; /* object id -> struct reg_bad_secret: newest versions that are not in force */
+
 	struct cox_registry_changes pending;
 	struct cox_map pending_ids; /* object id -> index in pending + 1 */
 
@@ -144,6 +146,14 @@ const struct cox_endpoint_set *reg_endpoints_seal(struct cox_registry *r, const 
 void reg_auto_update(struct cox_registry *r);
 /* Empty where none was given. */
 struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hostname, struct cox_arena *arena);
+
+/* secrets.c */
+/* Whether this version may be in force; `known`: the one that is, or NULL. What is wrong is kept as a finding. */
+bool reg_secret_is_usable(struct cox_registry *r, const struct cox_object *o, const struct cox_object *known);
+void reg_secret_forget(struct cox_registry *r, struct cox_str id);
+size_t reg_secret_findings_max(const struct cox_registry *r);
+size_t reg_secret_findings(const struct cox_registry *r, struct cox_arena *arena, struct cox_registry_finding *out);
+void reg_secrets_fini(struct cox_registry *r);
 
 /* mesh.c */
 void reg_mesh_init(struct cox_registry *r);

@@ -96,6 +96,14 @@ static void set_lists(struct cox_snapshot *s)
 	s->peer_authentications.p = x->peer_auths->by_place, s->peer_authentications.n = x->peer_auths->n;
 }
 
+static void set_secrets_hash(struct cox_snapshot *s)
+{
+	const struct snap_objects *lists[] = { s->index->secrets, s->index->config_maps };
+	for (size_t k = 0; k < COX_LEN(lists); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			s->secrets_hash = cox_hash_combine(s->secrets_hash, lists[k]->by_id[i]->hash);
+}
+
 static void set_localities(struct cox_snapshot *s)
 {
 	const struct snap_objects *nodes = s->index->nodes;
@@ -122,6 +130,8 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->nodes = snap_objects_build(r, COX_KIND_NODE, old ? old->nodes : NULL);
 	x->gateways = snap_objects_build(r, COX_KIND_GATEWAY, old ? old->gateways : NULL);
 	x->sidecars = snap_objects_build(r, COX_KIND_SIDECAR, old ? old->sidecars : NULL);
+	x->secrets = snap_objects_build(r, COX_KIND_SECRET, old ? old->secrets : NULL);
+	x->config_maps = snap_objects_build(r, COX_KIND_CONFIG_MAP, old ? old->config_maps : NULL);
 	x->vs = snap_vs_set_build(r, old ? old->vs : NULL);
 	x->dr = snap_dr_set_build(r, old ? old->dr : NULL);
 	x->peer_auths = snap_peer_auths_build(r, old ? old->peer_auths : NULL);
@@ -129,6 +139,7 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->ips = snap_ips_build(s, before);
 	set_lists(s);
 	set_localities(s);
+	set_secrets_hash(s);
 	set_flags(s);
 	set_keys(s);
 	return s;
@@ -155,6 +166,8 @@ void cox_snapshot_unref(const struct cox_snapshot *s)
 	snap_peer_auths_unref(x->peer_auths);
 	snap_dr_set_unref(x->dr);
 	snap_vs_set_unref(x->vs);
+	snap_objects_unref(x->secrets);
+	snap_objects_unref(x->config_maps);
 	snap_objects_unref(x->sidecars);
 	snap_objects_unref(x->gateways);
 	snap_objects_unref(x->nodes);
@@ -169,6 +182,12 @@ const struct cox_object *cox_snapshot_namespace_find(const struct cox_snapshot *
 {
 	size_t at;
 	return snap_objects_find(s->index->namespaces, name, &at);
+}
+
+const struct cox_object *cox_snapshot_secret_find(const struct cox_snapshot *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	COX_ASSERT(kind == COX_KIND_SECRET || kind == COX_KIND_CONFIG_MAP);
+	return snap_objects_find_in(kind == COX_KIND_SECRET ? s->index->secrets : s->index->config_maps, ns, name);
 }
 
 struct cox_str cox_snapshot_node_locality(const struct cox_snapshot *s, struct cox_str node_name)

@@ -19,6 +19,7 @@ enum cox_finding_code {
 	COX_FINDING_PORT_CONFLICT, /* servers of one Gateway, or of Gateways for the same routers, on one port with different protocols */
 	COX_FINDING_POLICY_IGNORED, /* a policy that another, older one wins over, or that cannot count where it is */
 	COX_FINDING_NO_PORT,        /* a port is named on which nobody listens */
+	COX_FINDING_BAD_SECRET,     /* certificates or keys that cannot be used, or not much longer (registry) */
 	COX_FINDING_CODES
 };
 const char *cox_finding_code_name(enum cox_finding_code code); /* "NoHost" */

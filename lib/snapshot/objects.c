@@ -37,6 +37,25 @@ void snap_objects_unref(const struct snap_objects *o)
 	cox_free(mine);
 }
 
+const struct cox_object *snap_objects_find_in(const struct snap_objects *o, struct cox_str ns, struct cox_str name)
+{
+	size_t lo = 0, hi = o->n;
+	struct cox_arena arena = { 0 };
+	if (o->n == 0)
+		return NULL;
+	struct cox_str id = cox_arena_printf(&arena, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(o->by_id[0]->kind)->name), COX_FMT(ns), COX_FMT(name));
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		if (cox_str_cmp(o->by_id[mid]->id, id) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	const struct cox_object *found = lo < o->n && cox_str_eq(o->by_id[lo]->id, id) ? o->by_id[lo] : NULL;
+	cox_arena_fini(&arena);
+	return found;
+}
+
 /* Of a cluster-scoped kind: ids have the same front, so their order is that of the names. */
 const struct cox_object *snap_objects_find(const struct snap_objects *o, struct cox_str name, size_t *at)
 {

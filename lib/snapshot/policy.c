@@ -78,6 +78,16 @@ const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_
 	return d ? d : dr_in(&q, s->root_ns, svc->hostname);
 }
 
+size_t cox_snapshot_drs_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_dr *const **out)
+{
+	const struct snap_dr_set *set = s->index->dr;
+	size_t from = dr_bound(set, ns, (struct cox_str){ 0 }), to = from;
+	while (to < set->n && cox_str_eq(set->rules[to]->ns, ns))
+		to++;
+	*out = set->rules + from;
+	return to - from;
+}
+
 /* --- gateways ------------------------------------------------------------------------------------------- */
 
 size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_kv *labels, size_t label_n, struct cox_str ns,

@@ -56,6 +56,7 @@ struct cox_snapshot {
 	COX_LIST(const struct cox_object *) gateways;     /* spec: struct cox_gateway_object */
 	COX_LIST(const struct cox_object *) sidecars;     /* oldest first */
 	COX_LIST(const struct cox_object *) peer_authentications; /* by namespace, oldest first */
+	struct cox_hash secrets_hash;             /* of all Secrets and ConfigMaps that are known */
 	bool uses_locality;                       /* some rule or the mesh makes endpoint order depend on the proxy's locality */
 	bool uses_node;                           /* some service is node-local: endpoints depend on the proxy's node */
 	struct cox_snapshot_index *index;         /* private */
@@ -79,6 +80,8 @@ size_t cox_snapshot_svcs_of(const struct cox_snapshot *s, struct cox_str ns, con
 			    size_t ip_count, struct cox_arena *arena, const struct cox_snap_svc ***out);
 /* Labels of a namespace, or of a node (region etc. come from endpoints and nodes), or NULL. */
 const struct cox_object *cox_snapshot_namespace_find(const struct cox_snapshot *s, struct cox_str name);
+/* A Secret or ConfigMap that somebody refers to (sources bring no others); NULL: it is not there, or not yet. */
+const struct cox_object *cox_snapshot_secret_find(const struct cox_snapshot *s, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 /* "region/zone/subzone" of a node; empty when not known. */
 struct cox_str cox_snapshot_node_locality(const struct cox_snapshot *s, struct cox_str node_name);
 
@@ -118,6 +121,8 @@ const struct cox_scope *cox_scope_build(const struct cox_snapshot *s, struct cox
 const struct cox_object *cox_scope_sidecar_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n);
 /* The rule in force for a proxy of namespace `ns` with these labels towards `svc` (facts, section 7: lookup order, workloadSelector). NULL: none. */
 const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n, const struct cox_svc *svc);
+/* The merged rules that stand in a namespace. */
+size_t cox_snapshot_drs_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_dr *const **out);
 /* VirtualServices for a gateway by its full name "ns/name", in order of precedence; visible to the gateway's namespace rules. */
 size_t cox_snapshot_gateway_vs(const struct cox_snapshot *s, struct cox_str gateway, struct cox_arena *arena, const struct cox_vs ***out);
 /* Gateways whose selector matches a router's labels (and its namespace where the mesh scopes gateways to namespaces), oldest first. */

@@ -83,7 +83,7 @@ struct snap_ips {
 
 struct cox_snapshot_index {
 	const struct cox_mesh_shared *mesh;
-	const struct snap_objects *namespaces, *nodes, *gateways, *sidecars;
+	const struct snap_objects *namespaces, *nodes, *gateways, *sidecars, *secrets, *config_maps;
 	const struct snap_vs_set *vs;
 	const struct snap_dr_set *dr;
 	const struct snap_peer_auths *peer_auths;
@@ -97,6 +97,8 @@ struct cox_snapshot_index {
 /* objects.c */
 const struct snap_objects *snap_objects_build(const struct cox_registry *r, enum cox_kind kind, const struct snap_objects *before);
 void snap_objects_unref(const struct snap_objects *o);
+/* By namespace and name. */
+const struct cox_object *snap_objects_find_in(const struct snap_objects *o, struct cox_str ns, struct cox_str name);
 const struct cox_object *snap_objects_find(const struct snap_objects *o, struct cox_str name, size_t *at);
 
 /* vs_set.c, vs.c, delegate.c */
