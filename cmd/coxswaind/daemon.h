@@ -6,6 +6,7 @@
 #define COX_COXSWAIND_DAEMON_H
 
 #include "findings.h"
+#include "secrets.h"
 #include "stages.h"
 
 #include "admin/admin.h"
@@ -43,6 +44,7 @@ struct daemon {
 	struct cox_status *status;           /* with a kube-apiserver only */
 	struct cox_lease *lease;
 	struct findings *findings;
+	struct secrets *secrets;             /* what proxies need of the kube-apiserver for their secrets */
 	struct cox_buf reported;             /* the object of the last report: its put, which follows, does not clear what was said */
 	struct cox_work_pool *enders;        /* closes what would wait for this loop */
 	struct cox_signal *on_term, *on_int;

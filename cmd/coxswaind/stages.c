@@ -172,10 +172,19 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	serve_on_mesh(d);
 }
 
+static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted)
+{
+	secrets_want(((struct daemon *)arg)->secrets, kind, ns, name, is_wanted);
+}
+static enum cox_access on_may_list(void *arg, struct cox_str ns, struct cox_str account) { return secrets_may_list(((struct daemon *)arg)->secrets, ns, account); }
+
 static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 {
 	(void)err;
-	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop, .registry = d->registry, .on_generation = on_generation, .on_reject = on_reject, .arg = d });
+	d->secrets = secrets_new();
+	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop, .registry = d->registry, .want = on_want, .may_list_secrets = on_may_list,
+	                           .on_generation = on_generation, .on_reject = on_reject, .arg = d });
+	secrets_set_push(d->secrets, d->push);
 	d->findings = findings_new(d->loop, d->registry, d->push);
 	return COX_OK;
 }
@@ -183,6 +192,7 @@ static void stop_push(struct daemon *d)
 {
 	findings_free(d->findings);
 	cox_push_free(d->push);
+	secrets_free(d->secrets);
 }
 
 static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
@@ -258,11 +268,14 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 	COX_TRY(start_status(d, err));
 	cox_kube_source_open(d->kube, &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id), .root_ns = cox_str_of(d->flags.ns),
 	                         .list_limit = (unsigned)d->flags.list_limit }, &sink, &d->kube_source);
+	secrets_set_kube(d->secrets, d->kube, d->kube_source);
 	return COX_OK;
 }
 
 static void stop_source(struct daemon *d)
 {
+	if (d->secrets)
+		secrets_clear_kube(d->secrets);
 	cox_kube_source_close(&d->kube_source);
 	stop_status(d);
 	cox_dir_source_close(&d->dir_source);

@@ -2,6 +2,7 @@
 #include "admin/admin_priv.h"
 
 #include "envoy/transcode.h"
+#include "translate/secret.h"
 
 struct query {
 	struct cox_admin *a;
@@ -62,6 +63,13 @@ static void read_push(void *arg)
 		cox_json_set(&q->arena, q->out, cox_str_of(rows[i].name), cox_json_new_i64(&q->arena, (int64_t)rows[i].value));
 }
 
+static void read_secrets(void *arg)
+{
+	struct query *q = arg;
+	q->out = cox_push_dump_secrets(q->a->opts.push, &q->arena);
+}
+
+static void on_secrets(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_secrets, q); }
 static void on_services(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_services, q); }
 static void on_endpoints(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_endpoints, q); }
 static void on_configs(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_configs, q); }
@@ -94,6 +102,7 @@ static const struct section sections[] = {
 	{ COX_TYPE_LDS, "ListenersConfigDump", "dynamic_listeners", "active_state", "listener" },
 	{ COX_TYPE_RDS, "RoutesConfigDump", "dynamic_route_configs", NULL, "route_config" },
 	{ COX_TYPE_VHDS, "VirtualHostsConfigDump", "dynamic_virtual_hosts", NULL, "virtual_host" },
+	{ COX_TYPE_SDS, "SecretsConfigDump", "dynamic_active_secrets", NULL, "secret" },
 	{ COX_TYPE_EDS, "EndpointsConfigDump", "dynamic_endpoint_configs", NULL, "endpoint_config" },
 };
 
@@ -116,9 +125,13 @@ static void add_resource(struct query *q, struct cox_json *list, const struct se
 	cox_buf_fini(&flat);
 	cox_hash_to_hex(r->hash, version);
 	cox_json_set(a, around, COX_STR("version_info"), cox_json_new_str(a, cox_arena_str(a, cox_str_of(version))));
-	if (cox_envoy_any_to_json(cox_type_url(r->type), bytes, 0, a, &body, &err) == COX_OK)
+	if (cox_envoy_any_to_json(cox_type_url(r->type), bytes, 0, a, &body, &err) == COX_OK) {
+		if (r->type == COX_TYPE_SDS) {
+			cox_secret_redact(a, body);
+			cox_json_set(a, around, COX_STR("name"), cox_json_new_str(a, cox_arena_str(a, r->name)));
+		}
 		cox_json_set(a, around, cox_str_of(s->member), body);
-	else
+	} else
 		cox_json_set(a, around, COX_STR("error"), cox_json_new_str(a, cox_arena_str(a, cox_str_of(err.text))));
 	if (!s->state) {
 		cox_json_push(a, list, around);
@@ -178,6 +191,7 @@ static const struct {
 	{ "mesh", "the mesh configuration in force", on_mesh },
 	{ "certz", "the certificate authority: roots, chain, expiry, phase of a rotation; ?issued: what it issued", on_certs },
 	{ "push_status", "the push engine's figures", on_push },
+	{ "secretz", "which secrets proxies ask for, what they get, and why not the rest (never a key)", on_secrets },
 	{ "list", "these pages", on_list },
 };
 

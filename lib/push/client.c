@@ -69,12 +69,22 @@ static void on_detach(struct cox_loop_task *task)
 	push_client_unref(c);
 }
 
+static struct cox_str text_put(char *to, struct cox_str s)
+{
+	if (s.n > 0)
+		memcpy(to, s.p, s.n);
+	return (struct cox_str){ to, s.n };
+}
+
 struct cox_push_client *cox_push_attach(struct cox_push *p, const struct cox_push_client_spec *spec)
 {
 	struct cox_push_client *c = COX_NEW(struct cox_push_client);
 	cox_ref_init(&c->ref);
 	c->push = p;
 	c->spec = *spec;
+	c->identity_text = cox_zalloc(spec->identity.ns.n + spec->identity.service_account.n + 1);
+	c->spec.identity.ns = text_put(c->identity_text, spec->identity.ns);
+	c->spec.identity.service_account = text_put(c->identity_text + spec->identity.ns.n, spec->identity.service_account);
 	cox_proxy_ref(spec->proxy);
 	if (spec->identity.is_verified) {
 		size_t ns_n = spec->identity.ns.n, account_n = spec->identity.service_account.n;

@@ -31,6 +31,7 @@ void cox_push_free(struct cox_push *p)
 	cox_map_fini(&p->overrides);
 	push_rejections_sweep(p, true);
 	cox_map_fini(&p->rejected);
+	push_secrets_fini(p);
 	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
 		cox_map_fini(&p->units[part]);
 	cox_snapshot_unref(p->snapshot);
@@ -119,6 +120,7 @@ static void sweep(struct cox_push *p)
 	cox_memo_sweep(p->memo);
 	cox_intern_sweep(&p->intern);
 	push_rejections_sweep(p, false);
+	push_secrets_sweep(p);
 	cox_metric_set(COX_M_RESOURCES, "all", (double)p->intern.resources.n);
 	cox_metric_set(COX_M_RESOURCE_BYTES, NULL, (double)p->intern.bytes);
 }

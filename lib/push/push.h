@@ -56,6 +56,11 @@ void cox_push_watch_names(struct cox_push *p, struct cox_push_client *client);
 struct cox_push_options {
 	struct cox_loop *loop;
 	struct cox_registry *registry;        /* borrowed; used on the loop only */
+	/* On the loop: the configuration of a proxy that may have it refers to this Secret or ConfigMap (true), or none has for a while (false).
+	 * Each once, by turns. May be NULL. Must not feed the registry from inside. */
+	void (*want)(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted);
+	/* On the loop: may a verified service account list Secrets in its namespace? ASKING: cox_push_access_changed() comes later. NULL: yes. */
+	enum cox_access (*may_list_secrets)(void *arg, struct cox_str ns, struct cox_str service_account);
 	/* On the loop, after each generation: the snapshot (borrowed) and the changes that led to it. May be NULL. */
 	void (*on_generation)(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes);
 	/* On the loop: a resource was taken out; `origins` are object ids joined by '\n'. May be NULL. */
@@ -75,6 +80,11 @@ void cox_push_set_global_take(struct cox_push *p, enum cox_type type, struct cox
 bool cox_push_is_synced(const struct cox_push *p);
 /* On the loop: the latest snapshot (borrowed until the loop's next turn) or NULL. */
 const struct cox_snapshot *cox_push_snapshot(const struct cox_push *p);
+
+/* On the loop: may_list_secrets() would say something else now. */
+void cox_push_access_changed(struct cox_push *p);
+/* On the loop: for each workload that names secrets of ours, which of them it gets, and why not the others. */
+struct cox_json *cox_push_dump_secrets(const struct cox_push *p, struct cox_arena *arena);
 
 struct cox_push_stats {
 	uint64_t generation;

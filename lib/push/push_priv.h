@@ -7,6 +7,7 @@
 #include "loop/timer.h"
 #include "push/intern.h"
 #include "push/push.h"
+#include "translate/secret.h"
 
 struct unit;
 struct cox_push_client {
@@ -34,6 +35,24 @@ struct unit {
 	const struct cox_wanted *wanted;       /* NULL until translated */
 	COX_VEC(struct cox_push_client *) clients;
 	bool is_dirty, is_first;
+	COX_VEC(struct push_secret_use) secrets; /* workload: what its configuration names, in the last translation */
+};
+
+/* An object with secrets in it that some workload's configuration names, and that this workload may have. */
+struct push_object {
+	enum cox_kind kind;
+	struct cox_str ns, name;
+	size_t uses;
+	int64_t unused_ms; /* monotonic: since when nobody uses it; watched on for a while, so that a proxy that restarts finds it */
+	size_t key_n;
+	char key[]; /* "Secret/ns/name" */
+};
+/* One name, and the object (or the two that it may mean). */
+struct push_secret_use {
+	char *name;
+	enum cox_secret_state state;
+	bool is_kept; /* the object is gone: what it said last is served on */
+	struct push_object *objects[2];
 };
 
 /* An endpoint set newer than the snapshot's. */
@@ -57,6 +76,7 @@ struct cox_push {
 	bool first_turn;                       /* whose turn it is among dirty and firsts */
 	const struct cox_set *globals[COX_TYPE_COUNT]; /* globals.c */
 	struct cox_map overrides;              /* endpoint sets that came after the snapshot */
+	struct cox_map objects;                /* "<kind>/<ns>/<name>": struct push_object */
 	struct cox_map rejected;               /* "<class>/<type>/<hash>": struct rejection */
 	struct cox_registry_changes changes;   /* taken, waiting for the round in progress to end */
 	bool has_changes;
@@ -77,6 +97,19 @@ struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s);
 bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r);
 /* Forgives rejections of content that is made no more, or all of them. */
 void push_rejections_sweep(struct cox_push *p, bool all);
+/* Takes the resources. What some proxy rejected stays out: its last good version is kept. NULL: an empty list and no set before. */
+const struct cox_set *push_make_set(struct cox_push *p, const struct unit *u, enum cox_type type, cox_resources *list);
+/* secrets.c */
+/* What the workload's client proved, into its key. */
+void push_secrets_identify(struct cox_workload *w, const struct cox_push_identity *id);
+/* Asks what is known of its account, and mixes into the fingerprint what its secrets depend on. */
+struct cox_hash push_secrets_inputs(struct cox_push *p, struct cox_workload *w);
+/* The SDS set of a workload whose configuration names these; NULL: nothing to serve. Notes what is used. */
+const struct cox_set *push_secrets_translate(struct cox_push *p, struct unit *u, struct cox_tr *t, const struct cox_secret_names *names);
+void push_secrets_leave(struct cox_push *p, struct unit *u);
+/* Lets go of objects that nobody has used for long. */
+void push_secrets_sweep(struct cox_push *p);
+void push_secrets_fini(struct cox_push *p);
 /* endpoints.c */
 void push_endpoints_apply(struct cox_push *p, const struct cox_change *change);
 void push_endpoints_catch_up(struct cox_push *p, struct unit *u);

@@ -68,17 +68,19 @@ static struct cox_hash scope_inputs(const struct cox_push *push, const struct co
 	return p.h;
 }
 
-static struct cox_hash workload_inputs(struct cox_push *push, const struct cox_workload *w)
+static struct cox_hash workload_inputs(struct cox_push *push, struct cox_workload *w)
 {
 	const struct cox_snapshot *s = push->snapshot;
+	struct cox_hash secrets = push_secrets_inputs(push, w);
 	if (w->view.type == COX_PROXY_ROUTER)
-		return push->snapshot_inputs;
+		return cox_hash_combine(push->snapshot_inputs, secrets);
 	const struct cox_snap_svc **svcs;
 	size_t n = cox_snapshot_svcs_of(s, w->view.ns, w->labels.p, w->labels.n, w->ips.p, w->ips.n, &push->arena, &svcs);
 	const struct cox_object *sidecar = cox_scope_sidecar_find(s, w->view.ns, w->labels.p, w->labels.n);
 	struct print p = { s->mesh_hash };
 	mix(&p, sidecar ? sidecar->hash : (struct cox_hash){ 0, 0 });
 	mix(&p, cox_snapshot_mtls_hash(s, w->view.ns));
+	mix(&p, secrets);
 	for (size_t i = 0; i < n; i++) {
 		/* A service's own rule limits its inbound connections too. */
 		const struct cox_dr *dr = cox_scope_dr_find(s, w->view.ns, w->labels.p, w->labels.n, svcs[i]->svc);
@@ -94,6 +96,7 @@ static void unit_free(struct unit *u)
 {
 	COX_ASSERT(!u->clients.n && !u->is_dirty);
 	cox_vec_fini(&u->clients);
+	cox_vec_fini(&u->secrets);
 	cox_view_free(u->view);
 	cox_workload_free(u->workload);
 	cox_proxy_unref(u->proxy);
@@ -114,6 +117,7 @@ struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_p
 		made.key = made.view->key;
 	} else {
 		made.workload = cox_workload_build(c->spec.proxy, p->snapshot);
+		push_secrets_identify(made.workload, &c->spec.identity);
 		made.key = made.workload->key;
 	}
 	struct unit *u = cox_map_find(&p->units[part], made.key);
@@ -159,6 +163,7 @@ void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client 
 	if (u->is_dirty)
 		unmark(p, u);
 	cox_map_remove(&p->units[u->part], u->key);
+	push_secrets_leave(p, u);
 	unit_free(u);
 	cox_metric_set(COX_M_VIEWS, NULL, (double)(p->units[0].n + p->units[1].n));
 }
@@ -190,8 +195,7 @@ bool push_is_rejected(const struct cox_push *p, const struct unit *u, const stru
 	return p->rejected.n && cox_map_find(&p->rejected, rejection_key(buf, sizeof(buf), u->view ? u->view->klass : u->workload->view.klass, r));
 }
 
-/* Takes the resources. What some proxy rejected stays out: its last good version is kept. NULL: an empty list and no set before. */
-static const struct cox_set *make_set(struct cox_push *p, const struct unit *u, enum cox_type type, cox_resources *list)
+const struct cox_set *push_make_set(struct cox_push *p, const struct unit *u, enum cox_type type, cox_resources *list)
 {
 	const struct cox_set *before = u->wanted ? u->wanted->sets[type] : NULL;
 	size_t n = 0;
@@ -219,12 +223,12 @@ static void translate_scope(struct cox_push *p, struct unit *u, const struct cox
 	cox_translate_clusters(&t, &clusters);
 	cox_translate_endpoints(&t, &endpoints);
 	cox_translate_outbound(&t, &listeners, &routes, &vhosts);
-	w->sets[COX_TYPE_CDS] = make_set(p, u, COX_TYPE_CDS, &clusters);
-	w->sets[COX_TYPE_EDS] = make_set(p, u, COX_TYPE_EDS, &endpoints);
-	w->sets[COX_TYPE_LDS] = make_set(p, u, COX_TYPE_LDS, &listeners);
-	w->sets[COX_TYPE_RDS] = make_set(p, u, COX_TYPE_RDS, &routes);
+	w->sets[COX_TYPE_CDS] = push_make_set(p, u, COX_TYPE_CDS, &clusters);
+	w->sets[COX_TYPE_EDS] = push_make_set(p, u, COX_TYPE_EDS, &endpoints);
+	w->sets[COX_TYPE_LDS] = push_make_set(p, u, COX_TYPE_LDS, &listeners);
+	w->sets[COX_TYPE_RDS] = push_make_set(p, u, COX_TYPE_RDS, &routes);
 	if (u->view->has_vhds)
-		w->sets[COX_TYPE_VHDS] = make_set(p, u, COX_TYPE_VHDS, &vhosts);
+		w->sets[COX_TYPE_VHDS] = push_make_set(p, u, COX_TYPE_VHDS, &vhosts);
 	cox_metric_add(COX_M_TRANSLATED, "outbound", (double)t.built);
 }
 
@@ -234,7 +238,7 @@ static void translate_names(struct cox_push *p, struct unit *u, const struct cox
 	struct cox_tr t = { .s = p->snapshot, .view = u->view, .scope = scope, .memo = p->memo, .arena = &p->arena };
 	cox_resources names = { 0 };
 	cox_vec_push(&names, cox_translate_names(&t));
-	w->sets[COX_TYPE_NDS] = make_set(p, u, COX_TYPE_NDS, &names);
+	w->sets[COX_TYPE_NDS] = push_make_set(p, u, COX_TYPE_NDS, &names);
 	cox_metric_add(COX_M_TRANSLATED, "names", (double)t.built);
 }
 
@@ -243,16 +247,20 @@ static void translate_workload(struct cox_push *p, struct unit *u, struct cox_wa
 	const struct cox_workload *wl = u->workload;
 	struct cox_tr t = { .s = p->snapshot, .view = &wl->view, .memo = p->memo, .arena = &p->arena };
 	cox_resources clusters = { 0 }, endpoints = { 0 }, listeners = { 0 }, routes = { 0 };
+	struct cox_secret_names secrets = { 0 };
 	if (wl->view.type == COX_PROXY_ROUTER) {
-		cox_translate_gateway(&t, wl, &clusters, &endpoints, &listeners, &routes);
-		w->sets[COX_TYPE_EDS] = make_set(p, u, COX_TYPE_EDS, &endpoints);
-		w->sets[COX_TYPE_RDS] = make_set(p, u, COX_TYPE_RDS, &routes);
+		cox_translate_gateway(&t, wl, &clusters, &endpoints, &listeners, &routes, &secrets);
+		w->sets[COX_TYPE_EDS] = push_make_set(p, u, COX_TYPE_EDS, &endpoints);
+		w->sets[COX_TYPE_RDS] = push_make_set(p, u, COX_TYPE_RDS, &routes);
 	} else {
 		t.scope = cox_scope_build(p->snapshot, wl->view.ns, wl->labels.p, wl->labels.n, &p->arena);
 		cox_translate_inbound(&t, wl, &clusters, &listeners);
+		cox_secret_names_of_rules(&t, wl, &secrets);
 	}
-	w->sets[COX_TYPE_CDS] = make_set(p, u, COX_TYPE_CDS, &clusters);
-	w->sets[COX_TYPE_LDS] = make_set(p, u, COX_TYPE_LDS, &listeners);
+	w->sets[COX_TYPE_SDS] = push_secrets_translate(p, u, &t, &secrets);
+	cox_secret_names_fini(&secrets);
+	w->sets[COX_TYPE_CDS] = push_make_set(p, u, COX_TYPE_CDS, &clusters);
+	w->sets[COX_TYPE_LDS] = push_make_set(p, u, COX_TYPE_LDS, &listeners);
 	push_globals_add(p, w);
 	cox_metric_add(COX_M_TRANSLATED, "workload", (double)t.built);
 }

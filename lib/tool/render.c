@@ -8,6 +8,7 @@
 #include "registry/registry.h"
 #include "snapshot/snapshot.h"
 #include "source/dir_source.h"
+#include "translate/secret.h"
 #include "translate/translate.h"
 
 enum { NODE_FILE_BYTES_MAX = 1024 * 1024 };
@@ -177,6 +178,8 @@ static enum cox_rc set_to_json(struct cox_arena *a, const struct cox_set *set, s
 		struct cox_str wire = cox_arena_str(a, cox_buf_str(&flat));
 		cox_buf_fini(&flat);
 		COX_TRY(cox_envoy_any_to_json(cox_type_url(set->type), wire, COX_TRANSCODE_KEEP_OPAQUE, a, &tree, err));
+		if (set->type == COX_TYPE_SDS)
+			cox_secret_redact(a, tree);
 		cox_json_set(a, into, set->items[i]->name, tree);
 	}
 	return COX_OK;

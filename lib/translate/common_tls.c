@@ -18,12 +18,25 @@ static void sds_agent_write(struct pb_core_v3_ConfigSource cs)
 	}
 }
 
+bool cox_tls_secret_is_ours(struct cox_str name)
+{
+	return cox_str_has_prefix(name, COX_STR("kubernetes://")) || cox_str_has_prefix(name, COX_STR("kubernetes-gateway://")) ||
+	       cox_str_has_prefix(name, COX_STR("configmap://"));
+}
+
+struct cox_str cox_tls_secret_name(struct cox_arena *a, struct cox_str credential, const char *suffix)
+{
+	if (cox_str_has_prefix(credential, COX_STR("builtin://")))
+		return *suffix ? SDS_ROOT : SDS_WORKLOAD;
+	const char *scheme = cox_str_search(credential, COX_STR("://")) >= 0 ? "" : "kubernetes://";
+	return cox_arena_printf(a, "%s%.*s%s", scheme, COX_FMT(credential), suffix);
+}
+
 void cox_tls_sds_secret(struct pb_transport_sockets_tls_v3_SdsSecretConfig c, struct cox_str name)
 {
-	bool is_ours = cox_str_has_prefix(name, COX_STR("kubernetes")) || cox_str_has_prefix(name, COX_STR("configmap://"));
 	pb_transport_sockets_tls_v3_SdsSecretConfig_name(c, name);
 	PB_WITH (cs, pb_transport_sockets_tls_v3_SdsSecretConfig_sds_config(c)) {
-		if (is_ours)
+		if (cox_tls_secret_is_ours(name))
 			PB_WITH (ads, pb_core_v3_ConfigSource_ads(cs)) {
 			}
 		else
@@ -206,7 +219,7 @@ static void upstream_certificate_write(struct pb_transport_sockets_tls_v3_Common
 	const struct cox_client_tls *tls = u->tls;
 
 	if (tls->credential_name.n > 0) {
-		certificate_sds_write(c, cox_arena_printf(u->arena, "kubernetes://%.*s", COX_FMT(tls->credential_name)));
+		certificate_sds_write(c, cox_tls_secret_name(u->arena, tls->credential_name, ""));
 	} else if (u->has_sds) {
 		certificate_sds_write(
 		    c, cox_arena_printf(u->arena, "file-cert:%.*s~%.*s", COX_FMT(tls->client_certificate), COX_FMT(tls->private_key)));
@@ -243,8 +256,7 @@ static void upstream_validation_write(struct pb_transport_sockets_tls_v3_CommonT
 		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_validation_context(c)) {
 		}
 	} else if (tls->credential_name.n > 0) {
-		validation_sds_write(c, cox_arena_printf(u->arena, "kubernetes://%.*s-cacert", COX_FMT(tls->credential_name)), sans, san_n,
-		                     tls->ca_crl);
+		validation_sds_write(c, cox_tls_secret_name(u->arena, tls->credential_name, "-cacert"), sans, san_n, tls->ca_crl);
 	} else if (u->has_sds) {
 		struct cox_str file = tls->ca_certificates.n > 0 ? tls->ca_certificates : COX_STR("system");
 		validation_sds_write(c, cox_arena_printf(u->arena, "file-root:%.*s", COX_FMT(file)), sans, san_n, tls->ca_crl);

@@ -15,6 +15,10 @@
 #define COX_SOCKET_TLS COX_STR("envoy.transport_sockets.tls")
 #define COX_SOCKET_RAW COX_STR("envoy.transport_sockets.raw_buffer")
 
+/* "kubernetes://name", or as written where the credential has a scheme of its own; builtin:// means the workload's. `suffix`: "" or "-cacert". */
+struct cox_str cox_tls_secret_name(struct cox_arena *a, struct cox_str credential, const char *suffix);
+/* We serve it, over ADS; else the agent does. */
+bool cox_tls_secret_is_ours(struct cox_str name);
 /* One SDS reference; where it is fetched follows from the name ("kubernetes://" and "configmap://": ADS; else sds-grpc). */
 void cox_tls_sds_secret(struct pb_transport_sockets_tls_v3_SdsSecretConfig c, struct cox_str name);
 /* SAN matchers: exact, or with a trailing '*' a prefix. */

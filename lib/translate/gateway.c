@@ -153,6 +153,8 @@ struct wanted_clusters {
 static void add_cluster(struct wanted_clusters *wc, const struct cox_cluster_spec *spec)
 {
 	cox_vec_push(wc->clusters, cox_cluster_build(wc->p->t, spec));
+	if (wc->p->secrets && !spec->is_sni_dnat)
+		cox_secret_names_of_tls(wc->p->t->arena, spec->policy.tls, wc->p->secrets);
 	if (spec->discovery == COX_DISCOVERY_EDS)
 		cox_vec_push(wc->endpoints, cox_endpoints_build(wc->p->t, spec, spec->snap->endpoints));
 }
@@ -191,9 +193,10 @@ static void plan_fini(struct gw_plan *p)
 	cox_vec_fini(&p->dnat);
 }
 
-void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints, cox_resources *listeners, cox_resources *routes)
+void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints, cox_resources *listeners, cox_resources *routes,
+                           struct cox_secret_names *secrets)
 {
-	struct gw_plan p = { .t = t, .w = w };
+	struct gw_plan p = { .t = t, .w = w, .secrets = secrets };
 	collect_servers(&p);
 	plan_listeners(&p);
 	for (size_t i = 0; i < p.listeners.n; i++)

@@ -4,14 +4,6 @@
 static const struct cox_str http_alpn[] = { COX_STR_INIT("h2"), COX_STR_INIT("http/1.1") };
 static const struct cox_str workload_cert = COX_STR_INIT("default"), workload_root = COX_STR_INIT("ROOTCA");
 
-static struct cox_str secret_name(struct cox_arena *a, struct cox_str credential, const char *suffix)
-{
-	if (cox_str_has_prefix(credential, COX_STR("builtin://")))
-		return *suffix ? workload_root : workload_cert;
-	const char *scheme = cox_str_search(credential, COX_STR("://")) >= 0 ? "" : "kubernetes://";
-	return cox_arena_printf(a, "%s%.*s%s", scheme, COX_FMT(credential), suffix);
-}
-
 static struct cox_str file_cert(struct cox_arena *a, struct cox_str cert, struct cox_str key)
 {
 	return cert.n ? cox_arena_printf(a, "file-cert:%.*s~%.*s", COX_FMT(cert), COX_FMT(key)) : (struct cox_str){ 0 };
@@ -24,13 +16,13 @@ static void set_certs(struct cox_arena *a, const struct cox_server_tls *tls, boo
 		size_t n = tls->credential_names.n;
 		struct cox_str *certs = COX_ARENA_ARRAY(a, struct cox_str, n + 1);
 		for (size_t i = 0; i < n; i++)
-			certs[i] = secret_name(a, tls->credential_names.p[i], "");
-		d->cert = tls->credential_name.n ? secret_name(a, tls->credential_name, "") : certs[0];
+			certs[i] = cox_tls_secret_name(a, tls->credential_names.p[i], "");
+		d->cert = tls->credential_name.n ? cox_tls_secret_name(a, tls->credential_name, "") : certs[0];
 		d->certs = certs;
 		d->cert_n = n > 1 || (n == 1 && !tls->credential_name.n) ? n : 0;
 		if (checks_client)
-			d->root = tls->ca_cert_credential_name.n ? secret_name(a, tls->ca_cert_credential_name, "-cacert")
-			                                         : secret_name(a, tls->credential_name.n ? tls->credential_name : tls->credential_names.p[0], "-cacert");
+			d->root = tls->ca_cert_credential_name.n ? cox_tls_secret_name(a, tls->ca_cert_credential_name, "-cacert")
+			                                         : cox_tls_secret_name(a, tls->credential_name.n ? tls->credential_name : tls->credential_names.p[0], "-cacert");
 		return;
 	}
 	if (tls->tls_certificates.n) {
@@ -63,6 +55,30 @@ static void set_params(const struct cox_server_tls *tls, struct cox_downstream_t
 	d->crl = tls->ca_crl;
 }
 
+/* Files and the workload's own certificate come from the agent. */
+static bool needs_agent(const struct cox_downstream_tls *d)
+{
+	bool needs = d->cert_n == 0 && !cox_tls_secret_is_ours(d->cert);
+	for (size_t i = 0; i < d->cert_n; i++)
+		needs |= !cox_tls_secret_is_ours(d->certs[i]);
+	return needs || (d->root.n && !cox_tls_secret_is_ours(d->root));
+}
+
+static void note_secret(struct gw_plan *p, struct cox_str name)
+{
+	if (p->secrets && cox_tls_secret_is_ours(name))
+		cox_secret_names_add(p->secrets, name);
+}
+
+static void note_secrets(struct gw_plan *p, const struct cox_downstream_tls *d)
+{
+	for (size_t i = 0; i < d->cert_n; i++)
+		note_secret(p, d->certs[i]);
+	if (d->cert_n == 0)
+		note_secret(p, d->cert);
+	note_secret(p, d->root);
+}
+
 bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox_downstream_tls **out)
 {
 	const struct cox_server_tls *tls = s->server->tls;
@@ -70,8 +86,6 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 	*out = NULL;
 	if (!terminates)
 		return true;
-	if (!p->t->view->has_sds)
-		return false;
 	struct cox_arena *a = p->t->arena;
 	struct cox_downstream_tls *d = COX_ARENA_NEW(a, struct cox_downstream_tls);
 	bool checks = tls->mode == COX_SERVER_TLS_MUTUAL || tls->mode == COX_SERVER_TLS_OPTIONAL_MUTUAL;
@@ -91,6 +105,10 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 		return false; /* a server without a certificate would reset every connection; validation reports it */
 	if (checks && !d->root.n)
 		return false; /* nothing to check clients with: anybody would be let in */
+	/* Without an agent only what comes from us can be had, and that only by a proxy that is authenticated. */
+	if (!p->t->view->has_sds && (needs_agent(d) || !p->w->secrets.is_verified))
+		return false;
+	note_secrets(p, d);
 	*out = d;
 	return true;
 }

@@ -1,3 +1,4 @@
+#include "translate/secret.h"
 #include "translate/translate.h"
 
 static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_resources *by_type)
@@ -15,15 +16,22 @@ static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_r
 void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out)
 {
 	cox_resources by_type[COX_TYPE_COUNT] = { 0 };
+	struct cox_secret_names names = { 0 };
 	struct cox_workload *w = cox_workload_build(p, s);
 	struct cox_arena arena = { 0 };
 	struct cox_tr t = { .s = s, .view = &w->view, .memo = memo, .arena = &arena };
 
-	if (p->type == COX_PROXY_ROUTER)
-		cox_translate_gateway(&t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_EDS], &by_type[COX_TYPE_LDS],
-		                      &by_type[COX_TYPE_RDS]);
-	else
+	/* As if it had proved what its node says. */
+	cox_workload_set_access(w, &(struct cox_secret_access){ true, p->ns, p->service_account, COX_ACCESS_ALLOWED });
+	if (p->type == COX_PROXY_ROUTER) {
+		cox_translate_gateway(&t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_EDS], &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS],
+		                      &names);
+	} else {
 		render_sidecar(&t, w, by_type);
+		cox_secret_names_of_rules(&t, w, &names);
+	}
+	cox_translate_secrets(&t, w, &names, &by_type[COX_TYPE_SDS]);
+	cox_secret_names_fini(&names);
 	for (int type = 0; type < COX_TYPE_COUNT; type++) {
 		out->sets[type] = cox_set_build_take((enum cox_type)type, by_type[type].p, by_type[type].n);
 		cox_vec_fini(&by_type[type]);

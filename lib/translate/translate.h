@@ -38,6 +38,14 @@ struct cox_view {
 struct cox_view *cox_view_build(const struct cox_proxy *p, const struct cox_snapshot *s);
 void cox_view_free(struct cox_view *v);
 
+/* What a proxy proved, and so which secrets it may have (secret.h). All zero: none. */
+enum cox_access { COX_ACCESS_ASKING, COX_ACCESS_ALLOWED, COX_ACCESS_DENIED };
+struct cox_secret_access {
+	bool is_verified;
+	struct cox_str ns, service_account; /* of the verified identity */
+	enum cox_access may_list;        /* whether that account may list Secrets in that namespace; not part of the key: it changes */
+};
+
 /* What a proxy has for itself. */
 struct cox_workload {
 	struct cox_str key;
@@ -45,9 +53,12 @@ struct cox_workload {
 	COX_LIST(struct cox_str) ips;
 	COX_LIST(struct cox_kv) labels;  /* all of them: Gateway selectors and inbound policies match on them */
 	struct cox_str service_account, canonical_name, canonical_revision, mesh_id, name, workload;
+	struct cox_secret_access secrets;
 	struct cox_arena arena;
 };
 struct cox_workload *cox_workload_build(const struct cox_proxy *p, const struct cox_snapshot *s);
+/* Copies; who proved something else has another key. */
+void cox_workload_set_access(struct cox_workload *w, const struct cox_secret_access *access);
 void cox_workload_free(struct cox_workload *w);
 
 /* Resources made before, by the identity of their inputs (a hash of everything read): equal inputs are not translated again.
@@ -93,8 +104,11 @@ const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct co
 /* --- workload view --------------------------------------------------------------------------- */
 /* Sidecars: virtualInbound (and real listeners of Sidecar ingress), inbound clusters with InboundPassthroughCluster. */
 void cox_translate_inbound(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *listeners);
-/* Routers: listeners, routes and clusters (only those that something refers to, with their endpoints). */
-void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints, cox_resources *listeners, cox_resources *routes);
+/* Routers: listeners, routes and clusters (only those that something refers to, with their endpoints), and the names of the secrets that these
+ * ask us for (may be NULL). */
+struct cox_secret_names;
+void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints, cox_resources *listeners, cox_resources *routes,
+			   struct cox_secret_names *secrets);
 
 /* --- all of a proxy at once: coxctl render, goldens, /debug/config_dump -------------------------- */
 struct cox_rendered { struct cox_set *sets[COX_TYPE_COUNT]; };

@@ -175,6 +175,11 @@ static void workload_key(struct cox_workload *w)
 	key_add(&key, "mesh", w->mesh_id);
 	key_add(&key, "name", w->name);
 	key_add(&key, "workload", w->workload);
+	if (w->secrets.is_verified) {
+		cox_buf_append_cstr(&key, "verified;");
+		key_add(&key, "vns", w->secrets.ns);
+		key_add(&key, "vsa", w->secrets.service_account);
+	}
 	w->key = cox_arena_str(&w->arena, cox_buf_str(&key));
 	cox_buf_fini(&key);
 }
@@ -197,6 +202,14 @@ struct cox_workload *cox_workload_build(const struct cox_proxy *p, const struct 
 	w->workload = cox_arena_str(a, p->workload);
 	workload_key(w);
 	return w;
+}
+
+void cox_workload_set_access(struct cox_workload *w, const struct cox_secret_access *access)
+{
+	w->secrets = *access;
+	w->secrets.ns = cox_arena_str(&w->arena, access->ns);
+	w->secrets.service_account = cox_arena_str(&w->arena, access->service_account);
+	workload_key(w);
 }
 
 void cox_workload_free(struct cox_workload *w)
