@@ -11,7 +11,8 @@
 static int usage(void)
 {
 	fputs("usage: coxctl render -f DIR|FILE --proxy POD.NAMESPACE [--type cds|eds|lds|rds] [-o json|yaml]\n"
-	      "                     [--class istio|upstream] [--router] [--no-sds] [--node FILE]\n",
+	      "                     [--class istio|upstream] [--router] [--no-sds] [--node FILE]\n"
+	      "                     [--compliance fips-140-2|fips-140-3|pqc]\n",
 	      stderr);
 	return 2;
 }
@@ -29,7 +30,8 @@ static bool type_parse(const char *text, enum cox_type *out)
 static const struct option longs[] = {
 	{ "filename", required_argument, NULL, 'f' }, { "proxy", required_argument, NULL, 'p' }, { "type", required_argument, NULL, 't' },
 	{ "output", required_argument, NULL, 'o' },   { "class", required_argument, NULL, 'c' }, { "router", no_argument, NULL, 'r' },
-	{ "no-sds", no_argument, NULL, 's' },         { "node", required_argument, NULL, 'n' },  { NULL, 0, NULL, 0 },
+	{ "no-sds", no_argument, NULL, 's' },         { "node", required_argument, NULL, 'n' },
+	{ "compliance", required_argument, NULL, 'C' },  { NULL, 0, NULL, 0 },
 };
 
 /* False: wrong usage. */
@@ -45,6 +47,10 @@ static bool options_parse(int argc, char **argv, struct cox_render_options *o)
 			break;
 		case 'n':
 			o->node_file = optarg;
+			break;
+		case 'C':
+			if (!cox_compliance_parse(cox_str_of(optarg), &o->compliance))
+				return false;
 			break;
 		case 'r':
 			o->is_router = true;

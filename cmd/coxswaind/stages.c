@@ -140,10 +140,14 @@ static void stop_kube(struct daemon *d) { cox_kube_client_free(&d->kube); }
 
 static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 {
+	enum cox_compliance compliance = COX_COMPLIANCE_NONE;
+	struct cox_str policy = cox_str_of(cox_env_get("COMPLIANCE_POLICY"));
+	if (!cox_compliance_parse(policy, &compliance))
+		return cox_err_set(err, COX_EINVAL, "COMPLIANCE_POLICY", "must be fips-140-2, fips-140-3 or pqc, is \"%.*s\"", COX_FMT(policy));
 	COX_TRY(read_mesh_file(d, err));
 	d->registry = cox_registry_new(&(struct cox_registry_options){
 	    .domain = cox_str_of(d->flags.domain), .cluster_id = cox_str_of(d->flags.cluster_id), .root_namespace = cox_str_of(d->flags.ns),
-	    .mesh_yaml = cox_buf_str(&d->mesh_yaml), .revision = cox_str_of(d->flags.revision) });
+	    .mesh_yaml = cox_buf_str(&d->mesh_yaml), .compliance = compliance, .revision = cox_str_of(d->flags.revision) });
 	return COX_OK;
 }
 static void stop_registry(struct daemon *d) { cox_registry_free(d->registry); }

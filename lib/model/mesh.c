@@ -283,3 +283,14 @@ enum cox_rc cox_mesh_config_build(struct cox_str yaml, struct cox_arena *scratch
 	*out = cox_message_copy(&cox_model_mesh_config, m, cox_alloc(bytes), bytes);
 	return COX_OK;
 }
+
+bool cox_compliance_parse(struct cox_str text, enum cox_compliance *out)
+{
+	static const char *const names[] = { "", "fips-140-2", "fips-140-3", "pqc" };
+	for (size_t i = 0; i < COX_LEN(names); i++)
+		if (cox_str_eq_cstr(text, names[i])) {
+			*out = (enum cox_compliance)i;
+			return true;
+		}
+	return false;
+}

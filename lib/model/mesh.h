@@ -27,6 +27,11 @@ enum cox_log_encoding { COX_LOG_TEXT, COX_LOG_JSON };
 enum cox_h2_mesh { COX_MESH_H2_DO_NOT_UPGRADE, COX_MESH_H2_UPGRADE };
 struct cox_mesh_tls { int min_protocol_version; COX_LIST(struct cox_str) cipher_suites, ecdh_curves; };
 
+/* What all TLS of the mesh has to keep to, whatever objects say: an option of the process (COMPLIANCE_POLICY), not of the mesh configuration. */
+enum cox_compliance { COX_COMPLIANCE_NONE, COX_COMPLIANCE_FIPS_140_2, COX_COMPLIANCE_FIPS_140_3, COX_COMPLIANCE_PQC };
+/* "", "fips-140-2", "fips-140-3", "pqc". False: none of these. */
+bool cox_compliance_parse(struct cox_str text, enum cox_compliance *out);
+
 struct cox_mesh_config {
 	struct cox_str root_namespace;  /* default "istio-system" */
 	struct cox_str trust_domain;    /* default "cluster.local" */

@@ -17,6 +17,7 @@ struct cox_registry *cox_registry_new(const struct cox_registry_options *opts)
 	};
 	for (size_t i = 0; i < COX_LEN(texts); i++)
 		*texts[i].to = cox_arena_str(&r->text, texts[i].from.n > 0 ? texts[i].from : texts[i].otherwise);
+	r->opts.compliance = opts->compliance;
 	r->is_bulk = true;
 	reg_mesh_init(r);
 	return r;
@@ -181,6 +182,8 @@ size_t cox_registry_objects(const struct cox_registry *r, enum cox_kind kind, co
 	*out = r->stores[kind].p;
 	return r->stores[kind].n;
 }
+
+enum cox_compliance cox_registry_compliance(const struct cox_registry *r) { return r->opts.compliance; }
 
 const struct cox_object *cox_registry_object_find(const struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {

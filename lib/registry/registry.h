@@ -17,6 +17,7 @@ struct cox_registry_options {
 	struct cox_str cluster_id;     /* "Kubernetes" */
 	struct cox_str root_namespace; /* "istio-system"; where ConfigMap `istio` is */
 	struct cox_str mesh_yaml;      /* initial mesh configuration (--meshConfig file); a ConfigMap replaces it. May be empty */
+	enum cox_compliance compliance;/* of all TLS that is translated */
 	struct cox_str revision;       /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
 };
 /* Copies the options. */
@@ -70,6 +71,7 @@ void cox_mesh_shared_unref(const struct cox_mesh_shared *m);
 struct cox_str cox_registry_domain(const struct cox_registry *r);
 struct cox_str cox_registry_cluster_id(const struct cox_registry *r);
 struct cox_str cox_registry_root_namespace(const struct cox_registry *r);
+enum cox_compliance cox_registry_compliance(const struct cox_registry *r);
 
 /* "region/zone/subzone" by a Node's labels, without slashes at its end; empty where it has none. In `arena`. */
 struct cox_str cox_registry_node_locality(const struct cox_object *node, struct cox_arena *arena);

@@ -124,7 +124,8 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	struct cox_snapshot_index *x = s->index = COX_ARENA_NEW(&s->arena, struct cox_snapshot_index);
 	x->mesh = cox_registry_mesh_share(r);
 	s->mesh = x->mesh->config;
-	s->mesh_hash = x->mesh->hash;
+	s->compliance = cox_registry_compliance(r);
+	s->mesh_hash = s->compliance ? cox_hash_combine(x->mesh->hash, (struct cox_hash){ s->compliance, 0 }) : x->mesh->hash;
 	copy_svcs(s, r);
 	x->namespaces = snap_objects_build(r, COX_KIND_NAMESPACE, old ? old->namespaces : NULL);
 	x->nodes = snap_objects_build(r, COX_KIND_NODE, old ? old->nodes : NULL);

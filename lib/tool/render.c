@@ -232,6 +232,7 @@ enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_bu
 	struct cox_registry_options ro = { .domain = COX_STR("cluster.local"),
 		                           .cluster_id = COX_STR("Kubernetes"),
 		                           .root_namespace = COX_STR("istio-system"),
+		                           .compliance = opts->compliance,
 		                           .mesh_yaml = opts->mesh_yaml };
 	struct cox_registry *r = cox_registry_new(&ro);
 	enum cox_rc rc = load_path(opts, r, notes, err);

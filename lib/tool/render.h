@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/mesh.h"
 #include "translate/resource.h"
 
 enum cox_render_format { COX_RENDER_JSON, COX_RENDER_YAML };
@@ -16,6 +17,7 @@ struct cox_render_options {
 	const char *node_file;        /* a node message as JSON, instead of or over what the Pod says; may be NULL */
 	bool is_upstream, is_router;  /* a stock Envoy instead of Istio's; a gateway */
 	bool no_sds;                  /* as with node metadata COXSWAIN_SDS "none" */
+	enum cox_compliance compliance;
 	enum cox_type only;           /* COX_TYPE_COUNT: all */
 	enum cox_render_format format;
 	struct cox_str mesh_yaml;     /* the mesh configuration where the directory has no ConfigMap istio; may be empty */

@@ -133,7 +133,7 @@ static void tls_socket_write(struct pb_core_v3_TransportSocket s, const struct c
                              const struct cox_cluster_tls *tls, const struct cox_cluster_http *http)
 {
 	bool is_mesh = tls->settings->mode == COX_TLS_ISTIO_MUTUAL;
-	struct cox_upstream_tls u = { .tls = tls->settings, .arena = t->arena, .has_sds = t->view->has_sds };
+	struct cox_upstream_tls u = { .tls = tls->settings, .arena = t->arena, .compliance = t->s->compliance, .has_sds = t->view->has_sds };
 
 	if (is_mesh)
 		u.default_sni =

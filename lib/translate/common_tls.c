@@ -106,34 +106,114 @@ static void alpn_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, co
 
 /* --- downstream --------------------------------------------------------------------------- */
 
-static bool has_downstream_params(const struct cox_downstream_tls *d)
+/* Versions, ciphers and curves; zero and none: Envoy's own. */
+struct tls_params {
+	int min_version, max_version;
+	const struct cox_str *ciphers, *curves;
+	size_t cipher_n, curve_n;
+	bool is_fips_202205;
+};
+
+static const struct cox_str fips_ciphers[] = {
+	COX_STR_INIT("ECDHE-ECDSA-AES128-GCM-SHA256"),
+	COX_STR_INIT("ECDHE-RSA-AES128-GCM-SHA256"),
+	COX_STR_INIT("ECDHE-ECDSA-AES256-GCM-SHA384"),
+	COX_STR_INIT("ECDHE-RSA-AES256-GCM-SHA384"),
+};
+
+/* Those of `wanted` that are allowed, in their order; all that are allowed where none is left. Only a FIPS build of Envoy would be right to
+ * choose for itself. */
+static const struct cox_str *narrow(struct cox_arena *a, const struct cox_str *wanted, size_t n, const struct cox_str *allowed, size_t allowed_n,
+                                    size_t *out_n)
 {
-	return d->min_version != 0 || d->max_version != 0 || d->cipher_n > 0 || d->curve_n > 0;
+	struct cox_str *kept = COX_ARENA_ARRAY(a, struct cox_str, n + 1);
+	*out_n = 0;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < allowed_n; k++)
+			if (cox_str_eq(wanted[i], allowed[k]))
+				kept[(*out_n)++] = wanted[i];
+	if (*out_n > 0)
+		return kept;
+	*out_n = allowed_n;
+	return allowed;
 }
 
-static void downstream_params_write(struct pb_transport_sockets_tls_v3_TlsParameters p, const struct cox_downstream_tls *d)
+static void comply(struct cox_arena *a, enum cox_compliance policy, struct tls_params *p)
 {
-	pb_transport_sockets_tls_v3_TlsParameters_tls_minimum_protocol_version(p, d->min_version);
-	pb_transport_sockets_tls_v3_TlsParameters_tls_maximum_protocol_version(p, d->max_version);
-	for (size_t i = 0; i < d->cipher_n; i++)
-		pb_transport_sockets_tls_v3_TlsParameters_cipher_suites(p, d->ciphers[i]);
-	for (size_t i = 0; i < d->curve_n; i++)
-		pb_transport_sockets_tls_v3_TlsParameters_ecdh_curves(p, d->curves[i]);
+	static const struct cox_str p256[] = { COX_STR_INIT("P-256") }, nist[] = { COX_STR_INIT("P-256"), COX_STR_INIT("P-384") };
+	static const struct cox_str hybrid[] = { COX_STR_INIT("X25519MLKEM768") };
+	const int v1_2 = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2, v1_3 = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3;
+
+	switch (policy) {
+	case COX_COMPLIANCE_NONE:
+		return;
+	case COX_COMPLIANCE_FIPS_140_2:
+		p->min_version = p->max_version = v1_2;
+		p->curves = p256;
+		p->curve_n = COX_LEN(p256);
+		break;
+	case COX_COMPLIANCE_FIPS_140_3:
+		p->min_version = p->min_version > v1_2 ? p->min_version : v1_2;
+		p->max_version = p->max_version == v1_2 && p->min_version == v1_2 ? v1_2 : v1_3;
+		p->curves = narrow(a, p->curves, p->curve_n, nist, COX_LEN(nist), &p->curve_n);
+		/* Of TLS 1.3 no list can be given: this keeps ChaCha20 out there too. */
+		p->is_fips_202205 = true;
+		break;
+	case COX_COMPLIANCE_PQC:
+		p->min_version = p->max_version = v1_3;
+		p->curves = hybrid;
+		p->curve_n = COX_LEN(hybrid);
+		p->cipher_n = 0; /* they are for TLS 1.2 */
+		return;
+	}
+	p->ciphers = narrow(a, p->ciphers, p->cipher_n, fips_ciphers, COX_LEN(fips_ciphers), &p->cipher_n);
 }
 
-/* What the client's certificate is checked against. */
+static void params_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, const struct tls_params *p)
+{
+	if (p->min_version == 0 && p->max_version == 0 && p->cipher_n == 0 && p->curve_n == 0)
+		return;
+	PB_WITH (w, pb_transport_sockets_tls_v3_CommonTlsContext_tls_params(c)) {
+		pb_transport_sockets_tls_v3_TlsParameters_tls_minimum_protocol_version(w, p->min_version);
+		pb_transport_sockets_tls_v3_TlsParameters_tls_maximum_protocol_version(w, p->max_version);
+		for (size_t i = 0; i < p->cipher_n; i++)
+			pb_transport_sockets_tls_v3_TlsParameters_cipher_suites(w, p->ciphers[i]);
+		for (size_t i = 0; i < p->curve_n; i++)
+			pb_transport_sockets_tls_v3_TlsParameters_ecdh_curves(w, p->curves[i]);
+		if (p->is_fips_202205)
+			pb_transport_sockets_tls_v3_TlsParameters_compliance_policies(
+			    w, PB_transport_sockets_tls_v3_TlsParameters_FIPS_202205);
+	}
+}
+
+/* What the client's certificate is checked against, beside its authority. */
+static void downstream_checks_write(struct pb_transport_sockets_tls_v3_CertificateValidationContext v, const struct cox_downstream_tls *d)
+{
+	cox_tls_san_matchers(v, d->sans, d->san_n);
+	for (size_t i = 0; i < d->spki_n; i++)
+		pb_transport_sockets_tls_v3_CertificateValidationContext_verify_certificate_spki(v, d->spki[i]);
+	for (size_t i = 0; i < d->hash_n; i++)
+		pb_transport_sockets_tls_v3_CertificateValidationContext_verify_certificate_hash(v, d->hashes[i]);
+	crl_write(v, d->crl);
+}
+
 static void downstream_validation_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, const struct cox_downstream_tls *d)
 {
+	if (d->accepts_untrusted) {
+		/* No authority is waited for: any certificate will do that passes the other checks. */
+		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_validation_context(c)) {
+			downstream_checks_write(v, d);
+			pb_transport_sockets_tls_v3_CertificateValidationContext_trust_chain_verification(
+			    v, PB_transport_sockets_tls_v3_CertificateValidationContext_ACCEPT_UNTRUSTED);
+		}
+		return;
+	}
+	if (d->root.n == 0)
+		return;
 	PB_WITH (combined, pb_transport_sockets_tls_v3_CommonTlsContext_combined_validation_context(c)) {
 		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_default_validation_context(
-		                combined)) {
-			cox_tls_san_matchers(v, d->sans, d->san_n);
-			for (size_t i = 0; i < d->spki_n; i++)
-				pb_transport_sockets_tls_v3_CertificateValidationContext_verify_certificate_spki(v, d->spki[i]);
-			for (size_t i = 0; i < d->hash_n; i++)
-				pb_transport_sockets_tls_v3_CertificateValidationContext_verify_certificate_hash(v, d->hashes[i]);
-			crl_write(v, d->crl);
-		}
+		                combined))
+			downstream_checks_write(v, d);
 		PB_WITH (
 		    sds,
 		    pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_validation_context_sds_secret_config(
@@ -142,21 +222,21 @@ static void downstream_validation_write(struct pb_transport_sockets_tls_v3_Commo
 	}
 }
 
-void cox_tls_downstream(struct pb_core_v3_TransportSocket s, const struct cox_downstream_tls *d)
+void cox_tls_downstream(struct pb_core_v3_TransportSocket s, const struct cox_downstream_tls *d, struct cox_arena *arena)
 {
+	struct tls_params params = { d->min_version, d->max_version, d->ciphers, d->curves, d->cipher_n, d->curve_n, false };
+
+	comply(arena, d->compliance, &params);
 	pb_core_v3_TransportSocket_name(s, COX_SOCKET_TLS);
 	PB_ANY (tls, pb_core_v3_TransportSocket_typed_config(s), pb_transport_sockets_tls_v3_DownstreamTlsContext) {
 		PB_WITH (c, pb_transport_sockets_tls_v3_DownstreamTlsContext_common_tls_context(tls)) {
-			if (has_downstream_params(d))
-				PB_WITH (p, pb_transport_sockets_tls_v3_CommonTlsContext_tls_params(c))
-					downstream_params_write(p, d);
+			params_write(c, &params);
 			for (size_t i = 0; i < d->cert_n; i++)
 				certificate_sds_write(c, d->certs[i]);
 			if (d->cert_n == 0)
 				certificate_sds_write(c, d->cert);
 			alpn_write(c, d->alpn, d->alpn_n);
-			if (d->root.n > 0)
-				downstream_validation_write(c, d);
+			downstream_validation_write(c, d);
 		}
 		pb_transport_sockets_tls_v3_DownstreamTlsContext_require_client_certificate(tls, d->requires_client_cert);
 	}
@@ -196,6 +276,7 @@ void cox_tls_inbound_mtls(struct pb_core_v3_TransportSocket s, const struct cox_
 		.min_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2,
 		.max_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3,
 		.requires_client_cert = true,
+		.compliance = t->s->compliance,
 	};
 	d.san_n = trust_domain_sans(t, &d.sans);
 	if (mtls != NULL && mtls->min_protocol_version == COX_TLS_V1_3)
@@ -208,7 +289,7 @@ void cox_tls_inbound_mtls(struct pb_core_v3_TransportSocket s, const struct cox_
 		d.curves = mtls->ecdh_curves.p;
 		d.curve_n = mtls->ecdh_curves.n;
 	}
-	cox_tls_downstream(s, &d);
+	cox_tls_downstream(s, &d, t->arena);
 }
 
 /* --- upstream ----------------------------------------------------------------------------- */
@@ -269,17 +350,15 @@ void cox_tls_upstream(struct pb_core_v3_TransportSocket s, const struct cox_upst
 {
 	const struct cox_client_tls *tls = u->tls;
 	bool is_mesh = tls->mode == COX_TLS_ISTIO_MUTUAL;
+	struct tls_params params = { .min_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2,
+		                     .max_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3 };
 
+	comply(u->arena, u->compliance, &params);
 	COX_ASSERT(!is_mesh || u->has_sds);
 	pb_core_v3_TransportSocket_name(s, COX_SOCKET_TLS);
 	PB_ANY (ctx, pb_core_v3_TransportSocket_typed_config(s), pb_transport_sockets_tls_v3_UpstreamTlsContext) {
 		PB_WITH (c, pb_transport_sockets_tls_v3_UpstreamTlsContext_common_tls_context(ctx)) {
-			PB_WITH (p, pb_transport_sockets_tls_v3_CommonTlsContext_tls_params(c)) {
-				pb_transport_sockets_tls_v3_TlsParameters_tls_minimum_protocol_version(
-				    p, PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2);
-				pb_transport_sockets_tls_v3_TlsParameters_tls_maximum_protocol_version(
-				    p, PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3);
-			}
+			params_write(c, &params);
 			alpn_write(c, u->alpn, u->alpn_n);
 			if (is_mesh)
 				certificate_sds_write(c, SDS_WORKLOAD);

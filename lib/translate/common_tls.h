@@ -38,9 +38,11 @@ struct cox_downstream_tls {
 	int min_version, max_version;      /* enum pb_transport_sockets_tls_v3_TlsParameters_TlsProtocol; 0: not written */
 	bool requires_client_cert;
 	struct cox_str crl;                /* file name in the proxy; empty: none */
+	bool accepts_untrusted;            /* certificates of any authority (insecureSkipVerify) */
+	enum cox_compliance compliance;    /* narrows versions, ciphers and curves */
 };
 /* Writes the socket with name and context. */
-void cox_tls_downstream(struct pb_core_v3_TransportSocket s, const struct cox_downstream_tls *d);
+void cox_tls_downstream(struct pb_core_v3_TransportSocket s, const struct cox_downstream_tls *d, struct cox_arena *arena);
 /* Inbound workload mTLS: SDS default and ROOTCA, the mesh's ciphers, client SANs of the trust domains. */
 void cox_tls_inbound_mtls(struct pb_core_v3_TransportSocket s, const struct cox_tr *t, const struct cox_str *alpn, size_t alpn_n);
 void cox_tls_raw(struct pb_core_v3_TransportSocket s);
@@ -54,6 +56,7 @@ struct cox_upstream_tls {
 	const struct cox_str *alpn;
 	size_t alpn_n;
 	struct cox_arena *arena;           /* of the job */
+	enum cox_compliance compliance;
 	bool has_sds;                      /* else files are read by Envoy itself, not through the agent */
 };
 /* ISTIO_MUTUAL with has_sds false asserts. */

@@ -96,6 +96,10 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 		set_certs(a, tls, checks, d);
 	}
 	set_params(tls, d);
+	d->accepts_untrusted = checks && tls->insecure_skip_verify.v;
+	if (d->accepts_untrusted)
+		d->root = (struct cox_str){ 0 };
+	d->compliance = p->t->s->compliance;
 	d->requires_client_cert = tls->mode == COX_SERVER_TLS_MUTUAL || tls->mode == COX_SERVER_TLS_ISTIO_MUTUAL;
 	d->sans = tls->subject_alt_names.p;
 	d->san_n = tls->subject_alt_names.n;
@@ -103,7 +107,7 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 	d->alpn_n = COX_LEN(http_alpn);
 	if (!d->cert.n && !d->cert_n)
 		return false; /* a server without a certificate would reset every connection; validation reports it */
-	if (checks && !d->root.n)
+	if (checks && !d->root.n && !d->accepts_untrusted)
 		return false; /* nothing to check clients with: anybody would be let in */
 	/* Without an agent only what comes from us can be had, and that only by a proxy that is authenticated. */
 	if (!p->t->view->has_sds && (needs_agent(d) || !p->w->secrets.is_verified))

@@ -134,6 +134,7 @@ static struct cox_hash mix_tls(struct cox_hash h, const struct cox_downstream_tl
 	h = mix_strs(mix_strs(h, d->certs, d->cert_n), d->sans, d->san_n);
 	h = mix_strs(mix_strs(h, d->alpn, d->alpn_n), d->ciphers, d->cipher_n);
 	h = mix_strs(mix_strs(mix_strs(h, d->curves, d->curve_n), d->spki, d->spki_n), d->hashes, d->hash_n);
+	h = mix_u64(h, (uint64_t)d->compliance << 1 | d->accepts_untrusted);
 	return mix_u64(h, (uint64_t)(uint32_t)d->min_version << 33 | (uint64_t)(uint32_t)d->max_version << 1 | d->requires_client_cert);
 }
 
@@ -244,7 +245,7 @@ static void chain_write(struct pb_listener_v3_FilterChain fc, const struct cox_t
 		}
 	if (c->tls)
 		PB_WITH (s, pb_listener_v3_FilterChain_transport_socket(fc))
-			cox_tls_downstream(s, c->tls);
+			cox_tls_downstream(s, c->tls, t->arena);
 	pb_listener_v3_FilterChain_name(fc, c->name);
 	if (!c->has_no_connect_timeout)
 		pb_listener_v3_FilterChain_transport_socket_connect_timeout(fc, INT64_C(15000000000));
