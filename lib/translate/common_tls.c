@@ -197,23 +197,30 @@ static void downstream_checks_write(struct pb_transport_sockets_tls_v3_Certifica
 	crl_write(v, d->crl);
 }
 
+static void trust_write(struct pb_transport_sockets_tls_v3_CertificateValidationContext v, const struct cox_downstream_tls *d)
+{
+	if (d->accepts_untrusted)
+		pb_transport_sockets_tls_v3_CertificateValidationContext_trust_chain_verification(
+		    v, PB_transport_sockets_tls_v3_CertificateValidationContext_ACCEPT_UNTRUSTED);
+}
+
 static void downstream_validation_write(struct pb_transport_sockets_tls_v3_CommonTlsContext c, const struct cox_downstream_tls *d)
 {
-	if (d->accepts_untrusted) {
-		/* No authority is waited for: any certificate will do that passes the other checks. */
+	if (d->root.n == 0 && !d->accepts_untrusted)
+		return;
+	if (d->root.n == 0) {
 		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_validation_context(c)) {
 			downstream_checks_write(v, d);
-			pb_transport_sockets_tls_v3_CertificateValidationContext_trust_chain_verification(
-			    v, PB_transport_sockets_tls_v3_CertificateValidationContext_ACCEPT_UNTRUSTED);
+			trust_write(v, d);
 		}
 		return;
 	}
-	if (d->root.n == 0)
-		return;
 	PB_WITH (combined, pb_transport_sockets_tls_v3_CommonTlsContext_combined_validation_context(c)) {
 		PB_WITH (v, pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_default_validation_context(
-		                combined))
+		                combined)) {
 			downstream_checks_write(v, d);
+			trust_write(v, d);
+		}
 		PB_WITH (
 		    sds,
 		    pb_transport_sockets_tls_v3_CommonTlsContext_CombinedCertificateValidationContext_validation_context_sds_secret_config(

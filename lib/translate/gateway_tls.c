@@ -64,19 +64,28 @@ static bool needs_agent(const struct cox_downstream_tls *d)
 	return needs || (d->root.n && !cox_tls_secret_is_ours(d->root));
 }
 
-static void note_secret(struct gw_plan *p, struct cox_str name)
+/* Notes the name, whether it may be had or not: /debug/secretz says why. */
+static bool may_have(struct gw_plan *p, struct cox_str name)
 {
-	if (p->secrets && cox_tls_secret_is_ours(name))
+	struct cox_secret_ref ref;
+	if (!cox_tls_secret_is_ours(name))
+		return true;
+	if (p->secrets)
 		cox_secret_names_add(p->secrets, name);
+	if (!cox_secret_ref_parse(name, p->t->view->ns, &ref))
+		return false;
+	enum cox_secret_state may = cox_secret_may(p->w, &ref);
+	return may == COX_SECRET_SERVED || may == COX_SECRET_ASKING;
 }
 
-static void note_secrets(struct gw_plan *p, const struct cox_downstream_tls *d)
+static bool may_have_secrets(struct gw_plan *p, const struct cox_downstream_tls *d)
 {
+	bool may = true;
 	for (size_t i = 0; i < d->cert_n; i++)
-		note_secret(p, d->certs[i]);
+		may &= may_have(p, d->certs[i]);
 	if (d->cert_n == 0)
-		note_secret(p, d->cert);
-	note_secret(p, d->root);
+		may &= may_have(p, d->cert);
+	return may_have(p, d->root) && may;
 }
 
 bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox_downstream_tls **out)
@@ -97,7 +106,8 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 	}
 	set_params(tls, d);
 	d->accepts_untrusted = checks && tls->insecure_skip_verify.v;
-	if (d->accepts_untrusted)
+	/* An authority that the rule itself does not name need not exist. (Without any, Envoy asks for a certificate and takes none, too.) */
+	if (d->accepts_untrusted && !tls->ca_cert_credential_name.n && !tls->ca_certificates.n)
 		d->root = (struct cox_str){ 0 };
 	d->compliance = p->t->s->compliance;
 	d->requires_client_cert = tls->mode == COX_SERVER_TLS_MUTUAL || tls->mode == COX_SERVER_TLS_ISTIO_MUTUAL;
@@ -109,10 +119,11 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 		return false; /* a server without a certificate would reset every connection; validation reports it */
 	if (checks && !d->root.n && !d->accepts_untrusted)
 		return false; /* nothing to check clients with: anybody would be let in */
-	/* Without an agent only what comes from us can be had, and that only by a proxy that is authenticated. */
-	if (!p->t->view->has_sds && (needs_agent(d) || !p->w->secrets.is_verified))
+	if (!p->t->view->has_sds && needs_agent(d))
 		return false;
-	note_secrets(p, d);
+	/* A secret that never comes would hold up the whole listener, with all its other servers. */
+	if (!may_have_secrets(p, d))
+		return false;
 	*out = d;
 	return true;
 }
