@@ -47,6 +47,9 @@ class Pair:
     def __init__(self, cert, key, ca):
         self.cert, self.key, self.ca = str(cert), str(key), str(ca)
 
+    def serial(self):
+        return subprocess.run(["openssl", "x509", "-in", self.cert, "-noout", "-serial"], capture_output=True, text=True).stdout.strip().split("=")[1]
+
     def text(self, which):
         with open(getattr(self, which)) as f:
             return f.read()
