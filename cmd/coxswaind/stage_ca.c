@@ -1,4 +1,5 @@
 #include "stage_ca.h"
+#include "stage_serve.h"
 #include "stage_trust.h"
 
 #include "base/clock.h"
@@ -129,6 +130,7 @@ static void on_bundle(void *ctx, const struct cox_ca_bundle *b)
 	        (unsigned long long)b->generation, cox_ca_phase_name(b->phase), COX_FMT(b->trust_domain), b->root_n, COX_FMT(b->issuer_key_id), root_end, end,
 	        b->crl_pem.n ? "yes" : "no");
 	set_expiry(b);
+	serve_on_bundle(d, b);
 	trust_on_bundle(d, b);
 }
 

@@ -6,7 +6,9 @@
 #include "ca/distribute.h"
 #include "ca/trust.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -200,6 +202,8 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 	t->is_leader = !d->kube; /* nobody else is there */
 	t->tick = cox_timer_new(d->loop, on_tick, t);
 	d->trust = t;
+	if (d->flags.ca_dir && mkdir(d->flags.ca_dir, 0700) != 0 && errno != EEXIST) /* the keeper makes it, too: whoever is first */
+		return cox_err_set(err, COX_EIO, NULL, "--caDir: %s cannot be made", d->flags.ca_dir);
 	if (d->flags.ca_dir)
 		snprintf(dir, sizeof(dir), "%s/" COX_LEDGER_DIR, d->flags.ca_dir);
 	COX_TRY(cox_ledger_open(&(struct cox_ledger_spec){ .loop = d->loop, .kube = d->kube, .ns = cox_str_of(d->flags.ns), .replica = cox_str_of(replica),

@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 from . import objects, programs
+from .identity import DirIdentity, KubeIdentity
 from .net import Network
 from .runner import APP_UID, Pod, Runner, free_port  # noqa: F401
 from .source_dir import DirSource
@@ -33,11 +34,11 @@ data:
 
 
 class Lab:
-    """with Lab(source="dir") as lab: ... - everything is gone afterwards.
+    """with Lab(source="dir") as lab: ... - everything is gone afterwards. With `identity` proxies have certificates and come over TLS.
 
     `control` replaces coxswaind for tests of the pods alone: a function (address) -> object with close()."""
 
-    def __init__(self, source="dir", control=None, log_level=None, daemon_flags=()):
+    def __init__(self, source="dir", control=None, log_level=None, daemon_flags=(), identity=True, daemon_env=None):
         if os.geteuid() != 0:
             raise PermissionError("a lab makes network namespaces and needs root")
         clean()
@@ -50,10 +51,13 @@ class Lab:
         self.closed, self.runner = False, None
         try:
             self.network = Network(self.state)
-            self.discovery = f"{self.network.gateway}:15010"
+            self.has_identity = identity and not control
+            self.discovery = f"{self.network.gateway}:{15012 if self.has_identity else 15010}"
+            self.daemon_env = daemon_env or {}
             self.hosts = {}
             self.source = {"dir": DirSource, "kube": KubeSource}[source](self)
-            self.runner = Runner(self.state, self.network, self.tmp, self.discovery, self.source.pod_changed)
+            self.identity = {"dir": DirIdentity, "kube": KubeIdentity}[source](self) if self.has_identity else None
+            self.runner = Runner(self.state, self.network, self.tmp, self.discovery, self.source.pod_changed, self.identity)
         except BaseException:
             self.close()
             raise
@@ -85,12 +89,14 @@ class Lab:
         """coxswaind, and waits until it is ready. Also for starting it again after stop_daemon()."""
         self.http_port = getattr(self, "http_port", None) or free_port()
         self.monitoring_port = getattr(self, "monitoring_port", None) or free_port()
-        argv = [programs.product("coxswaind"), "discovery", *self.source.daemon_flags(), "--grpcAddr", self.discovery, "--secureGRPCAddr", "", "--httpsAddr", "",
+        argv = [programs.product("coxswaind"), "discovery", *self.source.daemon_flags(), "--grpcAddr", f"{self.network.gateway}:15010",
+                "--secureGRPCAddr", f"{self.network.gateway}:15012" if self.has_identity else "", "--httpsAddr", "",
                 "--httpAddr", f"127.0.0.1:{self.http_port}", "--monitoringAddr", f"127.0.0.1:{self.monitoring_port}", "--domain", "cluster.local",
-                "--log_output_level", self.log_level, *self.extra]
+                "--log_output_level", self.log_level, *(self.identity.daemon_flags() if self.identity else []), *self.extra]
+        env = {**os.environ, **(self.identity.daemon_env() if self.identity else {}), **self.daemon_env}
         self.daemon_log = os.path.join(self.tmp, "coxswaind.log")
         with open(self.daemon_log, "ab") as f:
-            self.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f, start_new_session=True)
+            self.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f, start_new_session=True, env=env)
         self.state.add_pid(self.daemon.pid)
         until = time.monotonic() + 30
         while True:
@@ -152,6 +158,9 @@ class Lab:
             kind = "router" if "router" in containers["istio-proxy"].get("args", []) else "sidecar"
         else:
             kind = "sidecar" if (wish == "true" or (inject and wish != "false")) else "plain"
+        if kind != "plain" and self.has_identity:  # the injector's part
+            obj = {**obj, "metadata": {**obj["metadata"], "labels": {**labels, "security.istio.io/tlsMode": "istio"}}}
+            self.source.label_pod(obj)
         return self.runner.start(obj, kind, node)
 
     def names_changed(self):

@@ -8,9 +8,10 @@ import time
 import urllib.request
 
 from . import programs
+from .identity import PROXY_UID, Mounts
 from .net import Network, run
 
-PROXY_UID, APP_UID = 1337, 65532
+APP_UID = 65532
 CAPTURE = ("-p", "15001", "-z", "15006", "-u", str(PROXY_UID), "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020")
 
 
@@ -34,13 +35,14 @@ class Pod:
 class Runner:
     """Thread: start and stop from any thread; `on_ready(pod)` comes from the probing thread."""
 
-    def __init__(self, state, network, tmp, discovery, on_ready):
+    def __init__(self, state, network, tmp, discovery, on_ready, identity=None):
         self.state, self.network, self.tmp, self.discovery, self.on_ready = state, network, tmp, discovery, on_ready
         self.pods, self.lock = {}, threading.RLock()
         self.agent, self.envoy, self.python = programs.shared_copy(programs.product("cox-agent")), programs.envoy(), programs.python()
         self.sources = programs.shared_copy(os.path.join(programs.TREE, "samples/bookinfo/src/bookinfo.py"))
         self.names = {}
         self.closing = threading.Event()
+        self.mounts = Mounts(identity, lambda: list(self.pods.values()), self.closing) if identity else None
         self.prober = threading.Thread(target=self._probe_loop, daemon=True)
         self.prober.start()
 
@@ -78,6 +80,8 @@ class Runner:
         log = os.path.join(self.tmp, "logs", f"{pod.namespace}.{pod.name}.{what}.log")
         os.makedirs(os.path.dirname(log), exist_ok=True)
         with open(log, "ab") as f:
+            if what == "proxy":
+                os.fchown(f.fileno(), PROXY_UID, PROXY_UID)  # Envoy opens /dev/stdout by its name
             process = subprocess.Popen(["ip", "netns", "exec", pod.netns, *argv], stdin=subprocess.DEVNULL, stdout=f, stderr=f, start_new_session=True,
                                        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **env})
         self.state.add_pid(process.pid)
@@ -104,8 +108,17 @@ class Runner:
             env["ISTIO_METAJSON_ANNOTATIONS"] = json.dumps(annotations)
         config = os.path.join("/var/tmp/coxswain-lab", self.state.data["id"], f"{pod.namespace}.{pod.name}")
         os.makedirs(config, exist_ok=True)
-        return self._spawn(pod, "proxy", [self.agent, "proxy", pod.kind, "--discovery", self.discovery, "--identity", "none", "--envoy", self.envoy, "--uid", str(PROXY_UID),
-                                          "--gid", str(PROXY_UID), "--config-dir", config,
+        how = ["--identity", "none"]
+        if self.mounts:
+            # Short: the path of a Unix socket ends at 107 bytes.
+            secrets = os.path.join(os.path.dirname(config), pod.netns)
+            self.mounts.mount(pod, secrets)
+            how = ["--secrets-dir", secrets]
+            env["COXSWAIN_ROTATION_JITTER"] = "1s"
+        # The agent's own connections are left alone as Envoy's are: both are the proxy's user.
+        os.chown(config, PROXY_UID, PROXY_UID)
+        return self._spawn(pod, "proxy", ["setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}", "--clear-groups", self.agent, "proxy", pod.kind,
+                                          "--discovery", self.discovery, *how, "--envoy", self.envoy, "--config-dir", config,
                                           "--proxy-log-level", os.environ.get("LAB_PROXY_LOG", "warning")], env)
 
     def _start_app(self, pod, container):

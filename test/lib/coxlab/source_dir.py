@@ -64,6 +64,9 @@ class DirSource:
     def close(self):
         pass
 
+    def label_pod(self, obj):
+        """The pod's labels as they will be written with it."""
+
     # --- the controllers -------------------------------------------------------------------
 
     def _give_address(self, doc):

@@ -174,6 +174,11 @@ class KubeSource:
             self.known[key] = self.lab.start_pod({"apiVersion": "v1", "kind": "Pod", **obj}, obj["spec"]["nodeName"])
             self._report(self.known[key])
 
+    def label_pod(self, obj):
+        meta = obj["metadata"]
+        self.api.call("PATCH", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {"metadata": {"labels": meta["labels"]}},
+                      content_type="application/merge-patch+json")
+
     def _end(self, key, gone):
         pod = self.known.pop(key, None)
         if pod:
