@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from agentlab import Agent, Stream, eventually  # noqa: E402
 from tinyca import BUNDLE, NDS, PCDS, Plane, ProxyConfig, Root  # noqa: E402
 
+SANITIZED = "san" in os.path.basename(os.environ.get("COX_BUILD", ""))  # keeps freed memory
 CDS, EDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster", "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
 
@@ -209,7 +210,7 @@ def test_slow_envoy_holds_the_control_plane_back(plane):
             # grpcio itself holds some; the agent has a window of 1 MiB, a message on its way and one that is being read.
             assert len(produced) < 60, len(produced)
             grown = a.memory()[1] - before
-            assert grown < 4096, f"{grown} KiB more"
+            assert grown < (65536 if SANITIZED else 4096), f"{grown} KiB more"
 
 
 def test_many_services_in_small_memory(plane):
@@ -232,7 +233,7 @@ def test_many_services_in_small_memory(plane):
         time.sleep(0.5)
         resident, anonymous = a.memory()
         print(f"resident {resident} KiB, anonymous {anonymous} KiB")
-        if "san" not in os.environ.get("COX_BUILD", ""):
+        if not SANITIZED:
             assert resident < 8 * 1024 and anonymous < 3 * 1024, (resident, anonymous)
 
 
@@ -426,3 +427,16 @@ def test_server_without_bundles_decides_after_a_while(plane):
         s.get()
         old.none(1)
         assert roots_of(old.secrets()[0]["ROOTCA"]) == plane.root.pem
+
+
+def test_a_socket_that_cannot_be_made_is_an_error(plane):
+    """Something else is in its place: the agent says so and ends, whatever was open by then."""
+    with agent_for(plane, start=False) as a:
+        with open(a.xds, "w") as f:
+            f.write("not a socket")
+        a.start()
+        assert a.process.wait(10) == 1
+        assert f"{a.xds} is there and no socket" in a.log()
+    with agent_for(plane, start=False, args=["--secrets-dir", "/var/tmp/" + "x" * 120]) as a:
+        a.start()
+        assert a.process.wait(10) == 1 and "path of 1 to" in a.log(), a.log()
