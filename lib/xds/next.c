@@ -535,6 +535,9 @@ static bool must_wait(struct cox_xds_core *c, enum cox_type type, int64_t now_ms
 		return true;
 	if (t->is_asked || !core_is_outstanding(t))
 		return false;
+	/* An agent acknowledges a bundle of phase SIGN only with a certificate by the new issuer: a revocation does not wait for that. */
+	if (type == COX_TYPE_TRUST)
+		return false;
 	if (type != COX_TYPE_CDS)
 		return true;
 	if (now_ms - t->sent_ms >= COX_XDS_CDS_PATIENCE_MS)

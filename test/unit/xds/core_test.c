@@ -65,7 +65,7 @@ static const struct cox_set *set_of(enum cox_type type, const char *text)
 	return cox_set_build_take(type, items, n);
 }
 
-struct want { const char *cds, *eds, *lds, *rds, *vhds; };
+struct want { const char *cds, *eds, *lds, *rds, *vhds, *trust; };
 static void want(struct fixture *f, struct want w)
 {
 	const struct cox_set *sets[COX_TYPE_COUNT] = { NULL }, *none[COX_TYPE_COUNT] = { NULL };
@@ -73,6 +73,7 @@ static void want(struct fixture *f, struct want w)
 	sets[COX_TYPE_EDS] = set_of(COX_TYPE_EDS, w.eds ? w.eds : "");
 	sets[COX_TYPE_LDS] = set_of(COX_TYPE_LDS, w.lds ? w.lds : "");
 	sets[COX_TYPE_RDS] = set_of(COX_TYPE_RDS, w.rds ? w.rds : "");
+	sets[COX_TYPE_TRUST] = set_of(COX_TYPE_TRUST, w.trust ? w.trust : "");
 	sets[COX_TYPE_VHDS] = set_of(COX_TYPE_VHDS, w.vhds ? w.vhds : "");
 	cox_xds_core_want(f->core, 0, sets, f->now);
 	cox_xds_core_want(f->core, 1, none, f->now);
@@ -206,6 +207,21 @@ static void test_next_cds_after_patience(void **state)
 	assert_int_equal(f.wake, f.now + COX_XDS_CDS_PATIENCE_MS);
 	f.now = f.wake;
 	assert_string_equal(shown(&f), "CDS +a=3");
+	close_core(&f);
+}
+
+static void test_next_bundle_does_not_wait(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .trust = "t=1" });
+	subscribe(&f, COX_TYPE_TRUST, "");
+	assert_string_equal(shown(&f), "TRUST +t=1");
+	want(&f, (struct want){ .trust = "t=2" });
+	assert_string_equal(shown(&f), "TRUST +t=2"); /* the first is not acknowledged */
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
 	close_core(&f);
 }
 
@@ -561,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_only_differences_are_sent),
 		cmocka_unit_test(test_changed_cluster_gets_endpoints_again),
 		cmocka_unit_test(test_next_cds_after_patience),
+		cmocka_unit_test(test_next_bundle_does_not_wait),
 		cmocka_unit_test(test_route_waits_for_its_cluster),
 		cmocka_unit_test(test_route_goes_on_when_endpoints_are_acknowledged),
 		cmocka_unit_test(test_gate_expires),
