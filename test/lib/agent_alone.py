@@ -36,7 +36,7 @@ class Agent:
                 "MINIMUM_DRAIN_DURATION": "0s", "PROXY_CONFIG": json.dumps({"terminationDrainDuration": "1s"})}
         command = [AGENT, "proxy", "sidecar", "--envoy", os.path.join(HERE, "fake_envoy.py"), "--config-dir", self.dir, "--pod-info-dir", self.dir,
                    "--admin-port", self.admin, "--status-port", self.status, "--prometheus-port", self.prometheus, "--health-port", self.health,
-                   "--discovery", "127.0.0.1:1", *args]
+                   "--discovery", "127.0.0.1:1", "--identity", "none", *args]
         self.log = open(os.path.join(self.dir, "log"), "w")
         self.process = subprocess.Popen([str(c) for c in command], env={**os.environ, **base, **(env or {})}, stdout=self.log, stderr=self.log)
         deadline = time.time() + 20

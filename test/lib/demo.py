@@ -71,7 +71,7 @@ class Loopback:
         env = {**os.environ, "POD_NAME": "gateway", "POD_NAMESPACE": "istio-system", "INSTANCE_IP": "127.0.0.1", "SERVICE_ACCOUNT": "gateway",
                "ISTIO_META_INTERCEPTION_MODE": "NONE", "ISTIO_META_UNPRIVILEGED_POD": "true",
                "ISTIO_METAJSON_LABELS": json.dumps({"istio": "ingressgateway", "app": "istio-ingressgateway"})}
-        self._start("gateway", [programs.product("cox-agent"), "proxy", "router", "--discovery", f"127.0.0.1:{self.grpc}", "--envoy", programs.envoy_path(),
+        self._start("gateway", [programs.product("cox-agent"), "proxy", "router", "--discovery", f"127.0.0.1:{self.grpc}", "--identity", "none", "--envoy", programs.envoy_path(),
                                 "--config-dir", os.path.join(self.tmp, "gateway"), "--concurrency", "1", "--status-address", "127.0.0.1",
                                 "--admin-port", str(self.admin), "--status-port", str(self.status), "--prometheus-port", str(self.prometheus),
                                 "--health-port", str(self.health)], env)
