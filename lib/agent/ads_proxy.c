@@ -188,7 +188,8 @@ static void lose(struct cox_agent_ads *a, int status, const char *why)
 	int64_t lived = cox_loop_now_ms(a->spec.loop) - a->up_ms;
 	if (lived >= HEALTHY_MS)
 		a->backoff_ms = a->spec.backoff_first_ms;
-	cox_log(COX_LOG_INFO, "ads", "stream to the control plane ended lived_ms=%lld status=%d reason=\"%s\"", (long long)lived, status, why);
+	cox_log(COX_LOG_INFO, "ads", "stream to the control plane ended lived_ms=%lld status=%d reason=\"%s\"", (long long)lived, status,
+	        why);
 	hang_up(a);
 	back_off(a);
 	a->state = IDLE;
@@ -390,7 +391,10 @@ enum cox_rc cox_agent_ads_open(const struct cox_agent_ads_spec *spec, struct cox
 	a->methods[0] = (struct cox_grpc_method){ delta_path, on_open_delta, on_envoy_message, NULL, on_envoy_drained, on_envoy_close, a };
 	a->methods[1] = (struct cox_grpc_method){ sotw_path, on_open_sotw, on_envoy_message, NULL, on_envoy_drained, on_envoy_close, a };
 	struct cox_grpc_server_spec server = {
-		.loops = &spec->loop, .loop_count = 1, .methods = a->methods, .method_count = COX_LEN(a->methods),
+		.loops = &spec->loop,
+		.loop_count = 1,
+		.methods = a->methods,
+		.method_count = COX_LEN(a->methods),
 		.limits = { .message_bytes = REQUEST_MAX, .streams_per_connection = 16 },
 	};
 	enum cox_rc rc = cox_grpc_server_open(&server, &a->server, err);

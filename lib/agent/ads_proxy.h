@@ -5,10 +5,11 @@
  *
  *   IDLE --Envoy opens a stream--> DIALING --first response--> UP
  *     ^ Envoy's stream ends          |  ^ failed: credentials anew after a back-off; Envoy's requests are kept and said again
- *     +------------------------------+--+-------- upstream lost in UP: Envoy's stream is ended too, so that it comes back and says what it has
+ *     +------------------------------+--+-------- upstream lost in UP: Envoy's stream is ended too, so that it comes back and says what it
+ * has
  *
- * Messages are passed as bytes; only their type is read. Queues: each direction holds the messages of one flow-control window, then the sender
- * is held back. Until the first response at most COX_AGENT_ADS_REPLAY_BYTES of requests are kept for a second dial.
+ * Messages are passed as bytes; only their type is read. Queues: each direction holds the messages of one flow-control window, then the
+ * sender is held back. Until the first response at most COX_AGENT_ADS_REPLAY_BYTES of requests are kept for a second dial.
  */
 #ifndef COX_AGENT_ADS_PROXY_H
 #define COX_AGENT_ADS_PROXY_H
@@ -31,14 +32,14 @@ struct cox_agent_ads_type {
 struct cox_agent_ads_spec {
 	struct cox_loop *loop;
 	const char *path;
-	int uid, gid;                                 /* who may connect; 0: our own user */
-	const struct cox_agent_endpoint *to;          /* borrowed until closed() */
+	int uid, gid;                        /* who may connect; 0: our own user */
+	const struct cox_agent_endpoint *to; /* borrowed until closed() */
 	/* Wants credentials for a new connection: cox_agent_ads_dial() or cox_agent_ads_fail() follows, here or later. */
 	void (*on_want_credentials)(void *ctx);
-	void (*on_up)(void *ctx);                     /* the control plane answers; may be NULL */
-	const struct cox_agent_ads_type *types;       /* copied */
+	void (*on_up)(void *ctx);               /* the control plane answers; may be NULL */
+	const struct cox_agent_ads_type *types; /* copied */
 	size_t type_n;
-	int64_t backoff_first_ms, backoff_max_ms;     /* 0: 250 ms, 15 s */
+	int64_t backoff_first_ms, backoff_max_ms; /* 0: 250 ms, 15 s */
 	void *ctx;
 };
 

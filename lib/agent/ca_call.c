@@ -82,8 +82,8 @@ static enum cox_rc call_start(struct cox_agent_ca_call *c)
 		headers[n++] = (struct cox_grpc_kv){ COX_STR("authorization"), cox_buf_str(&c->spec.credentials->authorization) };
 	write_request(&c->spec, &request);
 	struct cox_grpc_call_cb cb = { on_message, NULL, on_close, c };
-	return cox_grpc_call_unary(c->client, "/istio.v1.auth.IstioCertificateService/CreateCertificate", headers, n, DEADLINE_MS, cox_buf_str(&request), &cb,
-				   &c->call);
+	return cox_grpc_call_unary(c->client, "/istio.v1.auth.IstioCertificateService/CreateCertificate", headers, n, DEADLINE_MS,
+	                           cox_buf_str(&request), &cb, &c->call);
 }
 
 enum cox_rc cox_agent_ca_call_open(const struct cox_agent_ca_call_spec *spec, struct cox_agent_ca_call **out, struct cox_err *err)

@@ -1,6 +1,6 @@
 /*
- * ca_call - one CreateCertificate: a connection of its own, one question, one answer. A failed one leaves nothing behind that could be stale.
- * Thread: everything on the loop.
+ * ca_call - one CreateCertificate: a connection of its own, one question, one answer. A failed one leaves nothing behind that could be
+ * stale. Thread: everything on the loop.
  */
 #ifndef COX_AGENT_CA_CALL_H
 #define COX_AGENT_CA_CALL_H
@@ -20,7 +20,8 @@ struct cox_agent_ca_call_spec {
 	void (*done)(void *ctx, enum cox_rc rc, struct cox_str response, const struct cox_err *err);
 	void *ctx;
 };
-COX_MUST_USE enum cox_rc cox_agent_ca_call_open(const struct cox_agent_ca_call_spec *spec, struct cox_agent_ca_call **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_ca_call_open(const struct cox_agent_ca_call_spec *spec, struct cox_agent_ca_call **out,
+                                                struct cox_err *err);
 /* No callback after this. Accepts NULL. Allowed in done(). */
 void cox_agent_ca_call_close(struct cox_agent_ca_call **c);
 

@@ -46,7 +46,8 @@ static enum cox_rc load_provisioned(const char *dir, struct cox_buf *chain, stru
 	return cox_agent_file_read(path, key, err);
 }
 
-static enum cox_rc build_tls(const struct cox_agent_credentials_spec *spec, struct cox_str chain, struct cox_str key, struct cox_tls **out, struct cox_err *err)
+static enum cox_rc build_tls(const struct cox_agent_credentials_spec *spec, struct cox_str chain, struct cox_str key, struct cox_tls **out,
+                             struct cox_err *err)
 {
 	COX_AUTO(cox_buf_fini) struct cox_buf roots = { 0 };
 	if (spec->to->is_plain)
@@ -56,7 +57,8 @@ static enum cox_rc build_tls(const struct cox_agent_credentials_spec *spec, stru
 	return cox_tls_new(&tls, out, err);
 }
 
-enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *spec, struct cox_agent_credentials *out, struct cox_err *err)
+enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *spec, struct cox_agent_credentials *out,
+                                       struct cox_err *err)
 {
 	COX_AUTO(cox_agent_credentials_fini) struct cox_agent_credentials c = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf chain = { 0 };
@@ -65,7 +67,8 @@ enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *
 	struct cox_err why = { 0 };
 	/* A certificate proves nothing in clear text. */
 	bool can_cert = !spec->to->is_plain;
-	bool has_token = (!can_cert || !spec->prefers_cert || chain_pem.n == 0) && load_token(spec->token_file, &c.authorization, &why) == COX_OK;
+	bool has_token =
+	    (!can_cert || !spec->prefers_cert || chain_pem.n == 0) && load_token(spec->token_file, &c.authorization, &why) == COX_OK;
 	if (has_token || !can_cert)
 		chain_pem = key_pem = COX_STR("");
 	else if (chain_pem.n == 0 && spec->prov_cert && load_provisioned(spec->prov_cert, &chain, &key, &why) == COX_OK) {

@@ -17,13 +17,14 @@ struct cox_agent_credentials_spec {
 	bool may_be_nobody;                /* else one of them is needed */
 };
 struct cox_agent_credentials {
-	struct cox_tls *tls;        /* NULL: clear text */
+	struct cox_tls *tls;          /* NULL: clear text */
 	struct cox_buf authorization; /* "Bearer ..."; empty: none */
 	bool has_cert;
 };
 /* The token is read anew each time: the kubelet replaces it within the hour. COX_EAUTH: neither token nor certificate; else why roots or
  * certificate cannot be used. */
-COX_MUST_USE enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *spec, struct cox_agent_credentials *out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *spec, struct cox_agent_credentials *out,
+                                                    struct cox_err *err);
 void cox_agent_credentials_fini(struct cox_agent_credentials *c);
 
 #endif

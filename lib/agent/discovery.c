@@ -15,7 +15,8 @@ struct list {
 };
 
 /* All values of one repeated field, as an array in one piece. */
-static enum cox_rc collect(struct cox_str bytes, uint32_t number, size_t max, struct cox_arena *arena, struct list *out, struct cox_err *err)
+static enum cox_rc collect(struct cox_str bytes, uint32_t number, size_t max, struct cox_arena *arena, struct list *out,
+                           struct cox_err *err)
 {
 	struct cox_pb_reader r = cox_pb_reader(bytes);
 	struct cox_pb_field f;
@@ -86,7 +87,8 @@ static const struct request_numbers sotw_request = {
 	.version = PB_service_discovery_v3_DiscoveryRequest_version_info__NUM,
 };
 
-enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_agent_request *out, struct cox_err *err)
+enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_agent_request *out,
+                                   struct cox_err *err)
 {
 	const struct request_numbers *number = is_delta ? &delta_request : &sotw_request;
 	struct cox_agent_request req = { 0 };
@@ -143,9 +145,12 @@ static void read_resource(struct cox_pb_reader *outer, const struct cox_pb_field
 
 enum cox_rc cox_agent_response_read(struct cox_str bytes, bool is_delta, struct cox_agent_response *out, struct cox_err *err)
 {
-	const uint32_t type_url = is_delta ? PB_service_discovery_v3_DeltaDiscoveryResponse_type_url__NUM : PB_service_discovery_v3_DiscoveryResponse_type_url__NUM;
-	const uint32_t nonce = is_delta ? PB_service_discovery_v3_DeltaDiscoveryResponse_nonce__NUM : PB_service_discovery_v3_DiscoveryResponse_nonce__NUM;
-	const uint32_t items = is_delta ? PB_service_discovery_v3_DeltaDiscoveryResponse_resources__NUM : PB_service_discovery_v3_DiscoveryResponse_resources__NUM;
+	const uint32_t type_url = is_delta ? PB_service_discovery_v3_DeltaDiscoveryResponse_type_url__NUM
+	                                   : PB_service_discovery_v3_DiscoveryResponse_type_url__NUM;
+	const uint32_t nonce =
+	    is_delta ? PB_service_discovery_v3_DeltaDiscoveryResponse_nonce__NUM : PB_service_discovery_v3_DiscoveryResponse_nonce__NUM;
+	const uint32_t items = is_delta ? PB_service_discovery_v3_DeltaDiscoveryResponse_resources__NUM
+	                                : PB_service_discovery_v3_DiscoveryResponse_resources__NUM;
 	struct cox_agent_response a = { 0 };
 	struct cox_pb_reader r = cox_pb_reader(bytes);
 	struct cox_pb_field f;
@@ -174,7 +179,7 @@ static void write_status(struct pb_google_rpc_Status s, struct cox_str error)
 }
 
 void cox_agent_request_write(bool is_delta, struct cox_str type_url, struct cox_str version, struct cox_str nonce, struct cox_str error,
-			     struct cox_buf *out)
+                             struct cox_buf *out)
 {
 	struct cox_pb pb;
 	cox_pb_init(&pb, out);
@@ -199,7 +204,8 @@ void cox_agent_request_write(bool is_delta, struct cox_str type_url, struct cox_
 
 /* --- what is meant for the agent ---------------------------------------------------------- */
 
-enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_bundle *out, struct cox_err *err)
+enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_bundle *out,
+                                        struct cox_err *err)
 {
 	struct cox_agent_trust_bundle b = { 0 };
 	struct cox_pb_reader r = cox_pb_reader(bytes);
@@ -222,7 +228,8 @@ enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *
 	return COX_OK;
 }
 
-enum cox_rc cox_agent_mesh_roots_read(struct cox_str bytes, struct cox_arena *arena, const struct cox_str **roots, size_t *n, struct cox_err *err)
+enum cox_rc cox_agent_mesh_roots_read(struct cox_str bytes, struct cox_arena *arena, const struct cox_str **roots, size_t *n,
+                                      struct cox_err *err)
 {
 	struct list l;
 	COX_TRY(collect(bytes, PB_istio_mesh_v1alpha1_ProxyConfig_ca_certificates_pem__NUM, COX_AGENT_ROOTS_MAX, arena, &l, err));
@@ -231,7 +238,8 @@ enum cox_rc cox_agent_mesh_roots_read(struct cox_str bytes, struct cox_arena *ar
 	return COX_OK;
 }
 
-enum cox_rc cox_agent_csr_response_read(struct cox_str bytes, struct cox_arena *arena, const struct cox_str **chain, size_t *n, struct cox_err *err)
+enum cox_rc cox_agent_csr_response_read(struct cox_str bytes, struct cox_arena *arena, const struct cox_str **chain, size_t *n,
+                                        struct cox_err *err)
 {
 	struct list l;
 	COX_TRY(collect(bytes, PB_istio_v1_auth_IstioCertificateResponse_cert_chain__NUM, COX_AGENT_ROOTS_MAX, arena, &l, err));

@@ -29,7 +29,7 @@ struct cox_agent_request {
 };
 /* COX_EPROTO with the byte offset; COX_ELIMIT: too many names. */
 COX_MUST_USE enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_agent_request *out,
-						struct cox_err *err);
+                                                struct cox_err *err);
 
 /* A DiscoveryResponse or DeltaDiscoveryResponse without its resources but the first. */
 struct cox_agent_response {
@@ -41,7 +41,7 @@ COX_MUST_USE enum cox_rc cox_agent_response_read(struct cox_str bytes, bool is_d
 
 /* Appends a request of our own: a subscription to everything of a type (empty nonce), an acknowledgement, or with `error` a rejection. */
 void cox_agent_request_write(bool is_delta, struct cox_str type_url, struct cox_str version, struct cox_str nonce, struct cox_str error,
-			     struct cox_buf *out);
+                             struct cox_buf *out);
 
 /* coxswain.v1.TrustBundle, as far as its form goes: the certificates in it are not looked at. */
 struct cox_agent_trust_bundle {
@@ -51,12 +51,12 @@ struct cox_agent_trust_bundle {
 	uint64_t generation;
 };
 COX_MUST_USE enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_bundle *out,
-						     struct cox_err *err);
+                                                     struct cox_err *err);
 /* The caCertificatesPem of an istio.mesh.v1alpha1.ProxyConfig. */
 COX_MUST_USE enum cox_rc cox_agent_mesh_roots_read(struct cox_str bytes, struct cox_arena *arena, const struct cox_str **roots, size_t *n,
-						   struct cox_err *err);
+                                                   struct cox_err *err);
 /* The cert_chain of an IstioCertificateResponse: leaf, intermediates, and last the roots. COX_EPROTO: fewer than two elements. */
 COX_MUST_USE enum cox_rc cox_agent_csr_response_read(struct cox_str bytes, struct cox_arena *arena, const struct cox_str **chain, size_t *n,
-						     struct cox_err *err);
+                                                     struct cox_err *err);
 
 #endif

@@ -35,8 +35,12 @@ struct cox_agent_file_secrets {
 /* Where the usual distributions keep the trusted roots. */
 static const char *system_roots(void)
 {
-	static const char *const paths[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-					     "/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem" };
+	static const char *const paths[] = { "/etc/ssl/certs/ca-certificates.crt",
+		                             "/etc/pki/tls/certs/ca-bundle.crt",
+		                             "/etc/ssl/ca-bundle.pem",
+		                             "/etc/pki/tls/cacert.pem",
+		                             "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+		                             "/etc/ssl/cert.pem" };
 	static const struct cox_agent_file_stamp none;
 	for (size_t i = 0; i < COX_LEN(paths); i++) {
 		struct cox_agent_file_stamp s = cox_agent_file_stamp(paths[i]);
@@ -49,7 +53,8 @@ static const char *system_roots(void)
 static enum cox_rc check_path(struct cox_str path, struct cox_err *err)
 {
 	if (path.n == 0 || path.p[0] != '/' || path.n > 4000 || memchr(path.p, 0, path.n))
-		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is not an absolute path", (int)cox_min_size(path.n, 200), path.n ? path.p : "");
+		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is not an absolute path", (int)cox_min_size(path.n, 200),
+		                   path.n ? path.p : "");
 	return COX_OK;
 }
 
@@ -65,11 +70,13 @@ enum cox_rc cox_agent_file_secret_parse(struct cox_str name, struct cox_str *cha
 		return check_path(*chain_or_roots, err);
 	}
 	if (!cox_str_has_prefix(name, COX_STR("file-cert:")))
-		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is not a secret of this agent", (int)cox_min_size(name.n, 200), name.n ? name.p : "");
+		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is not a secret of this agent", (int)cox_min_size(name.n, 200),
+		                   name.n ? name.p : "");
 	struct cox_str paths = cox_str_sub(name, 10, name.n);
 	ptrdiff_t tilde = cox_str_find(paths, '~');
 	if (tilde < 0)
-		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" has no \"~\" between certificate and key", (int)cox_min_size(name.n, 200), name.p);
+		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" has no \"~\" between certificate and key",
+		                   (int)cox_min_size(name.n, 200), name.p);
 	*chain_or_roots = cox_str_sub(paths, 0, (size_t)tilde);
 	*key = cox_str_sub(paths, (size_t)tilde + 1, paths.n);
 	COX_TRY(check_path(*chain_or_roots, err));
@@ -207,8 +214,9 @@ void cox_agent_file_secrets_remove(struct cox_agent_file_secrets *f, struct cox_
 		cox_timer_stop(f->timer);
 }
 
-void cox_agent_file_secrets_open(struct cox_loop *loop, struct cox_work_pool *pool, void (*on_secret)(void *ctx, struct cox_str name, struct cox_str secret),
-				 void *ctx, struct cox_agent_file_secrets **out)
+void cox_agent_file_secrets_open(struct cox_loop *loop, struct cox_work_pool *pool,
+                                 void (*on_secret)(void *ctx, struct cox_str name, struct cox_str secret), void *ctx,
+                                 struct cox_agent_file_secrets **out)
 {
 	struct cox_agent_file_secrets *f = COX_NEW(struct cox_agent_file_secrets);
 	f->loop = loop;

@@ -16,11 +16,13 @@ enum { COX_AGENT_FILE_SECRETS_MAX = 512 };
 struct cox_agent_file_secrets;
 
 /* Where each name's files are. Pure. `key` is empty for roots. COX_EINVAL: not of that form, or a path that is not absolute. */
-COX_MUST_USE enum cox_rc cox_agent_file_secret_parse(struct cox_str name, struct cox_str *chain_or_roots, struct cox_str *key, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_file_secret_parse(struct cox_str name, struct cox_str *chain_or_roots, struct cox_str *key,
+                                                     struct cox_err *err);
 
 /* on_secret(ctx, name, bytes of a Secret message): borrowed. Borrows `pool` until closed(). */
-void cox_agent_file_secrets_open(struct cox_loop *loop, struct cox_work_pool *pool, void (*on_secret)(void *ctx, struct cox_str name, struct cox_str secret),
-				 void *ctx, struct cox_agent_file_secrets **out);
+void cox_agent_file_secrets_open(struct cox_loop *loop, struct cox_work_pool *pool,
+                                 void (*on_secret)(void *ctx, struct cox_str name, struct cox_str secret), void *ctx,
+                                 struct cox_agent_file_secrets **out);
 void cox_agent_file_secrets_close(struct cox_agent_file_secrets **f, void (*closed)(void *ctx), void *ctx);
 /* COX_EINVAL as above; COX_ELIMIT: too many. */
 COX_MUST_USE enum cox_rc cox_agent_file_secrets_add(struct cox_agent_file_secrets *f, struct cox_str name, struct cox_err *err);

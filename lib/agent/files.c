@@ -19,7 +19,8 @@ enum cox_rc cox_agent_file_read(const char *path, struct cox_buf *out, struct co
 	bool is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	if (is_file && st.st_size > 0 && st.st_size < COX_AGENT_FILE_BYTES_MAX)
 		cox_buf_reserve(out, (size_t)st.st_size + STEP_BYTES); /* growing would leave copies of a key behind */
-	while (is_file && out->n - start <= COX_AGENT_FILE_BYTES_MAX && ((n = read(fd, cox_buf_reserve(out, STEP_BYTES), STEP_BYTES)) > 0 || (n < 0 && errno == EINTR)))
+	while (is_file && out->n - start <= COX_AGENT_FILE_BYTES_MAX &&
+	       ((n = read(fd, cox_buf_reserve(out, STEP_BYTES), STEP_BYTES)) > 0 || (n < 0 && errno == EINTR)))
 		out->n += n > 0 ? (size_t)n : 0;
 	close(fd);
 	if (out->n - start > COX_AGENT_FILE_BYTES_MAX)
@@ -41,7 +42,8 @@ static bool write_all(int fd, struct cox_str bytes)
 enum cox_rc cox_agent_file_write(const char *dir, const char *name, unsigned mode, struct cox_str bytes, struct cox_err *err)
 {
 	char path[PATH_BYTES], part[PATH_BYTES];
-	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) || snprintf(part, sizeof(part), "%s/.%s.part", dir, name) >= (int)sizeof(part))
+	if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) ||
+	    snprintf(part, sizeof(part), "%s/.%s.part", dir, name) >= (int)sizeof(part))
 		return cox_err_set(err, COX_ELIMIT, NULL, "the path of %s is too long", name);
 	unlink(part); /* of a write that was cut off */
 	int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -57,7 +59,7 @@ struct cox_agent_file_stamp cox_agent_file_stamp(const char *path)
 	if (stat(path, &st) != 0)
 		return (struct cox_agent_file_stamp){ 0 };
 	return (struct cox_agent_file_stamp){ st.st_dev, st.st_ino, (uint64_t)st.st_size,
-					      (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec };
+		                              (uint64_t)st.st_mtim.tv_sec * NS_PER_S + (uint64_t)st.st_mtim.tv_nsec };
 }
 
 bool cox_agent_file_stamp_eq(const struct cox_agent_file_stamp *a, const struct cox_agent_file_stamp *b)

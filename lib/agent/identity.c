@@ -12,8 +12,8 @@ enum {
 	BACKOFF_FIRST_MS = 200,
 	BACKOFF_MAX_MS = 30 * 1000,
 	BACKOFF_JITTER_PERCENT = 30,
-	TICK_MS = 60 * 1000,   /* the wall clock may have jumped: looked at this often */
-	RENEW_MIN_MS = 1000,   /* between two certificates, whatever clocks and servers say */
+	TICK_MS = 60 * 1000, /* the wall clock may have jumped: looked at this often */
+	RENEW_MIN_MS = 1000, /* between two certificates, whatever clocks and servers say */
 	FILES_POLL_MS = 1000,
 	DICE_SIDES = 20001,
 };
@@ -85,8 +85,9 @@ static void fail(struct cox_agent_identity *i, const struct cox_err *err)
 	int64_t left_s = i->cert ? i->cert->not_after_s - cox_clock_wall_ms() / 1000 : 0;
 	i->failures++;
 	i->backoff_ms = i->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : i->backoff_ms * 2;
-	cox_log(i->cert && left_s > 0 ? COX_LOG_WARN : COX_LOG_ERROR, "identity", "no %scertificate yet, trying again in_ms=%lld attempts=%u valid_for_s=%lld error=\"%s\"",
-		i->cert ? "new " : "", (long long)delay, i->failures, (long long)left_s, err->text);
+	cox_log(i->cert && left_s > 0 ? COX_LOG_WARN : COX_LOG_ERROR, "identity",
+	        "no %scertificate yet, trying again in_ms=%lld attempts=%u valid_for_s=%lld error=\"%s\"", i->cert ? "new " : "",
+	        (long long)delay, i->failures, (long long)left_s, err->text);
 	wait_for(i, delay);
 }
 
@@ -152,9 +153,10 @@ static void install(struct cox_agent_identity *i)
 	i->failures = 0;
 	i->backoff_ms = BACKOFF_FIRST_MS;
 	i->installed_mono_ms = cox_clock_mono_ms();
-	cox_log(COX_LOG_INFO, "identity", "certificate in force id=%s serial=%s valid_for_s=%lld%s%lld", i->cert->uri[0] ? i->cert->uri : "none", i->cert->serial,
-		(long long)(i->cert->not_after_s - i->cert->obtained_ms / 1000), old ? " renewed_after_ms=" : " after_ms=",
-		(long long)(old ? i->cert->obtained_ms - old->obtained_ms : i->installed_mono_ms - i->opened_mono_ms));
+	cox_log(COX_LOG_INFO, "identity", "certificate in force id=%s serial=%s valid_for_s=%lld%s%lld",
+	        i->cert->uri[0] ? i->cert->uri : "none", i->cert->serial, (long long)(i->cert->not_after_s - i->cert->obtained_ms / 1000),
+	        old ? " renewed_after_ms=" : " after_ms=",
+	        (long long)(old ? i->cert->obtained_ms - old->obtained_ms : i->installed_mono_ms - i->opened_mono_ms));
 	if (i->spec.config->mode == COX_AGENT_IDENTITY_CSR)
 		wait_for_renewal(i);
 	else

@@ -10,7 +10,14 @@
 #include <stdio.h>
 
 static const int64_t ttl_default_s = 24 * 3600, ttl_max_s = 366LL * 24 * 3600;
-enum { ROTATION_JITTER_MS = 3000, ROTATION_JITTER_MAX_MS = 3600 * 1000, NS_PER_S = 1000000000, NS_PER_MS = 1000000, PLAIN_PORT = 15010, TLS_PORT = 15012 };
+enum {
+	ROTATION_JITTER_MS = 3000,
+	ROTATION_JITTER_MAX_MS = 3600 * 1000,
+	NS_PER_S = 1000000000,
+	NS_PER_MS = 1000000,
+	PLAIN_PORT = 15010,
+	TLS_PORT = 15012
+};
 
 static struct cox_str env_of(const struct cox_agent_bootstrap *b, const char *name) { return cox_str_trim(cox_agent_env(b->env, name)); }
 
@@ -26,7 +33,10 @@ static bool env_is_true(const struct cox_agent_bootstrap *b, const char *name)
 	return cox_str_eq(v, COX_STR("true")) || cox_str_eq(v, COX_STR("1"));
 }
 
-static const char *path_of(struct cox_arena *arena, const char *dir, const char *name) { return cox_arena_printf(arena, "%s/%s", dir, name).p; }
+static const char *path_of(struct cox_arena *arena, const char *dir, const char *name)
+{
+	return cox_arena_printf(arena, "%s/%s", dir, name).p;
+}
 
 /* --- servers ------------------------------------------------------------------------------ */
 
@@ -62,7 +72,8 @@ static void add_headers(const struct cox_agent_bootstrap *b, struct cox_arena *a
 			ok &= isalnum((unsigned char)lower[i]) || lower[i] == '-' || lower[i] == '_' || lower[i] == '.';
 		}
 		if (ok)
-			out->items[out->n++] = (struct cox_grpc_kv){ { lower, name.n }, cox_str_trim(cox_str_sub(line, (size_t)eq + 1, line.n)) };
+			out->items[out->n++] =
+			    (struct cox_grpc_kv){ { lower, name.n }, cox_str_trim(cox_str_sub(line, (size_t)eq + 1, line.n)) };
 	}
 }
 
@@ -72,7 +83,8 @@ static void set_headers(const struct cox_agent_bootstrap *b, struct cox_arena *a
 	add_headers(b, arena, prefix, out);
 }
 
-static const char *root_of(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const char *name, const char *secrets_dir, const char *prov_cert)
+static const char *root_of(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const char *name, const char *secrets_dir,
+                           const char *prov_cert)
 {
 	struct cox_str own = env_of(b, name), provider = env_of(b, "PILOT_CERT_PROVIDER");
 	if (own.n)
@@ -95,7 +107,7 @@ static enum cox_rc parse_address(struct cox_str text, const char *where, struct 
 }
 
 static enum cox_rc set_endpoints(const struct cox_agent_bootstrap *b, const char *secrets_dir, bool off, struct cox_arena *arena,
-				 struct cox_agent_identity_config *c, struct cox_err *err)
+                                 struct cox_agent_identity_config *c, struct cox_err *err)
 {
 	struct cox_agent_control_plane control;
 	struct cox_str ca = env_of(b, "CA_ADDR");
@@ -118,7 +130,8 @@ static enum cox_rc set_endpoints(const struct cox_agent_bootstrap *b, const char
 /* Elliptic keys unless RSA is asked for by its size alone: they cost a tenth in every handshake. */
 static enum cox_rc set_key(const struct cox_agent_bootstrap *b, struct cox_agent_identity_config *c, struct cox_err *err)
 {
-	struct cox_str algorithm = env_of(b, "ECC_SIGNATURE_ALGORITHM"), curve = env_or(b, "ECC_CURVE", COX_STR("P256")), bits = env_of(b, "WORKLOAD_RSA_KEY_SIZE");
+	struct cox_str algorithm = env_of(b, "ECC_SIGNATURE_ALGORITHM"), curve = env_or(b, "ECC_CURVE", COX_STR("P256")),
+	               bits = env_of(b, "WORKLOAD_RSA_KEY_SIZE");
 	char name[32];
 	c->sec1_or_pkcs1 = !env_is_true(b, "PKCS8_KEY");
 	if (algorithm.n == 0 && bits.n != 0) {
@@ -146,16 +159,16 @@ static enum cox_rc read_share(const struct cox_agent_bootstrap *b, const char *n
 	return COX_OK;
 }
 
-static enum cox_rc read_duration(const struct cox_agent_bootstrap *b, const char *name, int64_t min_ns, int64_t max_ns, int64_t unit, int64_t *out,
-				 struct cox_err *err)
+static enum cox_rc read_duration(const struct cox_agent_bootstrap *b, const char *name, int64_t min_ns, int64_t max_ns, int64_t unit,
+                                 int64_t *out, struct cox_err *err)
 {
 	struct cox_str text = env_of(b, name);
 	int64_t ns;
 	if (text.n == 0)
 		return COX_OK;
 	if (cox_duration_parse(text, &ns) != COX_OK || ns < min_ns || ns > max_ns)
-		return cox_err_set(err, COX_EINVAL, name, "\"%.*s\" is not a duration from %llds to %llds", COX_FMT(text), (long long)(min_ns / NS_PER_S),
-				   (long long)(max_ns / NS_PER_S));
+		return cox_err_set(err, COX_EINVAL, name, "\"%.*s\" is not a duration from %llds to %llds", COX_FMT(text),
+		                   (long long)(min_ns / NS_PER_S), (long long)(max_ns / NS_PER_S));
 	*out = ns / unit;
 	return COX_OK;
 }
@@ -167,15 +180,18 @@ static enum cox_rc set_lifetime(const struct cox_agent_bootstrap *b, struct cox_
 	c->grace_jitter = 0.01;
 	c->rotation_jitter_ms = ROTATION_JITTER_MS;
 	COX_TRY(read_duration(b, "SECRET_TTL", NS_PER_S, ttl_max_s * NS_PER_S, NS_PER_S, &c->ttl_s, err));
-	COX_TRY(read_duration(b, "COXSWAIN_ROTATION_JITTER", 0, (int64_t)ROTATION_JITTER_MAX_MS * NS_PER_MS, NS_PER_MS, &c->rotation_jitter_ms, err));
+	COX_TRY(read_duration(b, "COXSWAIN_ROTATION_JITTER", 0, (int64_t)ROTATION_JITTER_MAX_MS * NS_PER_MS, NS_PER_MS,
+	                      &c->rotation_jitter_ms, err));
 	COX_TRY(read_share(b, "SECRET_GRACE_PERIOD_RATIO", 1, &c->grace_ratio, err));
 	return read_share(b, "SECRET_GRACE_PERIOD_RATIO_JITTER", 0.5, &c->grace_jitter, err);
 }
 
-static enum cox_rc set_spiffe_id(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_identity_config *c, struct cox_err *err)
+static enum cox_rc set_spiffe_id(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_identity_config *c,
+                                 struct cox_err *err)
 {
 	COX_AUTO(cox_buf_fini) struct cox_buf uri = { 0 };
-	struct cox_spiffe_id id = { env_or(b, "TRUST_DOMAIN", COX_STR("cluster.local")), env_of(b, "POD_NAMESPACE"), env_or(b, "SERVICE_ACCOUNT", COX_STR("default")) };
+	struct cox_spiffe_id id = { env_or(b, "TRUST_DOMAIN", COX_STR("cluster.local")), env_of(b, "POD_NAMESPACE"),
+		                    env_or(b, "SERVICE_ACCOUNT", COX_STR("default")) };
 	struct cox_spiffe_id same;
 	cox_spiffe_format(&id, &uri);
 	enum cox_rc rc = cox_spiffe_parse(cox_buf_str(&uri), &same, err);
@@ -204,7 +220,7 @@ static const char *directory_of(const struct cox_agent_bootstrap *b, struct cox_
 }
 
 enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, const char *secrets_dir, const char *config_dir, bool off,
-					   struct cox_arena *arena, struct cox_agent_identity_config *out, struct cox_err *err)
+                                           struct cox_arena *arena, struct cox_agent_identity_config *out, struct cox_err *err)
 {
 	struct cox_agent_identity_config c = { .mode = COX_AGENT_IDENTITY_CSR, .cert_signer = env_of(b, "ISTIO_META_CERT_SIGNER") };
 	struct cox_str socket = env_or(b, "WORKLOAD_IDENTITY_SOCKET_FILE", COX_STR("socket"));
@@ -215,7 +231,8 @@ enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, 
 	else if (env_is_true(b, "FILE_MOUNTED_CERTS"))
 		c.mode = COX_AGENT_IDENTITY_FILES;
 	if (cox_str_find(socket, '/') >= 0)
-		return cox_err_set(err, COX_EINVAL, "WORKLOAD_IDENTITY_SOCKET_FILE", "\"%.*s\" is a name inside workload-spiffe-uds, not a path", COX_FMT(socket));
+		return cox_err_set(err, COX_EINVAL, "WORKLOAD_IDENTITY_SOCKET_FILE",
+		                   "\"%.*s\" is a name inside workload-spiffe-uds, not a path", COX_FMT(socket));
 	c.sds_path = cox_arena_printf(arena, "%s/workload-spiffe-uds/%.*s", secrets_dir, COX_FMT(socket)).p;
 	c.xds_path = path_of(arena, config_dir, "XDS");
 	bool is_first_party = cox_str_eq(env_of(b, "JWT_POLICY"), COX_STR("first-party-jwt"));

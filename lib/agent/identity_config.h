@@ -27,9 +27,9 @@ struct cox_agent_headers {
 /* One server that the agent calls. */
 struct cox_agent_endpoint {
 	struct cox_addr addr;
-	const char *server_name;  /* SNI, and what its certificate must be for */
-	const char *root_file;    /* "SYSTEM": the roots of the operating system */
-	bool is_plain;            /* no TLS */
+	const char *server_name; /* SNI, and what its certificate must be for */
+	const char *root_file;   /* "SYSTEM": the roots of the operating system */
+	bool is_plain;           /* no TLS */
 	struct cox_agent_headers headers;
 };
 
@@ -38,21 +38,22 @@ struct cox_agent_identity_config {
 	enum cox_agent_identity_mode mode;
 	struct cox_agent_endpoint ca, xds;
 	const char *token_file;
-	const char *prov_cert, *output_certs;    /* directories with cert-chain.pem, key.pem, root-cert.pem; NULL: none */
+	const char *prov_cert, *output_certs;          /* directories with cert-chain.pem, key.pem, root-cert.pem; NULL: none */
 	const char *chain_file, *key_file, *root_file; /* COX_AGENT_IDENTITY_FILES */
-	const char *sds_path, *xds_path;         /* sockets for Envoy */
+	const char *sds_path, *xds_path;               /* sockets for Envoy */
 	struct cox_str spiffe_id, cert_signer;
 	enum cox_key_type key_type;
-	bool sec1_or_pkcs1;                      /* the form of the key, for who reads OUTPUT_CERTS */
+	bool sec1_or_pkcs1; /* the form of the key, for who reads OUTPUT_CERTS */
 	int64_t ttl_s;
-	double grace_ratio, grace_jitter;        /* renewed when this share of the lifetime is left */
-	int64_t rotation_jitter_ms;              /* a rotation's renewals are spread over this long */
-	bool has_dns_capture;                    /* the name table is wanted */
+	double grace_ratio, grace_jitter; /* renewed when this share of the lifetime is left */
+	int64_t rotation_jitter_ms;       /* a rotation's renewals are spread over this long */
+	bool has_dns_capture;             /* the name table is wanted */
 };
 
 /* `secrets_dir` (/var/run/secrets) and `config_dir` are where sockets and mounted files are; `off` gives COX_AGENT_IDENTITY_NONE. The mode
  * is never EXTERNAL: who opens the socket finds that out. COX_EINVAL names the variable. */
-COX_MUST_USE enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, const char *secrets_dir, const char *config_dir, bool off,
-							struct cox_arena *arena, struct cox_agent_identity_config *out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, const char *secrets_dir,
+                                                        const char *config_dir, bool off, struct cox_arena *arena,
+                                                        struct cox_agent_identity_config *out, struct cox_err *err);
 
 #endif

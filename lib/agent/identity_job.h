@@ -22,7 +22,8 @@ struct cox_agent_identity_job {
 };
 /* Reads the token and makes key, request and TLS context. */
 void cox_agent_identity_job_prepare(struct cox_agent_identity_job *j);
-/* Makes a certificate of the CA's answer: it must be for the new key, be valid now, and chain to the roots that came with it. Writes OUTPUT_CERTS. */
+/* Makes a certificate of the CA's answer: it must be for the new key, be valid now, and chain to the roots that came with it. Writes
+ * OUTPUT_CERTS. */
 void cox_agent_identity_job_check(struct cox_agent_identity_job *j);
 /* Makes a certificate of the mounted files. */
 void cox_agent_identity_job_read(struct cox_agent_identity_job *j);

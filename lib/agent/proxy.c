@@ -106,12 +106,10 @@ static enum cox_rc open_dns(struct agent *a, const struct cox_agent_proxy *p, st
 	return cox_agent_dns_open(a->loop, &spec, &a->dns, err);
 }
 
-static void on_names(void *ctx, struct cox_str table)
+static enum cox_rc on_names(void *ctx, struct cox_str table, struct cox_err *err)
 {
 	struct agent *a = ctx;
-	struct cox_err err = { 0 };
-	if (a->dns && cox_agent_dns_set_table(a->dns, table, &err) != COX_OK)
-		cox_log(COX_LOG_WARN, "agent", "the name table is not understood; the last one stays error=\"%s\"", err.text);
+	return a->dns ? cox_agent_dns_set_table(a->dns, table, err) : COX_OK;
 }
 
 static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, const char *bootstrap_path, struct cox_err *err)

@@ -299,7 +299,8 @@ static void take_answer(struct sds_stream *st, const struct cox_agent_request *r
 		}
 		cox_buf_clear(&sub->entry->reason);
 		cox_buf_append_str(&sub->entry->reason, cox_str_sub(req->error, 0, REASON_MAX));
-		cox_log(COX_LOG_ERROR, "sds", "envoy rejected a secret name=%s error=\"%.*s\"", sub->entry->name, COX_FMT(cox_buf_str(&sub->entry->reason)));
+		cox_log(COX_LOG_ERROR, "sds", "envoy rejected a secret name=%s error=\"%.*s\"", sub->entry->name,
+		        COX_FMT(cox_buf_str(&sub->entry->reason)));
 	}
 }
 
@@ -340,7 +341,8 @@ static void on_message(void *ctx, struct cox_grpc_stream *stream, struct cox_str
 	struct cox_err err = { 0 };
 	enum cox_rc rc = cox_agent_request_read(message, st->is_delta, &arena, &req, &err);
 	if (rc == COX_OK && req.type_url.n != 0 && !cox_str_eq(req.type_url, PB_TYPE_URL(pb_transport_sockets_tls_v3_Secret)))
-		rc = cox_err_set(&err, COX_EINVAL, NULL, "this server has secrets only, not %.*s", (int)cox_min_size(req.type_url.n, 200), req.type_url.p);
+		rc = cox_err_set(&err, COX_EINVAL, NULL, "this server has secrets only, not %.*s", (int)cox_min_size(req.type_url.n, 200),
+		                 req.type_url.p);
 	if (rc == COX_OK && st->subs.n + req.name_n > COX_AGENT_NAMES_MAX)
 		rc = cox_err_set(&err, COX_ELIMIT, NULL, "more than %d secrets on one stream", COX_AGENT_NAMES_MAX);
 	if (rc != COX_OK) {
@@ -431,15 +433,20 @@ enum cox_rc cox_agent_sds_open(const struct cox_agent_sds_spec *spec, struct cox
 	s->spec = *spec;
 	s->spec.path = NULL;
 	s->told.fn = tell;
-	static const struct cox_grpc_method sotw = { "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets", on_open_sotw, on_message, NULL, on_drained,
-						     on_close, NULL };
-	static const struct cox_grpc_method delta = { "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets", on_open_delta, on_message, NULL, on_drained,
-						      on_close, NULL };
+	static const struct cox_grpc_method sotw = {
+		"/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets", on_open_sotw, on_message, NULL, on_drained, on_close, NULL
+	};
+	static const struct cox_grpc_method delta = {
+		"/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets", on_open_delta, on_message, NULL, on_drained, on_close, NULL
+	};
 	s->methods[0] = sotw;
 	s->methods[1] = delta;
 	s->methods[0].ctx = s->methods[1].ctx = s;
 	struct cox_grpc_server_spec server = {
-		.loops = &spec->loop, .loop_count = 1, .methods = s->methods, .method_count = COX_LEN(s->methods),
+		.loops = &spec->loop,
+		.loop_count = 1,
+		.methods = s->methods,
+		.method_count = COX_LEN(s->methods),
 		.limits = { .message_bytes = MESSAGE_MAX, .streams_per_connection = COX_AGENT_SDS_STREAMS_MAX },
 	};
 	enum cox_rc rc = cox_grpc_server_open(&server, &s->server, err);

@@ -2,8 +2,8 @@
  * sds - the secret discovery service on a Unix socket: what Envoy gets its certificates, keys and roots from (StreamSecrets, DeltaSecrets).
  * Thread: everything on the loop. Owns: the socket, the streams, and its own copy of each secret, overwritten when it is replaced.
  *
- * A subscription to a name without a secret waits until there is one. A stream has one message on its way; what changes meanwhile is a mark,
- * and the newest secret goes next.
+ * A subscription to a name without a secret waits until there is one. A stream has one message on its way; what changes meanwhile is a
+ * mark, and the newest secret goes next.
  */
 #ifndef COX_AGENT_SDS_H
 #define COX_AGENT_SDS_H
@@ -19,10 +19,10 @@ struct cox_agent_sds;
 struct cox_agent_sds_spec {
 	struct cox_loop *loop;
 	const char *path;
-	int uid, gid;                                                 /* who may connect; 0: our own user */
-	void (*on_want)(void *ctx, struct cox_str name);              /* the first stream subscribed to it */
-	void (*on_unwant)(void *ctx, struct cox_str name);            /* the last one left */
-	void (*on_progress)(void *ctx);                               /* cox_agent_sds_state() may say something else now */
+	int uid, gid;                                      /* who may connect; 0: our own user */
+	void (*on_want)(void *ctx, struct cox_str name);   /* the first stream subscribed to it */
+	void (*on_unwant)(void *ctx, struct cox_str name); /* the last one left */
+	void (*on_progress)(void *ctx);                    /* cox_agent_sds_state() may say something else now */
 	void *ctx;
 };
 
@@ -31,8 +31,8 @@ COX_MUST_USE enum cox_rc cox_agent_sds_open(const struct cox_agent_sds_spec *spe
 /* Streams end; closed(ctx) when the sockets are gone (may be NULL). */
 void cox_agent_sds_close(struct cox_agent_sds **s, void (*closed)(void *ctx), void *ctx);
 
-/* `secret` is an encoded Secret message of that name; copied. Sent to who subscribed, unless it equals the last one. A provisional one may lack
- * what a better source will add: it goes only to who has none at all, such as an Envoy that starts. */
+/* `secret` is an encoded Secret message of that name; copied. Sent to who subscribed, unless it equals the last one. A provisional one may
+ * lack what a better source will add: it goes only to who has none at all, such as an Envoy that starts. */
 void cox_agent_sds_set(struct cox_agent_sds *s, struct cox_str name, struct cox_str secret, bool is_provisional);
 
 enum cox_agent_sds_state {

@@ -1,6 +1,6 @@
 /*
- * trust - which roots the workload trusts, from what it was told: a TrustBundle (coxswaind: exactly these, and a CRL), or, where nobody sends
- * one (istiod), the root that came with its own certificate and those of the mesh (PCDS). Pure but for its memory; one thread.
+ * trust - which roots the workload trusts, from what it was told: a TrustBundle (coxswaind: exactly these, and a CRL), or, where nobody
+ * sends one (istiod), the root that came with its own certificate and those of the mesh (PCDS). Pure but for its memory; one thread.
  */
 #ifndef COX_AGENT_TRUST_H
 #define COX_AGENT_TRUST_H
@@ -13,7 +13,7 @@ struct cox_agent_trust;
 /* What the last TrustBundle said beside roots. Borrowed until the next set. */
 struct cox_agent_trust_info {
 	bool has_bundle;
-	bool must_renew;             /* phase SIGN: certificates by another issuer than issuer_key_id are to be replaced */
+	bool must_renew; /* phase SIGN: certificates by another issuer than issuer_key_id are to be replaced */
 	uint64_t generation;
 	struct cox_str trust_domain, phase, issuer_key_id, crl_pem;
 };

@@ -44,7 +44,7 @@ struct cox_agent_workload {
 	size_t bundle_type, mesh_type, names_type;
 	struct cox_timer *bundle_wait;
 	bool is_bundle_owed, is_closing;
-	bool has_no_bundles; /* the roots beside our own certificate are all there is */
+	bool has_no_bundles;    /* the roots beside our own certificate are all there is */
 	unsigned wrong_issuers; /* certificates in a row that a rotation did not want */
 	unsigned parts;         /* not closed yet, jobs and this struct's own hold included */
 	void (*closed)(void *ctx);
@@ -60,8 +60,8 @@ static void append_roots(void *ctx, struct cox_buf *pem)
 		cox_agent_trust_write(w->trust, pem);
 }
 
-/* In a rotation the root beside our own certificate is half of the truth: an Envoy that has roots from before we started keeps them until the
- * control plane has told its bundle, or shown that it has none. */
+/* In a rotation the root beside our own certificate is half of the truth: an Envoy that has roots from before we started keeps them until
+ * the control plane has told its bundle, or shown that it has none. */
 static void publish_roots(struct cox_agent_workload *w)
 {
 	bool is_provisional = w->config.mode == COX_AGENT_IDENTITY_CSR && !cox_agent_trust_info(w->trust).has_bundle && !w->has_no_bundles;
@@ -96,14 +96,17 @@ static void settle_bundle(struct cox_agent_workload *w)
 	}
 	if (roots != COX_AGENT_SDS_TAKEN)
 		return;
-	if (info.must_renew && (!is_by_issuer(w, info.issuer_key_id) || cox_agent_sds_state(w->sds, cert_name, NULL) != COX_AGENT_SDS_TAKEN))
+	if (info.must_renew &&
+	    (!is_by_issuer(w, info.issuer_key_id) || cox_agent_sds_state(w->sds, cert_name, NULL) != COX_AGENT_SDS_TAKEN))
 		return;
 	w->is_bundle_owed = false;
-	cox_log(COX_LOG_INFO, "trust", "bundle in force generation=%llu phase=%.*s", (unsigned long long)info.generation, COX_FMT(info.phase));
+	cox_log(COX_LOG_INFO, "trust", "bundle in force generation=%llu phase=%.*s", (unsigned long long)info.generation,
+	        COX_FMT(info.phase));
 	cox_agent_ads_answer(w->ads, w->bundle_type, COX_STR(""));
 }
 
-/* Spread over some seconds, so that a mesh does not ask its CA all at once; longer each time where a replica still signs with the old key. */
+/* Spread over some seconds, so that a mesh does not ask its CA all at once; longer each time where a replica still signs with the old key.
+ */
 static void renew_for_rotation(struct cox_agent_workload *w)
 {
 	struct cox_agent_trust_info info = cox_agent_trust_info(w->trust);
@@ -167,8 +170,10 @@ static void on_mesh(void *ctx, size_t type, struct cox_str value)
 static void on_names(void *ctx, size_t type, struct cox_str value)
 {
 	struct cox_agent_workload *w = ctx;
-	w->spec.on_name_table(w->spec.ctx, value);
-	cox_agent_ads_answer(w->ads, type, COX_STR(""));
+	struct cox_err err = { 0 };
+	if (w->spec.on_name_table(w->spec.ctx, value, &err) != COX_OK)
+		cox_log(COX_LOG_WARN, "agent", "the name table is not understood; the last one stays error=\"%s\"", err.text);
+	cox_agent_ads_answer(w->ads, type, cox_str_of(err.text));
 }
 
 static void on_up(void *ctx)
@@ -339,7 +344,12 @@ static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 static void open_identity(struct cox_agent_workload *w)
 {
 	struct cox_agent_identity_spec spec = {
-		.loop = w->spec.loop, .pool = w->pool, .config = &w->config, .roots = append_roots, .on_cert = on_cert, .ctx = w,
+		.loop = w->spec.loop,
+		.pool = w->pool,
+		.config = &w->config,
+		.roots = append_roots,
+		.on_cert = on_cert,
+		.ctx = w,
 	};
 	if (w->config.mode == COX_AGENT_IDENTITY_CSR || w->config.mode == COX_AGENT_IDENTITY_FILES)
 		cox_agent_identity_open(&spec, &w->identity);

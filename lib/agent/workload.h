@@ -6,8 +6,8 @@
  *   trust ----roots, CRL----> sds                                            |
  *     ^--------- TrustBundle, PCDS: the agent's own subscriptions -----------+--> name table
  *
- * A TrustBundle is acknowledged when Envoy has taken the roots made of it and, while its phase is SIGN, a certificate by its issuer too: the
- * control plane goes on with a rotation by these acknowledgements. Nobody who uses neither is waited for.
+ * A TrustBundle is acknowledged when Envoy has taken the roots made of it and, while its phase is SIGN, a certificate by its issuer too:
+ * the control plane goes on with a rotation by these acknowledgements. Nobody who uses neither is waited for.
  */
 #ifndef COX_AGENT_WORKLOAD_H
 #define COX_AGENT_WORKLOAD_H
@@ -19,14 +19,16 @@ struct cox_agent_workload;
 
 struct cox_agent_workload_spec {
 	struct cox_loop *loop;
-	const struct cox_agent_identity_config *config;       /* borrowed until closed() */
-	int uid, gid;                                         /* Envoy's: who may connect to the sockets; 0: ours */
-	/* The bytes of an istio.networking.nds.v1.NameTable, whenever there is another one. NULL: it is not asked for. */
-	void (*on_name_table)(void *ctx, struct cox_str table);
+	const struct cox_agent_identity_config *config; /* borrowed until closed() */
+	int uid, gid;                                   /* Envoy's: who may connect to the sockets; 0: ours */
+	/* The bytes of an istio.networking.nds.v1.NameTable, whenever there is another one; a failure rejects it. NULL: it is not asked
+	 * for. */
+	enum cox_rc (*on_name_table)(void *ctx, struct cox_str table, struct cox_err *err);
 	void *ctx;
 };
 /* The sockets are there when it returns; the certificate follows. COX_EINVAL with the socket's path. */
-COX_MUST_USE enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, struct cox_agent_workload **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, struct cox_agent_workload **out,
+                                                 struct cox_err *err);
 /* Ends everything; closed(ctx) when nothing is left (may be NULL). */
 void cox_agent_workload_close(struct cox_agent_workload **w, void (*closed)(void *ctx), void *ctx);
 

@@ -1,11 +1,15 @@
-/* What the agent reads of others: secret requests of Envoy, discovery responses, trust bundles, the CA's answer. The first byte says which. */
+/* What the agent reads of others: secret requests of Envoy, discovery responses, trust bundles, the CA's answer. The first byte says which.
+ */
 #include "agent/discovery.h"
 #include "agent/file_secrets.h"
 #include "agent/trust.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static bool is_inside(struct cox_str part, struct cox_str whole) { return part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n); }
+static bool is_inside(struct cox_str part, struct cox_str whole)
+{
+	return part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
+}
 
 static void fuzz_trust(struct cox_str text)
 {

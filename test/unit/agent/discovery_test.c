@@ -35,8 +35,10 @@ static void test_requests(void **state)
 			pb_google_rpc_Status_message(s, COX_STR("no"));
 	}
 	assert_int_equal(cox_agent_request_read(cox_buf_str(&out), true, &arena, &r, NULL), COX_OK);
-	assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.nonce, COX_STR("n")) && r.has_error && cox_str_eq(r.error, COX_STR("no")));
-	assert_true(r.name_n == 2 && cox_str_eq(r.names[1], COX_STR("b")) && r.unsubscribed_n == 1 && cox_str_eq(r.unsubscribed[0], COX_STR("c")));
+	assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.nonce, COX_STR("n")) && r.has_error &&
+	            cox_str_eq(r.error, COX_STR("no")));
+	assert_true(r.name_n == 2 && cox_str_eq(r.names[1], COX_STR("b")) && r.unsubscribed_n == 1 &&
+	            cox_str_eq(r.unsubscribed[0], COX_STR("c")));
 	assert_true(r.initial_n == 1 && cox_str_eq(r.initial[0].name, COX_STR("a")) && cox_str_eq(r.initial[0].version, COX_STR("7")));
 	for (size_t n = 0; n < out.n; n++) { /* cut anywhere: refused or read, never beyond */
 		struct cox_agent_request part;
@@ -60,7 +62,8 @@ static void test_own_requests_are_read_back(void **state)
 		struct cox_agent_request r;
 		cox_agent_request_write(is_delta, COX_STR("T"), COX_STR("v"), COX_STR("n"), COX_STR("bad"), &out);
 		assert_int_equal(cox_agent_request_read(cox_buf_str(&out), is_delta, &arena, &r, NULL), COX_OK);
-		assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.nonce, COX_STR("n")) && r.has_error && cox_str_eq(r.error, COX_STR("bad")) && r.name_n == 0);
+		assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.nonce, COX_STR("n")) && r.has_error &&
+		            cox_str_eq(r.error, COX_STR("bad")) && r.name_n == 0);
 		cox_buf_clear(&out);
 		cox_agent_request_write(is_delta, COX_STR("T"), COX_STR(""), COX_STR(""), COX_STR(""), &out);
 		assert_int_equal(cox_agent_request_read(cox_buf_str(&out), is_delta, &arena, &r, NULL), COX_OK);
@@ -129,7 +132,10 @@ static void test_answer_of_the_ca(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests), cmocka_unit_test(test_own_requests_are_read_back), cmocka_unit_test(test_responses), cmocka_unit_test(test_answer_of_the_ca),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_own_requests_are_read_back),
+		cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_answer_of_the_ca),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

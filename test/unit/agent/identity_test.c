@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum cox_rc read_config(const char *const *env, bool off, struct cox_arena *arena, struct cox_agent_identity_config *c, struct cox_err *err)
+static enum cox_rc read_config(const char *const *env, bool off, struct cox_arena *arena, struct cox_agent_identity_config *c,
+                               struct cox_err *err)
 {
 	struct cox_agent_bootstrap b = { .env = env, .is_identity_off = off };
 	return cox_agent_identity_config_read(&b, "/var/run/secrets", "/etc/istio/proxy", off, arena, c, err);
@@ -35,7 +36,8 @@ static void test_defaults(void **state)
 {
 	(void)state;
 	struct cox_arena arena = { 0 };
-	struct cox_agent_identity_config c = config_of((const char *[]){ "POD_NAMESPACE=shop", "SERVICE_ACCOUNT=web", NULL }, false, &arena);
+	struct cox_agent_identity_config c =
+	    config_of((const char *[]){ "POD_NAMESPACE=shop", "SERVICE_ACCOUNT=web", NULL }, false, &arena);
 	assert_int_equal(c.mode, COX_AGENT_IDENTITY_CSR);
 	assert_true(cox_str_eq(c.spiffe_id, COX_STR("spiffe://cluster.local/ns/shop/sa/web")));
 	assert_string_equal(c.xds.addr.host, "istiod.istio-system.svc");
@@ -60,10 +62,28 @@ static void test_all_of_it_set(void **state)
 {
 	(void)state;
 	struct cox_arena arena = { 0 };
-	const char *env[] = { "POD_NAMESPACE=shop", "CA_ADDR=10.0.0.1:15012", "PROXY_CONFIG={discoveryAddress: \"istiod-v2.mesh.svc:15012\"}", "CA_ROOT_CA=/ca.pem", "XDS_ROOT_CA=SYSTEM",
-			      "TRUST_DOMAIN=td", "SECRET_TTL=1h", "SECRET_GRACE_PERIOD_RATIO=0.2", "SECRET_GRACE_PERIOD_RATIO_JITTER=0", "WORKLOAD_RSA_KEY_SIZE=3072", "PKCS8_KEY=true",
-			      "PROV_CERT=/etc/certs", "OUTPUT_CERTS=/out", "ISTIO_META_CLUSTER_ID=c1", "XDS_HEADER_FOO=bar", "XDS_HEADER_B AD=x", "CA_HEADER_X=1", "ISTIO_META_DNS_CAPTURE=true",
-			      "WORKLOAD_IDENTITY_SOCKET_FILE=spire", "COXSWAIN_ROTATION_JITTER=0s", "ISTIO_META_CERT_SIGNER=s", NULL };
+	const char *env[] = { "POD_NAMESPACE=shop",
+		              "CA_ADDR=10.0.0.1:15012",
+		              "PROXY_CONFIG={discoveryAddress: \"istiod-v2.mesh.svc:15012\"}",
+		              "CA_ROOT_CA=/ca.pem",
+		              "XDS_ROOT_CA=SYSTEM",
+		              "TRUST_DOMAIN=td",
+		              "SECRET_TTL=1h",
+		              "SECRET_GRACE_PERIOD_RATIO=0.2",
+		              "SECRET_GRACE_PERIOD_RATIO_JITTER=0",
+		              "WORKLOAD_RSA_KEY_SIZE=3072",
+		              "PKCS8_KEY=true",
+		              "PROV_CERT=/etc/certs",
+		              "OUTPUT_CERTS=/out",
+		              "ISTIO_META_CLUSTER_ID=c1",
+		              "XDS_HEADER_FOO=bar",
+		              "XDS_HEADER_B AD=x",
+		              "CA_HEADER_X=1",
+		              "ISTIO_META_DNS_CAPTURE=true",
+		              "WORKLOAD_IDENTITY_SOCKET_FILE=spire",
+		              "COXSWAIN_ROTATION_JITTER=0s",
+		              "ISTIO_META_CERT_SIGNER=s",
+		              NULL };
 	struct cox_agent_identity_config c = config_of(env, false, &arena);
 	assert_string_equal(c.ca.addr.host, "10.0.0.1");
 	assert_string_equal(c.ca.server_name, "istiod.istio-system.svc"); /* an address has no name of its own */
@@ -71,7 +91,8 @@ static void test_all_of_it_set(void **state)
 	assert_string_equal(c.ca.root_file, "/ca.pem");
 	assert_string_equal(c.xds.root_file, "SYSTEM");
 	assert_true(cox_str_eq(c.spiffe_id, COX_STR("spiffe://td/ns/shop/sa/default")));
-	assert_true(c.key_type == COX_KEY_RSA_3072 && !c.sec1_or_pkcs1 && c.ttl_s == 3600 && c.grace_ratio == 0.2 && c.grace_jitter == 0 && c.rotation_jitter_ms == 0);
+	assert_true(c.key_type == COX_KEY_RSA_3072 && !c.sec1_or_pkcs1 && c.ttl_s == 3600 && c.grace_ratio == 0.2 && c.grace_jitter == 0 &&
+	            c.rotation_jitter_ms == 0);
 	assert_string_equal(c.prov_cert, "/etc/certs");
 	assert_string_equal(c.output_certs, "/out");
 	assert_int_equal(c.xds.headers.n, 2);
@@ -86,11 +107,13 @@ static void test_clear_text_and_files(void **state)
 {
 	(void)state;
 	struct cox_arena arena = { 0 };
-	assert_true(config_of((const char *[]){ "POD_NAMESPACE=a", "PROXY_CONFIG={controlPlaneAuthPolicy: NONE}", NULL }, false, &arena).xds.is_plain);
+	assert_true(config_of((const char *[]){ "POD_NAMESPACE=a", "PROXY_CONFIG={controlPlaneAuthPolicy: NONE}", NULL }, false, &arena)
+	                .xds.is_plain);
 	assert_true(config_of((const char *[]){ "POD_NAMESPACE=a", "CA_ADDR=ca:15010", NULL }, false, &arena).ca.is_plain);
 	struct cox_agent_identity_config c = config_of((const char *[]){ NULL }, true, &arena);
 	assert_true(c.mode == COX_AGENT_IDENTITY_NONE && c.xds.is_plain && c.xds.addr.port == 15010);
-	c = config_of((const char *[]){ "POD_NAMESPACE=a", "FILE_MOUNTED_CERTS=true", "ISTIO_META_TLS_CLIENT_KEY=/k", NULL }, false, &arena);
+	c = config_of((const char *[]){ "POD_NAMESPACE=a", "FILE_MOUNTED_CERTS=true", "ISTIO_META_TLS_CLIENT_KEY=/k", NULL }, false,
+	              &arena);
 	assert_int_equal(c.mode, COX_AGENT_IDENTITY_FILES);
 	assert_string_equal(c.key_file, "/k");
 	assert_string_equal(c.chain_file, "/etc/certs/cert-chain.pem");
@@ -101,10 +124,27 @@ static void test_config_refused(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"SECRET_TTL=0s", "SECRET_TTL=-1h", "SECRET_TTL=1000000h", "SECRET_TTL=x", "SECRET_GRACE_PERIOD_RATIO=1.1", "SECRET_GRACE_PERIOD_RATIO=nan",
-		"SECRET_GRACE_PERIOD_RATIO_JITTER=-1", "ECC_CURVE=P521", "ECC_CURVE=RSA2048", "ECC_SIGNATURE_ALGORITHM=x", "WORKLOAD_RSA_KEY_SIZE=1024",
-		"WORKLOAD_RSA_KEY_SIZE=204800", "CA_ADDR=x:0", "CA_ADDR=:1", "CA_ADDR=x", "PROXY_CONFIG={discoveryAddress: \"x:0\"}", "PROXY_CONFIG=[1]", "TRUST_DOMAIN=A B",
-		"SERVICE_ACCOUNT=a/b", "WORKLOAD_IDENTITY_SOCKET_FILE=a/b", "COXSWAIN_ROTATION_JITTER=2h",
+		"SECRET_TTL=0s",
+		"SECRET_TTL=-1h",
+		"SECRET_TTL=1000000h",
+		"SECRET_TTL=x",
+		"SECRET_GRACE_PERIOD_RATIO=1.1",
+		"SECRET_GRACE_PERIOD_RATIO=nan",
+		"SECRET_GRACE_PERIOD_RATIO_JITTER=-1",
+		"ECC_CURVE=P521",
+		"ECC_CURVE=RSA2048",
+		"ECC_SIGNATURE_ALGORITHM=x",
+		"WORKLOAD_RSA_KEY_SIZE=1024",
+		"WORKLOAD_RSA_KEY_SIZE=204800",
+		"CA_ADDR=x:0",
+		"CA_ADDR=:1",
+		"CA_ADDR=x",
+		"PROXY_CONFIG={discoveryAddress: \"x:0\"}",
+		"PROXY_CONFIG=[1]",
+		"TRUST_DOMAIN=A B",
+		"SERVICE_ACCOUNT=a/b",
+		"WORKLOAD_IDENTITY_SOCKET_FILE=a/b",
+		"COXSWAIN_ROTATION_JITTER=2h",
 	};
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
 		struct cox_arena arena = { 0 };
@@ -139,7 +179,10 @@ static void test_names_of_files(void **state)
 	assert_true(cox_str_eq(path, COX_STR("/ca")) && key.n == 0);
 	assert_int_equal(cox_agent_file_secret_parse(COX_STR("file-root:system"), &path, &key, NULL), COX_OK);
 	assert_true(path.n > 1 && path.p[0] == '/');
-	static const char *const bad[] = { "", "default", "file-cert:", "file-cert:/a", "file-cert:a~/b", "file-cert:/a~b", "file-cert:/a~", "file-root:", "file-root:a", "kubernetes://x" };
+	static const char *const bad[] = {
+		"",           "default",     "file-cert:",    "file-cert:/a", "file-cert:a~/b", "file-cert:/a~b", "file-cert:/a~",
+		"file-root:", "file-root:a", "kubernetes://x"
+	};
 	for (size_t i = 0; i < COX_LEN(bad); i++)
 		assert_int_equal(cox_agent_file_secret_parse(cox_str_of(bad[i]), &path, &key, NULL), COX_EINVAL);
 }
@@ -175,8 +218,9 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_all_of_it_set), cmocka_unit_test(test_clear_text_and_files), cmocka_unit_test(test_config_refused),
-		cmocka_unit_test(test_time_of_renewal), cmocka_unit_test(test_names_of_files), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_all_of_it_set),   cmocka_unit_test(test_clear_text_and_files),
+		cmocka_unit_test(test_config_refused), cmocka_unit_test(test_time_of_renewal), cmocka_unit_test(test_names_of_files),
+		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
