@@ -64,12 +64,12 @@ class Agent:
         self.ports = {name: free_port() for name in ("admin", "status", "prometheus", "health")}
         self.log_path = os.path.join(self.dir, "log")
         self.sds, self.xds = os.path.join(self.secrets, "workload-spiffe-uds/socket"), os.path.join(self.config, "XDS")
-        self.command = [*os.environ.get("AGENT_WRAP", "").split(), os.path.join(BUILD, "cox-agent"), "proxy", "sidecar", "--discovery", discovery, "--envoy", envoy or self.waiter, "--config-dir", self.config,
+        self.command = [os.path.join(BUILD, "cox-agent"), "proxy", "sidecar", "--discovery", discovery, "--envoy", envoy or self.waiter, "--config-dir", self.config,
                         "--secrets-dir", self.secrets, "--pod-info-dir", os.path.join(self.dir, "none"), "--status-address", "127.0.0.1",
                         *(x for name, port in self.ports.items() for x in (f"--{name}-port", str(port))), *args]
         self.env = {"PATH": os.environ["PATH"], "POD_NAME": "pod-1", "POD_NAMESPACE": "default", "INSTANCE_IP": "127.0.0.1", "SERVICE_ACCOUNT": "default",
                     "PROXY_CONFIG": '{"concurrency": 1, "terminationDrainDuration": "0s"}',
-                    **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}, **(env or {})}
+                    "TSAN_OPTIONS": "suppressions=" + os.path.join(TREE, "test/lib/tsan.supp"), **{k: v for k, v in os.environ.items() if k.endswith("SAN_OPTIONS")}, **(env or {})}
         self.process = None
         if start:
             self.start()
@@ -126,7 +126,7 @@ class Agent:
             except ProcessLookupError:
                 pass
         text = self.log() if os.path.exists(self.log_path) else ""
-        assert "Sanitizer" not in text and "runtime error" not in text, text[-6000:]
+        assert "Sanitizer" not in text and "DEADLYSIGNAL" not in text and "runtime error" not in text, text[-6000:]
         shutil.rmtree(self.dir, ignore_errors=True)
         return code
 
