@@ -440,3 +440,47 @@ def test_a_socket_that_cannot_be_made_is_an_error(plane):
     with agent_for(plane, start=False, args=["--secrets-dir", "/var/tmp/" + "x" * 120]) as a:
         a.start()
         assert a.process.wait(10) == 1 and "path of 1 to" in a.log(), a.log()
+
+
+class Raw:
+    def __init__(self, value):
+        self.value = value
+
+    def SerializeToString(self):
+        return self.value
+
+
+def lookup(port, name):
+    """The addresses that a DNS server on loopback answers."""
+    import socket as sockets
+    import struct
+    question = b"".join(bytes([len(p)]) + p.encode() for p in name.split(".")) + b"\0" + struct.pack("!HH", 1, 1)
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as s:
+        s.settimeout(2)
+        s.sendto(struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + question, ("127.0.0.1", port))
+        try:
+            answer = s.recv(4096)
+        except TimeoutError:
+            return None
+    count = struct.unpack("!H", answer[6:8])[0]
+    return [".".join(map(str, answer[-4:]))] if count == 1 else []
+
+
+def test_name_table_feeds_the_dns_proxy(plane):
+    """With DNS capture on, the table is subscribed, used, and one that cannot be read is rejected while the last good one stays."""
+    from agentlab import free_port
+
+    def field(number, value):
+        return bytes([number << 3 | 2, len(value)]) + value
+    name = b"web.default.svc.cluster.local"
+    plane.set(NDS, "", "1", Raw(field(1, field(1, name) + field(2, field(1, b"10.96.0.9") + field(2, b"Kubernetes")))))
+    port = free_port()
+    env = {"ISTIO_META_DNS_CAPTURE": "true", "DNS_PROXY_ADDR": f"127.0.0.1:{port}"}
+    with agent_for(plane, env=env) as a, Stream(a.xds, "ads") as s:
+        s.send(CDS)
+        eventually(lambda: len(plane.acks(NDS)) == 1)
+        eventually(lambda: lookup(port, name.decode()) == ["10.96.0.9"])
+        plane.set(NDS, "", "2", Raw(b"\xff\xff\xff"))
+        eventually(lambda: plane.nacks(NDS))
+        assert lookup(port, name.decode()) == ["10.96.0.9"]
+        s.none(0.3)
