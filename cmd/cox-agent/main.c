@@ -218,8 +218,8 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	case OPT_DISCOVERY: b->discovery = cox_str_of(optarg); return true;
 	case OPT_DOMAIN: b->domain = cox_str_of(optarg); return optarg[0] != '\0';
 	case OPT_ENVOY: f->proxy.envoy.program = optarg; return true;
-	case OPT_UID: return read_id(optarg, &f->proxy.envoy.uid);
-	case OPT_GID: return read_id(optarg, &f->proxy.envoy.gid);
+	case OPT_UID: return read_id(optarg, &f->proxy.uid);
+	case OPT_GID: return read_id(optarg, &f->proxy.gid);
 	case OPT_CONFIG_DIR: f->proxy.config_dir = optarg; return true;
 	case OPT_POD_INFO_DIR: f->pod_info_dir = optarg; return true;
 	case OPT_CONCURRENCY: return read_id(optarg, &f->concurrency) && f->concurrency <= 1024;

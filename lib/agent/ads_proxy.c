@@ -399,7 +399,7 @@ enum cox_rc cox_agent_ads_open(const struct cox_agent_ads_spec *spec, struct cox
 	};
 	enum cox_rc rc = cox_grpc_server_open(&server, &a->server, err);
 	if (rc == COX_OK)
-		rc = cox_agent_uds_listen(a->server, spec->path, spec->uid, spec->gid, err);
+		rc = cox_agent_uds_listen(a->server, spec->path, err);
 	if (rc != COX_OK) {
 		cox_agent_ads_close(&a, NULL, NULL);
 		return rc;

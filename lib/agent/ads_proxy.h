@@ -32,7 +32,6 @@ struct cox_agent_ads_type {
 struct cox_agent_ads_spec {
 	struct cox_loop *loop;
 	const char *path;
-	int uid, gid;                        /* who may connect; 0: our own user */
 	const struct cox_agent_endpoint *to; /* borrowed until closed() */
 	/* Wants credentials for a new connection: cox_agent_ads_dial() or cox_agent_ads_fail() follows, here or later. */
 	void (*on_want_credentials)(void *ctx);

@@ -9,7 +9,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum {
 	BACKOFF_FIRST_MS = 200,
@@ -66,15 +65,6 @@ static void on_exit_of_envoy(void *ctx, int64_t status, int sig)
 	schedule_restart(e);
 }
 
-/* Envoy opens /dev/stdout anew for access logs, which needs the right to the file behind it: it is given to Envoy's user, as container
- * runtimes do with a container's output. A terminal, or what is not ours to give, stays as it is. */
-static void own_output(const struct cox_proc_spec *spec)
-{
-	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO && spec->uid; fd++)
-		if (!isatty(fd) && fchown(fd, (uid_t)spec->uid, (gid_t)-1) != 0)
-			cox_log(COX_LOG_DEBUG, "agent", "output stays another user's fd=%d", fd);
-}
-
 static enum cox_rc start(struct cox_envoy *e, struct cox_err *err)
 {
 	char concurrency[16];
@@ -91,12 +81,9 @@ static enum cox_rc start(struct cox_envoy *e, struct cox_err *err)
 		.stdin_ = COX_PROC_NULL,
 		.stdout_ = COX_PROC_INHERIT,
 		.stderr_ = COX_PROC_INHERIT,
-		.uid = e->spec.uid,
-		.gid = e->spec.gid,
 		.on_exit = on_exit_of_envoy,
 		.ctx = e,
 	};
-	own_output(&spec);
 	COX_TRY(cox_proc_open(e->loop, &spec, &e->proc, err));
 	e->started_at_ms = cox_loop_now_ms(e->loop);
 	cox_log(COX_LOG_INFO, "agent", "envoy started pid=%d", cox_proc_pid(e->proc));

@@ -19,7 +19,6 @@ enum cox_envoy_state { COX_ENVOY_RUNNING, COX_ENVOY_DRAINING, COX_ENVOY_STOPPING
 struct cox_envoy_spec {
 	const char *program, *bootstrap_path, *log_level;
 	int concurrency;        /* worker threads; 0: as many as cores */
-	int uid, gid;           /* 0: ours */
 	uint16_t admin_port, prometheus_port, health_port;
 	int64_t drain_ms;       /* how long connections may finish */
 	int64_t drain_min_ms;   /* with exit_on_zero: at least this long */

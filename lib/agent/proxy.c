@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -72,6 +73,29 @@ static enum cox_rc write_bootstrap(const struct cox_agent_proxy *p, char path[40
 	return rc == COX_OK ? COX_OK : cox_err_set(err, rc, "--config-dir", "cannot write %s", path);
 }
 
+/* --- who we are --------------------------------------------------------------------------- */
+
+/* Traffic capture leaves the connections of the proxy's user alone: the agent's own (control plane, CA, name servers) must be that user's too.
+ * Envoy opens /dev/stdout anew for access logs, which needs the right to the file behind it: it is given to that user, as container runtimes do
+ * with a container's output; a terminal, or what is not ours to give, stays as it is. */
+static enum cox_rc become(const struct cox_agent_proxy *p, struct cox_err *err)
+{
+	uid_t uid = p->uid ? (uid_t)p->uid : geteuid();
+	gid_t gid = p->gid ? (gid_t)p->gid : getegid();
+	if (uid == geteuid() && gid == getegid())
+		return COX_OK;
+	if (geteuid() != 0)
+		return cox_err_set(err, COX_EDENIED, "--uid", "only root can become user %d", p->uid);
+	if ((mkdir(p->config_dir, 0755) != 0 && errno != EEXIST) || chown(p->config_dir, uid, gid) != 0)
+		return cox_err_set(err, COX_EIO, "--config-dir", "cannot make %s", p->config_dir);
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (!isatty(fd) && fchown(fd, uid, (gid_t)-1) != 0)
+			cox_log(COX_LOG_DEBUG, "agent", "output stays another user's fd=%d", fd);
+	if (setgroups(0, NULL) != 0 || setgid(gid) != 0 || setuid(uid) != 0)
+		return cox_err_set(err, COX_EDENIED, "--uid", "cannot become user %d", p->uid);
+	return COX_OK;
+}
+
 /* --- life --------------------------------------------------------------------------------- */
 
 /* The pod's first address: what its probes ask. */
@@ -121,7 +145,7 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	spec.health_port = p->bootstrap.health_port;
 	spec.on_end = on_end;
 	spec.ctx = a;
-	struct cox_agent_workload_spec workload = { .loop = a->loop, .config = p->identity, .uid = spec.uid, .gid = spec.gid,
+	struct cox_agent_workload_spec workload = { .loop = a->loop, .config = p->identity,
 	                                                .on_name_table = on_names, .ctx = a };
 	COX_TRY(cox_agent_workload_open(&workload, &a->workload, err)); /* Envoy finds its sockets */
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));
@@ -138,6 +162,7 @@ static bool is_workload_gone(void *arg) { return ((struct agent *)arg)->is_workl
 enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, struct cox_err *err)
 {
 	char path[4096];
+	COX_TRY(become(p, err));
 	COX_TRY(write_bootstrap(p, path, err));
 	struct agent a = { .loop = cox_loop_new("agent") };
 	enum cox_rc rc = open_all(&a, p, path, err);

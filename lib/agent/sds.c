@@ -451,7 +451,7 @@ enum cox_rc cox_agent_sds_open(const struct cox_agent_sds_spec *spec, struct cox
 	};
 	enum cox_rc rc = cox_grpc_server_open(&server, &s->server, err);
 	if (rc == COX_OK)
-		rc = cox_agent_uds_listen(s->server, spec->path, spec->uid, spec->gid, err);
+		rc = cox_agent_uds_listen(s->server, spec->path, err);
 	if (rc != COX_OK) {
 		cox_agent_sds_close(&s, NULL, NULL);
 		return rc;

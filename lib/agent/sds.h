@@ -19,7 +19,6 @@ struct cox_agent_sds;
 struct cox_agent_sds_spec {
 	struct cox_loop *loop;
 	const char *path;
-	int uid, gid;                                      /* who may connect; 0: our own user */
 	void (*on_want)(void *ctx, struct cox_str name);   /* the first stream subscribed to it */
 	void (*on_unwant)(void *ctx, struct cox_str name); /* the last one left */
 	void (*on_progress)(void *ctx);                    /* cox_agent_sds_state() may say something else now */

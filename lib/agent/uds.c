@@ -44,7 +44,7 @@ static void make_parent(const char *path)
 	mkdir(dir, 0755); /* is there, or listening will tell */
 }
 
-enum cox_rc cox_agent_uds_listen(struct cox_grpc_server *server, const char *path, int uid, int gid, struct cox_err *err)
+enum cox_rc cox_agent_uds_listen(struct cox_grpc_server *server, const char *path, struct cox_err *err)
 {
 	struct cox_addr addr;
 	struct stat st;
@@ -52,12 +52,8 @@ enum cox_rc cox_agent_uds_listen(struct cox_grpc_server *server, const char *pat
 	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
 		return cox_err_set(err, COX_EINVAL, NULL, "%s is there and no socket", path);
 	make_parent(path);
-	/* No other user may connect, not even between bind() and chown(). */
 	mode_t old = umask(0177);
 	enum cox_rc rc = cox_grpc_server_listen(server, &addr, NULL, 0, NULL, err);
 	umask(old);
-	COX_TRY(rc);
-	if ((uid != 0 || gid != 0) && chown(path, uid ? (uid_t)uid : (uid_t)-1, gid ? (gid_t)gid : (gid_t)-1) != 0)
-		return cox_err_set(err, COX_EDENIED, NULL, "%s cannot be given to user %d", path, uid);
-	return COX_OK;
+	return rc;
 }

@@ -296,8 +296,6 @@ static enum cox_rc open_sds(struct cox_agent_workload *w, struct cox_err *err)
 	struct cox_agent_sds_spec spec = {
 		.loop = w->spec.loop,
 		.path = w->config.sds_path,
-		.uid = w->spec.uid,
-		.gid = w->spec.gid,
 		.on_want = on_want,
 		.on_unwant = on_unwant,
 		.on_progress = on_progress,
@@ -320,8 +318,6 @@ static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 	struct cox_agent_ads_spec spec = {
 		.loop = w->spec.loop,
 		.path = w->config.xds_path,
-		.uid = w->spec.uid,
-		.gid = w->spec.gid,
 		.to = &w->config.xds,
 		.on_want_credentials = on_want_credentials,
 		.on_up = on_up,

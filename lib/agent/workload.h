@@ -20,7 +20,6 @@ struct cox_agent_workload;
 struct cox_agent_workload_spec {
 	struct cox_loop *loop;
 	const struct cox_agent_identity_config *config; /* borrowed until closed() */
-	int uid, gid;                                   /* Envoy's: who may connect to the sockets; 0: ours */
 	/* The bytes of an istio.networking.nds.v1.NameTable, whenever there is another one; a failure rejects it. NULL: it is not asked
 	 * for. */
 	enum cox_rc (*on_name_table)(void *ctx, struct cox_str table, struct cox_err *err);

@@ -332,3 +332,22 @@ def test_key_is_never_logged(plane):
         s.send(names=["default"])
         key = s.secrets()[0]["default"].tls_certificate.private_key.inline_bytes.decode()
         assert "PRIVATE KEY" not in a.log() and key.split("\n")[1] not in a.log() and "token-1" not in a.log()
+
+
+def test_becomes_the_proxys_user(plane):
+    """Capture leaves that user's connections alone, so the agent itself must be it, with no group left of who started it."""
+    with agent_for(plane, start=False, args=["--uid", "1337", "--gid", "1337"]) as a:
+        if os.geteuid() != 0:
+            a.start()
+            assert a.process.wait(10) == 1 and "only root can become user 1337" in a.log()
+            return
+        os.chmod(a.dir, 0o755)
+        for top, _, _ in os.walk(a.secrets):
+            os.chown(top, 1337, 1337)
+        a.start()
+        a.wait_log("certificate in force")
+        with open(f"/proc/{a.process.pid}/status") as f:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+        assert status["Uid"].split() == ["1337"] * 4 and status["Gid"].split() == ["1337"] * 4 and status["Groups"].split() == []
+        assert int(status["CapEff"], 16) == 0
+        assert {os.stat(p).st_uid for p in (a.sds, a.xds, os.path.join(a.config, "envoy-rev.json"), a.log_path)} == {1337}
