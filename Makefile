@@ -223,5 +223,9 @@ $(BUILD)/obj/kube-driver/%.o: test/kube/driver/%.c
 $(BUILD)/kube-driver: $(BUILD)/obj/kube-driver/kube_driver.o $(call archives_upto,source) $(call archive,status)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+# ca-driver: an authority with commands on stdin, for test/kube and the figures of test/bench.
+$(BUILD)/ca-driver: $(BUILD)/obj/kube-driver/ca_driver.o $(call archives_upto,ca)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -72,6 +72,8 @@ struct waiting {
 	enum cox_rc rc;
 	struct cox_err err;
 	struct cox_buf cert_pem;
+	struct cox_cert_info info;
+	struct cox_arena arena;     /* of the names in it */
 	const struct cox_ca_bundle *bundle;
 };
 
@@ -97,13 +99,10 @@ struct cox_ca {
 static void finish(struct cox_loop_task *task)
 {
 	struct waiting *w = (struct waiting *)task;
-	struct cox_arena arena = { 0 };
-	struct cox_ca_answer a = { .cert_pem = cox_buf_str(&w->cert_pem), .bundle = w->bundle };
-	if (w->rc == COX_OK)
-		w->rc = cox_cert_read_pem(a.cert_pem, &arena, &a.info, &w->err);
+	struct cox_ca_answer a = { .cert_pem = cox_buf_str(&w->cert_pem), .bundle = w->bundle, .info = w->info };
 	w->done(w->ctx, w->rc, w->rc == COX_OK ? &a : NULL, w->rc == COX_OK ? NULL : &w->err);
-	cox_arena_fini(&arena);
 	cox_buf_fini(&w->cert_pem);
+	cox_arena_fini(&w->arena);
 	cox_ca_bundle_unref(w->bundle);
 	cox_free(w);
 }
@@ -191,6 +190,14 @@ static void send_keeper(struct cox_ca *ca, const struct cox_wire *m)
 	cox_poll_want(ca->keeper_poll, COX_POLL_READ | (has_more ? COX_POLL_WRITE : 0));
 }
 
+static struct cox_str *copy_names(struct cox_arena *arena, const struct cox_str *names, size_t n)
+{
+	struct cox_str *copy = n ? COX_ARENA_ARRAY(arena, struct cox_str, n) : NULL;
+	for (size_t i = 0; i < n; i++)
+		copy[i] = cox_arena_str(arena, names[i]);
+	return copy;
+}
+
 void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_request *r,
                  void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *ctx)
 {
@@ -200,6 +207,8 @@ void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_r
 	w->loop = loop;
 	w->done = done;
 	w->ctx = ctx;
+	w->info = (struct cox_cert_info){ .uris = copy_names(&w->arena, r->uris, r->uri_n), .uri_n = r->uri_n, .dns = copy_names(&w->arena, r->dns, r->dns_n),
+		                          .dns_n = r->dns_n, .key_type = "other" };
 	pthread_mutex_lock(&ca->lock);
 	bool is_full = ca->waiting_n >= WAITING_MAX;
 	enum cox_rc rc = is_full ? COX_ELIMIT : COX_OK;
@@ -295,6 +304,12 @@ static void take_answer(struct cox_ca *ca, const struct cox_wire *m)
 		cox_err_set(&w->err, w->rc, NULL, "%.*s", COX_FMT(m->text));
 	cox_buf_append_str(&w->cert_pem, m->cert_pem);
 	w->bundle = cox_cell_get(ca->cell);
+	/* As the signer says: reading it again would cost more than signing did. */
+	w->info.not_before_s = m->not_before_s;
+	w->info.not_after_s = m->not_after_s;
+	cox_str_to_cstr(m->serial, w->info.serial, sizeof(w->info.serial));
+	if (w->bundle)
+		cox_str_to_cstr(w->bundle->issuer_key_id, w->info.issuer_key_id, sizeof(w->info.issuer_key_id));
 	finish_later(w);
 }
 

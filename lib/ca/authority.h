@@ -112,7 +112,7 @@ struct cox_ca_request {
 struct cox_ca_answer {
 	struct cox_str cert_pem;          /* the leaf alone */
 	const struct cox_ca_bundle *bundle; /* that it was signed under: chain and roots; borrowed */
-	struct cox_cert_info info;        /* serial, lifetime; borrowed */
+	struct cox_cert_info info;        /* serial, lifetime, names and the issuer's key id; no more */
 };
 /* Any thread. Copies the request. done() comes on `loop`, never from inside; `a` is NULL unless COX_OK. COX_EAGAIN: no key yet;
  * COX_ELIMIT: rate; COX_EDENIED: not in the trust domain. */

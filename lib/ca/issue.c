@@ -1,12 +1,15 @@
 #include "ca/issue.h"
+#include "ca/der_priv.h"
 #include "ca/x509_priv.h"
+#include "codec/b64.h"
 
 #include <openssl/bn.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 
-enum { SERIAL_BYTES = 16, KEY_PEM_BYTES = 4096 };
+enum { SERIAL_BYTES = 16, KEY_PEM_BYTES = 4096, NAME_BYTES_MAX = 2048 /* of a SPIFFE ID */ };
 
 struct cox_issuer {
 	X509 *cert;
@@ -14,6 +17,10 @@ struct cox_issuer {
 	const EVP_MD *digest; /* NULL: Ed25519 has its own */
 	int64_t not_before_s, not_after_s;
 	struct cox_cert_info info;
+	/* What all of its leaves have: */
+	struct cox_buf signature_der;  /* AlgorithmIdentifier */
+	struct cox_buf name_der;       /* Name of the issuer */
+	struct cox_buf extensions_der; /* all but the names */
 	struct cox_arena arena;
 };
 
@@ -31,6 +38,54 @@ static const EVP_MD *digest_for(EVP_PKEY *key)
 	if (kind == EVP_PKEY_EC && bits > 384)
 		return EVP_sha512();
 	return kind == EVP_PKEY_EC && bits > 256 ? EVP_sha384() : EVP_sha256();
+}
+
+/* Extensions that never change, as DER: key usage (critical: digitalSignature, keyEncipherment), extended key usage (server, client), basic
+ * constraints (critical: no CA). */
+static const struct cox_str fixed_extensions[] = {
+	COX_STR_INIT("\x30\x0e\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x05\xa0"),
+	COX_STR_INIT("\x30\x1d\x06\x03\x55\x1d\x25\x04\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02"),
+	COX_STR_INIT("\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00"),
+};
+static const struct cox_str oid_key_id = COX_STR_INIT("\x06\x03\x55\x1d\x23"), oid_names_critical = COX_STR_INIT("\x06\x03\x55\x1d\x11\x01\x01\xff");
+
+static void put_key_id(const ASN1_OCTET_STRING *id, struct cox_buf *out)
+{
+	struct cox_buf a = { 0 }, b = { 0 };
+	cox_der_put_(&a, 0x80, cox_str_make(ASN1_STRING_get0_data(id), (size_t)ASN1_STRING_length(id)));
+	cox_der_put_(&b, COX_DER_SEQUENCE, cox_buf_str(&a));
+	cox_buf_clear(&a);
+	cox_buf_append_str(&a, oid_key_id);
+	cox_der_put_(&a, COX_DER_OCTET_STRING, cox_buf_str(&b));
+	cox_der_put_(out, COX_DER_SEQUENCE, cox_buf_str(&a));
+	cox_buf_fini(&a);
+	cox_buf_fini(&b);
+}
+
+/* OpenSSL writes the parts that depend on the key and on the issuer's name: by signing something, and from its certificate. */
+static bool prepare(struct cox_issuer *i)
+{
+	COX_AUTO(cox_x509_freep_) X509 *x = X509_new();
+	const X509_ALGOR *algorithm = NULL;
+	unsigned char *der = NULL;
+	int n;
+	if (!x || X509_set_pubkey(x, i->key) != 1 || X509_sign(x, i->key, i->digest) <= 0)
+		return false;
+	X509_get0_signature(NULL, &algorithm, x);
+	n = i2d_X509_ALGOR(algorithm, &der);
+	if (n > 0)
+		cox_buf_append(&i->signature_der, der, (size_t)n);
+	OPENSSL_free(der);
+	der = NULL;
+	n = i2d_X509_NAME(X509_get_subject_name(i->cert), &der);
+	if (n > 0)
+		cox_buf_append(&i->name_der, der, (size_t)n);
+	OPENSSL_free(der);
+	for (size_t k = 0; k < COX_LEN(fixed_extensions); k++)
+		cox_buf_append_str(&i->extensions_der, fixed_extensions[k]);
+	put_key_id(X509_get0_subject_key_id(i->cert), &i->extensions_der);
+	ERR_clear_error();
+	return i->signature_der.n && i->name_der.n;
 }
 
 static enum cox_rc adopt(X509 *cert, EVP_PKEY *key, struct cox_issuer **out, struct cox_err *err)
@@ -55,6 +110,8 @@ static enum cox_rc adopt(X509 *cert, EVP_PKEY *key, struct cox_issuer **out, str
 		ERR_clear_error();
 		return cox_err_set(err, COX_EINVAL, NULL, "the private key is not the key of the certificate of \"%.*s\"", COX_FMT(i->info.subject));
 	}
+	if (!prepare(i))
+		return cox_ossl_fail_(err, COX_EINVAL, "the CA key cannot sign");
 	*out = COX_MOVE(i);
 	return COX_OK;
 }
@@ -74,6 +131,9 @@ void cox_issuer_free(struct cox_issuer **i)
 		return;
 	X509_free((*i)->cert);
 	EVP_PKEY_free((*i)->key); /* OpenSSL wipes private numbers when it frees them */
+	cox_buf_fini(&(*i)->signature_der);
+	cox_buf_fini(&(*i)->name_der);
+	cox_buf_fini(&(*i)->extensions_der);
 	cox_arena_fini(&(*i)->arena);
 	cox_free(*i);
 	*i = NULL;
@@ -83,13 +143,20 @@ const struct cox_cert_info *cox_issuer_info(const struct cox_issuer *i) { return
 
 /* --- parts of certificates ------------------------------------------------------------------------ */
 
+/* Positive, and always of the same length: 126 random bits. */
+static bool make_serial(unsigned char bytes[SERIAL_BYTES])
+{
+	if (RAND_bytes(bytes, SERIAL_BYTES) != 1)
+		return false;
+	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40);
+	return true;
+}
+
 static bool set_serial(X509 *x)
 {
 	unsigned char bytes[SERIAL_BYTES];
-	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+	if (!make_serial(bytes))
 		return false;
-	/* Positive, and always of the same length: 126 random bits. */
-	bytes[0] = (unsigned char)((bytes[0] & 0x7f) | 0x40);
 	BIGNUM *n = BN_bin2bn(bytes, sizeof(bytes), NULL);
 	bool ok = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(x)) != NULL;
 	BN_free(n);
@@ -106,37 +173,6 @@ static bool add_extension(X509 *x, const X509 *issuer, int nid, const char *valu
 	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
 	bool ok = e && X509_add_ext(x, e, -1) == 1;
 	X509_EXTENSION_free(e);
-	return ok;
-}
-
-static bool add_general_name(GENERAL_NAMES *names, int type, struct cox_str text)
-{
-	GENERAL_NAME *name = GENERAL_NAME_new();
-	ASN1_IA5STRING *s = ASN1_IA5STRING_new();
-	bool ok = name && s && text.n > 0 && text.n <= INT16_MAX && ASN1_STRING_set(s, text.p, (int)text.n) == 1;
-	if (ok) {
-		GENERAL_NAME_set0_value(name, type, s);
-		s = NULL;
-		ok = sk_GENERAL_NAME_push(names, name) > 0;
-		if (ok)
-			name = NULL;
-	}
-	ASN1_IA5STRING_free(s);
-	GENERAL_NAME_free(name);
-	return ok;
-}
-
-/* Critical, as the subject is empty (RFC 5280, 4.2.1.6). */
-static bool add_names(X509 *x, const struct cox_leaf_spec *spec)
-{
-	GENERAL_NAMES *names = GENERAL_NAMES_new();
-	bool ok = names != NULL;
-	for (size_t i = 0; ok && i < spec->uri_n; i++)
-		ok = add_general_name(names, GEN_URI, spec->uris[i]);
-	for (size_t i = 0; ok && i < spec->dns_n; i++)
-		ok = add_general_name(names, GEN_DNS, spec->dns[i]);
-	ok = ok && X509_add1_ext_i2d(x, NID_subject_alt_name, names, 1, X509V3_ADD_DEFAULT) == 1;
-	GENERAL_NAMES_free(names);
 	return ok;
 }
 
@@ -236,29 +272,118 @@ static enum cox_rc check_issuer_time(const struct cox_issuer *i, int64_t now_s, 
 	return COX_OK;
 }
 
-enum cox_rc cox_issue_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_buf *cert_pem, struct cox_err *err)
+static void put_names(const struct cox_leaf_spec *spec, struct cox_buf *out)
 {
-	const unsigned char *at = (const unsigned char *)spec->spki_der.p;
-	int64_t not_before = spec->now_s - spec->backdate_s, not_after = spec->now_s + spec->ttl_s;
+	struct cox_buf a = { 0 }, b = { 0 };
+	for (size_t i = 0; i < spec->uri_n; i++)
+		cox_der_put_(&a, 0x86, spec->uris[i]);
+	for (size_t i = 0; i < spec->dns_n; i++)
+		cox_der_put_(&a, 0x82, spec->dns[i]);
+	cox_der_put_(&b, COX_DER_SEQUENCE, cox_buf_str(&a));
+	cox_buf_clear(&a);
+	cox_buf_append_str(&a, oid_names_critical); /* critical, as the subject is empty (RFC 5280, 4.2.1.6) */
+	cox_der_put_(&a, COX_DER_OCTET_STRING, cox_buf_str(&b));
+	cox_der_put_(out, COX_DER_SEQUENCE, cox_buf_str(&a));
+	cox_buf_fini(&a);
+	cox_buf_fini(&b);
+}
+
+/* TBSCertificate (RFC 5280, 4.1). */
+static void put_tbs(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_str serial, int64_t not_before_s, int64_t not_after_s, struct cox_buf *out)
+{
+	struct cox_buf body = { 0 }, inner = { 0 }, list = { 0 };
+	cox_buf_append_str(&body, COX_STR("\xa0\x03\x02\x01\x02")); /* version 3 */
+	cox_der_put_(&body, COX_DER_INTEGER, serial);
+	cox_buf_append_str(&body, cox_buf_str(&i->signature_der));
+	cox_buf_append_str(&body, cox_buf_str(&i->name_der));
+	cox_der_put_time_(&inner, not_before_s);
+	cox_der_put_time_(&inner, not_after_s);
+	cox_der_put_(&body, COX_DER_SEQUENCE, cox_buf_str(&inner));
+	cox_der_put_(&body, COX_DER_SEQUENCE, COX_STR("")); /* no subject: the identity is in the names */
+	cox_buf_append_str(&body, spec->spki_der);
+	cox_buf_clear(&inner);
+	cox_buf_append_str(&inner, cox_buf_str(&i->extensions_der));
+	put_names(spec, &inner);
+	cox_der_put_(&list, COX_DER_SEQUENCE, cox_buf_str(&inner));
+	cox_der_put_(&body, 0xa3, cox_buf_str(&list));
+	cox_der_put_(out, COX_DER_SEQUENCE, cox_buf_str(&body));
+	cox_buf_fini(&body);
+	cox_buf_fini(&inner);
+	cox_buf_fini(&list);
+}
+
+/* Appends the BIT STRING of the signature. */
+static bool put_signature(const struct cox_issuer *i, struct cox_str tbs, struct cox_buf *out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	unsigned char text[1024]; /* RSA 8192 */
+	size_t n = sizeof(text);
+	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, i->digest, NULL, i->key) == 1 && EVP_DigestSign(ctx, text, &n, (const unsigned char *)tbs.p, tbs.n) == 1;
+	EVP_MD_CTX_free(ctx);
+	if (!ok)
+		return false;
+	cox_der_put_head_(out, COX_DER_BIT_STRING, n + 1);
+	cox_buf_append_char(out, 0);
+	cox_buf_append(out, text, n);
+	return true;
+}
+
+static void put_pem(struct cox_str der, struct cox_buf *out)
+{
+	enum { LINE_BYTES = 48 }; /* 64 characters */
+	cox_buf_append_cstr(out, "-----BEGIN CERTIFICATE-----\n");
+	for (size_t at = 0; at < der.n; at += LINE_BYTES) {
+		cox_b64_encode(out, cox_str_sub(der, at, LINE_BYTES));
+		cox_buf_append_char(out, '\n');
+	}
+	cox_buf_append_cstr(out, "-----END CERTIFICATE-----\n");
+}
+
+static enum cox_rc check_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_err *err)
+{
 	COX_TRY(check_issuer_time(i, spec->now_s, err));
-	COX_AUTO(cox_pkey_freep_) EVP_PKEY *key = spec->spki_der.n <= COX_CSR_BYTES_MAX ? d2i_PUBKEY(NULL, &at, (long)spec->spki_der.n) : NULL;
-	if (!key || at != (const unsigned char *)spec->spki_der.p + spec->spki_der.n)
-		return cox_ossl_fail_(err, COX_EINVAL, "the public key cannot be read");
-	COX_TRY(cox_pkey_check_strength_(key, "public key", err));
-	if (not_after > i->not_after_s)
-		not_after = i->not_after_s;
-	/* A chain is never valid before its CA is: some verifiers look at that. */
-	if (not_before < i->not_before_s)
-		not_before = i->not_before_s;
-	COX_AUTO(cox_x509_freep_) X509 *x = X509_new();
-	COX_ASSERT(x != NULL);
-	bool ok = set_validity(x, not_before, not_after) && X509_set_issuer_name(x, X509_get_subject_name(i->cert)) == 1 && X509_set_pubkey(x, key) == 1 &&
-	          add_extension(x, i->cert, NID_key_usage, "critical,digitalSignature,keyEncipherment") &&
-	          add_extension(x, i->cert, NID_ext_key_usage, "serverAuth,clientAuth") && add_extension(x, i->cert, NID_basic_constraints, "critical,CA:FALSE") &&
-	          add_extension(x, i->cert, NID_authority_key_identifier, "keyid:always") && add_names(x, spec) && sign(x, i->key);
+	COX_TRY(cox_spki_check_(spec->spki_der, err));
+	for (size_t k = 0; k < spec->uri_n + spec->dns_n; k++) {
+		struct cox_str name = k < spec->uri_n ? spec->uris[k] : spec->dns[k - spec->uri_n];
+		bool is_ascii = name.n > 0 && name.n <= NAME_BYTES_MAX;
+		for (size_t c = 0; is_ascii && c < name.n; c++)
+			is_ascii = name.p[c] > 0x20 && name.p[c] < 0x7f;
+		if (!is_ascii)
+			return cox_err_set(err, COX_EINVAL, NULL, "a name of %zu bytes that a certificate cannot have", name.n);
+	}
+	return spec->uri_n + spec->dns_n ? COX_OK : cox_err_set(err, COX_EINVAL, NULL, "a certificate without a name");
+}
+
+enum cox_rc cox_issue_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_buf *cert_pem, struct cox_leaf_info *info, struct cox_err *err)
+{
+	/* Never beyond the CA's end; and a chain is never valid before its CA is: some verifiers look at that. */
+	int64_t not_before = spec->now_s - spec->backdate_s, not_after = spec->now_s + spec->ttl_s;
+	unsigned char serial[SERIAL_BYTES];
+	struct cox_buf body = { 0 }, der = { 0 };
+	COX_TRY(check_leaf(i, spec, err));
+	not_after = not_after < i->not_after_s ? not_after : i->not_after_s;
+	not_before = not_before > i->not_before_s ? not_before : i->not_before_s;
+	bool ok = make_serial(serial);
+	if (ok) {
+		put_tbs(i, spec, cox_str_make(serial, sizeof(serial)), not_before, not_after, &body);
+		size_t tbs_n = body.n;
+		cox_buf_append_str(&body, cox_buf_str(&i->signature_der));
+		ok = put_signature(i, cox_str_sub(cox_buf_str(&body), 0, tbs_n), &body);
+	}
+	if (ok) {
+		cox_der_put_(&der, COX_DER_SEQUENCE, cox_buf_str(&body));
+		put_pem(cox_buf_str(&der), cert_pem);
+	}
+	cox_buf_fini(&body);
+	cox_buf_fini(&der);
 	if (!ok)
 		return cox_ossl_fail_(err, COX_EINTERNAL, "the certificate could not be signed");
-	cox_x509_write_pem_(x, cert_pem);
+	if (info) {
+		for (size_t k = 0; k < sizeof(serial); k++)
+			snprintf(info->serial + 2 * k, 3, "%02x", serial[k]);
+		info->not_before_s = not_before;
+		info->not_after_s = not_after;
+	}
 	ERR_clear_error();
 	return COX_OK;
 }

@@ -39,8 +39,13 @@ struct cox_leaf_spec {
 	size_t uri_n, dns_n;
 	int64_t now_s, ttl_s, backdate_s; /* NotBefore = now - backdate; NotAfter = now + ttl, never beyond the issuer's */
 };
-/* Appends the leaf as PEM. COX_EINVAL: the key cannot be read; COX_EAGAIN: the issuer is not valid now, with text that says so. */
-COX_MUST_USE enum cox_rc cox_issue_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_buf *cert_pem, struct cox_err *err);
+struct cox_leaf_info {
+	char serial[COX_CERT_SERIAL_HEX_MAX];
+	int64_t not_before_s, not_after_s;
+};
+/* Appends the leaf as PEM; `info` may be NULL. COX_EINVAL: the key or a name is not taken; COX_EAGAIN: the issuer is not valid now, with text that says so. */
+COX_MUST_USE enum cox_rc cox_issue_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_buf *cert_pem, struct cox_leaf_info *info,
+                                        struct cox_err *err);
 
 /* A complete CRL (version 2): `number` must grow from one to the next of an issuer. Appends as PEM. Serials that are no hex are left out. */
 COX_MUST_USE enum cox_rc cox_issue_crl(const struct cox_issuer *i, const struct cox_ca_revoked *items, size_t n, uint64_t number, int64_t now_s,

@@ -19,6 +19,7 @@ enum {
 	RATE_DEFAULT = 2000,          /* a core signs some ten thousand: one caller must not have them all */
 	ISSUERS_MAX = 16,
 	NAMES_MAX = 64,               /* of one certificate: a gateway of many clusters has a dozen */
+	REFUSALS_LOGGED = 50,         /* a second; a storm of requests must not become one of log lines */
 	CRL_AGAIN_S = 24 * 3600,      /* a CRL is signed anew that often, and lives much longer: nobody fails by an old one */
 	CRL_LIFE_S = 90 * 24 * 3600,
 	RETRY_MS = 60 * 1000,
@@ -36,6 +37,8 @@ struct signer {
 	int64_t crl_again_ms;         /* monotonic; 0: there is none */
 	double tokens;
 	int64_t tokens_at_ns;
+	int64_t refused_until_ms;     /* of the second whose refusals are counted */
+	unsigned refused_n;
 };
 
 static int64_t now_s(void) { return cox_clock_wall_ms() / 1000; }
@@ -200,7 +203,7 @@ static enum cox_rc check_names(const struct signer *s, const struct cox_wire *m,
 	return COX_OK;
 }
 
-static enum cox_rc sign(struct signer *s, const struct cox_wire *m, struct cox_buf *cert, struct cox_err *err)
+static enum cox_rc sign(struct signer *s, const struct cox_wire *m, struct cox_buf *cert, struct cox_leaf_info *info, struct cox_err *err)
 {
 	const struct cox_ca_spec *spec = s->spec;
 	int64_t ttl = m->ttl_s > 0 ? m->ttl_s : spec->default_ttl_s;
@@ -212,7 +215,7 @@ static enum cox_rc sign(struct signer *s, const struct cox_wire *m, struct cox_b
 	if (!take_token(s))
 		return cox_err_set(err, COX_ELIMIT, NULL, "too many certificates are asked for");
 	return cox_issue_leaf(s->current, &(struct cox_leaf_spec){ .spki_der = m->spki_der, .uris = m->uris, .uri_n = m->uri_n, .dns = m->dns, .dns_n = m->dns_n,
-	                      .now_s = now_s(), .ttl_s = ttl, .backdate_s = spec->backdate_s }, cert, err);
+	                      .now_s = now_s(), .ttl_s = ttl, .backdate_s = spec->backdate_s }, cert, info, err);
 }
 
 /* What callers say of themselves must not look like another field, or another line, of the log. */
@@ -226,17 +229,29 @@ static struct cox_str tame(struct cox_arena *a, struct cox_str text)
 	return s;
 }
 
-static void audit(struct signer *s, const struct cox_wire *m, enum cox_rc rc, struct cox_str cert, const struct cox_err *err)
+/* Is there room for one more line? Says how many had none. */
+static bool may_log_refusal(struct signer *s)
+{
+	int64_t now = cox_clock_mono_ms();
+	if (now >= s->refused_until_ms) {
+		if (s->refused_n > REFUSALS_LOGGED)
+			cox_log(COX_LOG_WARN, "ca", "certificates refused without a line each count=%u", s->refused_n - REFUSALS_LOGGED);
+		s->refused_until_ms = now + 1000;
+		s->refused_n = 0;
+	}
+	return ++s->refused_n <= REFUSALS_LOGGED;
+}
+
+static void audit(struct signer *s, const struct cox_wire *m, enum cox_rc rc, const struct cox_leaf_info *info, const struct cox_err *err)
 {
 	struct cox_arena a = { 0 };
-	struct cox_cert_info info;
 	char end[32];
 	struct cox_str who = tame(&a, m->uri_n ? m->uris[0] : m->dns_n ? m->dns[0] : COX_STR("")), caller = tame(&a, m->caller);
-	if (rc != COX_OK)
+	if (rc != COX_OK && may_log_refusal(s))
 		cox_log(COX_LOG_WARN, "ca", "certificate refused identity=\"%.*s\" caller=\"%.*s\" reason=\"%s\"", COX_FMT(who), COX_FMT(caller), err->text);
-	else if (cox_cert_read_pem(cert, &a, &info, NULL) == COX_OK) {
-		cox_clock_format(info.not_after_s * 1000, end);
-		cox_log(COX_LOG_INFO, "ca", "certificate issued serial=%s identity=\"%.*s\" names=%zu expiry=%s caller=\"%.*s\" issuer=%s", info.serial, COX_FMT(who),
+	if (rc == COX_OK) {
+		cox_clock_format(info->not_after_s * 1000, end);
+		cox_log(COX_LOG_INFO, "ca", "certificate issued serial=%s identity=\"%.*s\" names=%zu expiry=%s caller=\"%.*s\" issuer=%s", info->serial, COX_FMT(who),
 		        m->uri_n + m->dns_n, end, COX_FMT(caller), cox_issuer_info(s->current)->key_id);
 	}
 	cox_arena_fini(&a);
@@ -246,10 +261,12 @@ static void on_sign(struct signer *s, const struct cox_wire *m)
 {
 	struct cox_buf cert = { 0 };
 	struct cox_err err = { 0 };
-	enum cox_rc rc = sign(s, m, &cert, &err);
-	audit(s, m, rc, cox_buf_str(&cert), &err);
+	struct cox_leaf_info info = { .serial = "" };
+	enum cox_rc rc = sign(s, m, &cert, &info, &err);
+	audit(s, m, rc, &info, &err);
 	send_main(s, &(struct cox_wire){ .type = COX_WIRE_ANSWER, .id = m->id, .rc = (uint32_t)rc, .text = rc == COX_OK ? COX_STR("") : cox_str_of(err.text),
-	                                 .cert_pem = rc == COX_OK ? cox_buf_str(&cert) : COX_STR("") });
+	                                 .cert_pem = rc == COX_OK ? cox_buf_str(&cert) : COX_STR(""),
+	                                 .serial = cox_str_of(info.serial), .not_before_s = info.not_before_s, .not_after_s = info.not_after_s });
 	cox_buf_fini(&cert);
 }
 

@@ -12,7 +12,7 @@ enum { HEAD_BYTES = 5, READ_BYTES = 64 * 1024, ITEM_OVERHEAD = 16 };
 
 enum field {
 	F_ID = 1, F_RC, F_PHASE, F_PLUGGED, F_TTL, F_ROOT_END, F_ISSUER_END, F_TEXT, F_SPKI, F_CALLER, F_CERT, F_CHAIN, F_CRL, F_KEY_ID,
-	F_ROOT, F_URI, F_DNS, F_ISSUER, F_REVOKED
+	F_ROOT, F_URI, F_DNS, F_ISSUER, F_REVOKED, F_SERIAL, F_NOT_BEFORE, F_NOT_AFTER, F_END
 };
 enum issuer_field { FI_CERT = 1, FI_KEY, FI_SIGNS };
 enum revoked_field { FR_SERIAL = 1, FR_AT };
@@ -21,13 +21,14 @@ enum revoked_field { FR_SERIAL = 1, FR_AT };
 #define AT(member) offsetof(struct cox_wire, member)
 static const struct { enum field number; size_t at; } texts[] = {
 	{ F_TEXT, AT(text) }, { F_SPKI, AT(spki_der) }, { F_CALLER, AT(caller) }, { F_CERT, AT(cert_pem) },
-	{ F_CHAIN, AT(chain_pem) }, { F_CRL, AT(crl_pem) }, { F_KEY_ID, AT(key_id) },
+	{ F_SERIAL, AT(serial) }, { F_CHAIN, AT(chain_pem) }, { F_CRL, AT(crl_pem) }, { F_KEY_ID, AT(key_id) },
 };
 static const struct { enum field number; size_t at, n_at; } lists[] = {
 	{ F_ROOT, AT(roots), AT(root_n) }, { F_URI, AT(uris), AT(uri_n) }, { F_DNS, AT(dns), AT(dns_n) },
 };
 static const struct { enum field number; size_t at; } numbers[] = {
 	{ F_ID, AT(id) }, { F_TTL, AT(ttl_s) }, { F_ROOT_END, AT(root_not_after_s) }, { F_ISSUER_END, AT(issuer_not_after_s) },
+	{ F_NOT_BEFORE, AT(not_before_s) }, { F_NOT_AFTER, AT(not_after_s) },
 };
 
 static const void *in(const struct cox_wire *m, size_t at) { return (const char *)m + at; }
@@ -37,7 +38,7 @@ static void *place(struct cox_wire *m, size_t at) { return (char *)m + at; }
 
 static size_t size_of(const struct cox_wire *m)
 {
-	size_t n = HEAD_BYTES + 8 * ITEM_OVERHEAD;
+	size_t n = HEAD_BYTES + F_END * ITEM_OVERHEAD;
 	for (size_t i = 0; i < COX_LEN(texts); i++)
 		n += ((const struct cox_str *)in(m, texts[i].at))->n + ITEM_OVERHEAD;
 	for (size_t i = 0; i < COX_LEN(lists); i++) {
@@ -134,9 +135,9 @@ static enum cox_rc count_items(struct cox_str body, struct cox_arena *arena, str
 {
 	struct cox_pb_reader r = cox_pb_reader(body);
 	struct cox_pb_field f;
-	size_t counts[F_REVOKED + 1] = { 0 };
+	size_t counts[F_END] = { 0 };
 	while (cox_pb_next(&r, &f))
-		if (f.number <= F_REVOKED && ++counts[f.number] > COX_WIRE_ITEMS_MAX)
+		if (f.number < F_END && ++counts[f.number] > COX_WIRE_ITEMS_MAX)
 			return cox_err_set(err, COX_ELIMIT, NULL, "message %d: a list of more than %d", (int)m->type, COX_WIRE_ITEMS_MAX);
 	COX_TRY(cox_pb_finish(&r, err));
 	for (size_t i = 0; i < COX_LEN(lists); i++)

@@ -42,9 +42,10 @@ struct cox_wire {
 	bool is_plugged_in;                         /* KEYS, BUNDLE */
 	int64_t ttl_s;                              /* SIGN */
 	int64_t root_not_after_s, issuer_not_after_s; /* BUNDLE */
+	int64_t not_before_s, not_after_s;          /* ANSWER */
 	struct cox_str text;                        /* ANSWER, FAULT; KEYS, BUNDLE, TRUST_DOMAIN: the trust domain */
 	struct cox_str spki_der, caller;            /* SIGN */
-	struct cox_str cert_pem;                    /* ANSWER */
+	struct cox_str cert_pem, serial;            /* ANSWER */
 	struct cox_str chain_pem, crl_pem, key_id;  /* KEYS (but for key_id), BUNDLE */
 	struct cox_str *roots, *uris, *dns;         /* KEYS, BUNDLE; SIGN */
 	size_t root_n, uri_n, dns_n;

@@ -66,7 +66,7 @@ static void test_refused(void **state)
 	cox_buf_clear(&f.spki);
 	cox_buf_append_cstr(&f.spki, "no key");
 	assert_int_equal(sign(&f), COX_EINVAL);
-	assert_non_null(strstr(f.text, "public key cannot be read"));
+	assert_non_null(strstr(f.text, "public key: it cannot be read"));
 	fini(&f);
 }
 

@@ -65,7 +65,7 @@ static void test_types(void **state)
 		make_root(&root, types[i], 3650 * (int64_t)DAY);
 		assert_string_equal(cox_issuer_info(root.issuer)->key_type, names[i]);
 		assert_int_equal(cox_issue_leaf(root.issuer, &(struct cox_leaf_spec){ .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 },
-		                                &leaf, NULL), COX_OK);
+		                                &leaf, NULL, NULL), COX_OK);
 		check_verify(&leaf, &root.cert, NOW, COX_OK);
 		check_verify(&leaf, &root.cert, NOW + DAY + 1, COX_EAUTH);
 		cox_buf_fini(&leaf);
@@ -83,7 +83,7 @@ static void test_leaf(void **state)
 	(void)state;
 	make_root(&root, COX_KEY_P256, 3650 * (int64_t)DAY);
 	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .dns = dns, .dns_n = 2, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 };
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&leaf), &arena, &info, NULL), COX_OK);
 	assert_int_equal(strlen(info.serial), 32);
 	assert_int_equal(info.not_before_s, NOW - 120);
@@ -104,7 +104,7 @@ static void test_leaf(void **state)
 	char before[COX_CERT_SERIAL_HEX_MAX];
 	memcpy(before, info.serial, sizeof(before));
 	cox_buf_clear(&leaf);
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&leaf), &arena, &info, NULL), COX_OK);
 	assert_string_not_equal(before, info.serial);
 	cox_buf_fini(&leaf);
@@ -124,15 +124,15 @@ static void test_clock(void **state)
 	make_root(&root, COX_KEY_P256, 3600);
 	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 500 };
 	/* Never outside of its issuer's life. */
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&leaf), &arena, &info, NULL), COX_OK);
 	assert_int_equal(info.not_before_s, NOW - 120);
 	assert_int_equal(info.not_after_s, NOW + 3600);
 	spec.now_s = NOW + 3600;
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, &err), COX_EAGAIN);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, &err), COX_EAGAIN);
 	assert_non_null(strstr(err.text, "expired"));
 	spec.now_s = NOW - 121;
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, &err), COX_EAGAIN);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, &err), COX_EAGAIN);
 	assert_non_null(strstr(err.text, "not valid yet"));
 	cox_buf_fini(&leaf);
 	cox_arena_fini(&arena);
@@ -149,7 +149,7 @@ static void test_renewal(void **state)
 	(void)state;
 	make_root(&root, COX_KEY_P256, 10 * DAY);
 	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = 10 * DAY, .backdate_s = 120 };
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_issue_root_renewal(root.issuer, NOW + 9 * DAY, 10 * DAY, &renewed, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&renewed), &arena, &info, NULL), COX_OK);
 	assert_string_equal(info.key_id, cox_issuer_info(root.issuer)->key_id);
@@ -163,7 +163,7 @@ static void test_renewal(void **state)
 	assert_int_equal(cox_issuer_new(cox_buf_str(&renewed), cox_buf_str(&root.key), &again, NULL), COX_OK);
 	spec.now_s = NOW + 9 * DAY;
 	cox_buf_clear(&leaf);
-	assert_int_equal(cox_issue_leaf(again, &spec, &leaf, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(again, &spec, &leaf, NULL, NULL), COX_OK);
 	check_verify(&leaf, &root.cert, NOW + 9 * DAY, COX_OK); /* who has the old one only */
 	cox_issuer_free(&again);
 	cox_buf_fini(&leaf);
@@ -187,7 +187,7 @@ static void test_intermediate(void **state)
 	assert_int_equal(cox_issuer_new(cox_buf_str(&cert), cox_buf_str(&key), &sub, NULL), COX_OK);
 	assert_int_equal(cox_issuer_info(sub)->not_after_s, NOW + 10 * DAY); /* its parent's end */
 	struct cox_leaf_spec leaf = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 };
-	assert_int_equal(cox_issue_leaf(sub, &leaf, &chain, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(sub, &leaf, &chain, NULL, NULL), COX_OK);
 	check_verify(&chain, &root.cert, NOW, COX_EAUTH); /* without the intermediate */
 	cox_buf_append(&chain, cert.p, cert.n);
 	check_verify(&chain, &root.cert, NOW, COX_OK);
@@ -196,7 +196,7 @@ static void test_intermediate(void **state)
 	assert_int_equal(cox_issue_intermediate(sub, COX_KEY_P256, &spec, &deep, &deep_key, NULL), COX_OK);
 	assert_int_equal(cox_issuer_new(cox_buf_str(&deep), cox_buf_str(&deep_key), &deeper, NULL), COX_OK);
 	cox_buf_clear(&chain);
-	assert_int_equal(cox_issue_leaf(deeper, &leaf, &chain, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(deeper, &leaf, &chain, NULL, NULL), COX_OK);
 	cox_buf_append(&chain, deep.p, deep.n);
 	cox_buf_append(&chain, cert.p, cert.n);
 	check_verify(&chain, &root.cert, NOW, COX_EAUTH);
@@ -223,7 +223,7 @@ static void test_issuer_refused(void **state)
 	assert_int_equal(cox_issuer_new(cox_buf_str(&root.cert), cox_buf_str(&other.key), &i, &err), COX_EINVAL);
 	assert_non_null(strstr(err.text, "not the key"));
 	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY };
-	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_issuer_new(cox_buf_str(&leaf), cox_buf_str(&root.key), &i, &err), COX_EINVAL);
 	assert_non_null(strstr(err.text, "not one of a CA"));
 	assert_null(i);

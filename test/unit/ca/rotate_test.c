@@ -232,7 +232,7 @@ static void test_sets(void **state)
 	assert_int_equal(cox_csr_make(cox_buf_str(&a.key), COX_STR(""), &csr, NULL), COX_OK);
 	assert_int_equal(cox_csr_check(cox_buf_str(&csr), &spki, NULL), COX_OK);
 	cox_buf_clear(&cert);
-	assert_int_equal(cox_issue_leaf(root, &(struct cox_leaf_spec){ .spki_der = cox_buf_str(&spki), .uris = &uri, .uri_n = 1, .now_s = now_s(), .ttl_s = 1000 }, &cert, NULL), COX_OK);
+	assert_int_equal(cox_issue_leaf(root, &(struct cox_leaf_spec){ .spki_der = cox_buf_str(&spki), .uris = &uri, .uri_n = 1, .now_s = now_s(), .ttl_s = 1000 }, &cert, NULL, NULL), COX_OK);
 	add(&e, "ca-cert.pem", &cert), add(&e, "ca-key.pem", &a.key), add(&e, "root-cert.pem", &a.root);
 	check_set(&e, COX_EINVAL, "not one of a CA");
 	cox_issuer_free(&root);
