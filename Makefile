@@ -215,6 +215,17 @@ install: all
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-ubsan $(BUILD)-tsan
 
+# --- certificates of several clusters: certs/README.md -----------------------------------------
+
+CERTS_DIR ?=
+.PHONY: certs-root certs-cluster
+## certs-root    a root for several clusters: CERTS_DIR=folder (outside the repository)
+certs-root:
+	@certs/make-root "$(CERTS_DIR)"
+## certs-cluster an intermediate CA under it, as a cacerts secret: CERTS_DIR=folder CLUSTER=name
+certs-cluster:
+	@certs/make-cluster "$(CERTS_DIR)" "$(CLUSTER)"
+
 # --- kube-driver: prints what a kube source says, for test/kube ------------------------------
 
 $(BUILD)/obj/kube-driver/%.o: test/kube/driver/%.c

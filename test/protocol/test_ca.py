@@ -254,3 +254,38 @@ def test_off():
     with Coxswaind(env={"ENABLE_CA_SERVER": "false"}) as c:
         assert certz(c) == {"state": "off"}
         assert not children(c)
+
+
+def make_certs(target, **env):
+    from coxswain import TREE
+    return subprocess.run(["make", "-s", target, *(f"{k}={v}" for k, v in env.items())], cwd=TREE, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("key", ["P-256", "P-384", "rsa:2048"])
+def test_certs_of_clusters(tmp_path, key):
+    """certs/: a shared root and intermediates of two clusters; they verify and load. covers: c3 c14"""
+    root = dict(CERTS_DIR=tmp_path / "mesh", KEY=key)
+    assert make_certs("certs-root", **root).returncode == 0
+    first = (tmp_path / "mesh/root-cert.pem").read_bytes()
+    assert make_certs("certs-root", **root).returncode == 0  # it never replaces a root
+    assert (tmp_path / "mesh/root-cert.pem").read_bytes() == first
+    for name in ("east", "west"):
+        r = make_certs("certs-cluster", CLUSTER=name, **root)
+        assert r.returncode == 0, r.stderr
+        at = lambda f: str(tmp_path / "mesh" / name / f)
+        openssl("verify", "-x509_strict", "-CAfile", at("root-cert.pem"), at("ca-cert.pem"))
+        assert os.stat(at("ca-key.pem")).st_mode & 0o777 == 0o600
+        with Coxswaind(env={"ROOT_CA_DIR": str(tmp_path / "mesh" / name)}) as c:
+            z = ready(c)
+            assert z["pluggedIn"] and len(z["chain"]) == 1 and name in z["chain"][0]["subject"] and "Root CA" in z["roots"][0]["subject"]
+            assert z["roots"][0]["keyType"] == {"P-256": "EC-P256", "P-384": "EC-P384", "rsa:2048": "RSA-2048"}[key]
+    east, west = ((tmp_path / "mesh" / n / "ca-cert.pem").read_bytes() for n in ("east", "west"))
+    assert east != west
+
+
+def test_certs_refused(tmp_path):
+    from coxswain import TREE
+    assert "CERTS_DIR" in make_certs("certs-root").stderr
+    assert "git working tree" in make_certs("certs-root", CERTS_DIR=os.path.join(TREE, "build", "certs-test")).stderr
+    assert "make certs-root first" in make_certs("certs-cluster", CERTS_DIR=tmp_path, CLUSTER="east").stderr
+    assert "CLUSTER=name" in make_certs("certs-cluster", CERTS_DIR=tmp_path, CLUSTER="../east").stderr
