@@ -8,6 +8,11 @@
 
 #include "authority_fixture.h"
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
 static int64_t now_s(void) { return cox_clock_wall_ms() / 1000; }
 
 static void test_sign(void **state)
@@ -367,10 +372,151 @@ static void test_hardened(void **state)
 	fini(&f);
 }
 
+/* --- the main process' memory ------------------------------------------------------------------------ */
+
+enum { NEEDLES_MAX = 64 };
+struct needles {
+	struct cox_str items[NEEDLES_MAX];
+	size_t n;
+	struct cox_arena arena;
+};
+
+/* What is in a memory only where a P-256 key is: its number, in both orders of bytes, and the middle of its PEM. */
+static void add_key(struct needles *k, struct cox_str pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+	BIGNUM *d = NULL;
+	unsigned char number[2][32];
+	assert_non_null(key);
+	assert_int_equal(EVP_PKEY_get_bn_param(key, "priv", &d), 1);
+	assert_int_equal(BN_bn2binpad(d, number[0], 32), 32);
+	for (size_t i = 0; i < 32; i++)
+		number[1][31 - i] = number[0][i];
+	assert_true(k->n + 3 <= NEEDLES_MAX);
+	k->items[k->n++] = cox_arena_str(&k->arena, cox_str_make(number[0], 32));
+	k->items[k->n++] = cox_arena_str(&k->arena, cox_str_make(number[1], 32));
+	/* Behind the head that all PKCS#8 keys share (36 bytes are 48 letters), before the public key. */
+	k->items[k->n++] = cox_arena_str(&k->arena, cox_str_sub(pem, strlen("-----BEGIN PRIVATE KEY-----\n") + 50, 14));
+	BN_clear_free(d);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+}
+
+static void add_keys_of(struct needles *k, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	char path[700];
+	while (d && (e = readdir(d))) {
+		size_t n = strlen(e->d_name);
+		if (n < 7 || strcmp(e->d_name + n - 7, "key.pem") != 0)
+			continue;
+		snprintf(path, sizeof(path), "%.400s/%s", dir, e->d_name);
+		char text[4096];
+		int fd = open(path, O_RDONLY);
+		ssize_t got = read(fd, text, sizeof(text));
+		close(fd);
+		if (got > 0) /* istiod's key.pem is empty */
+			add_key(k, cox_str_make(text, (size_t)got));
+	}
+	if (d)
+		closedir(d);
+}
+
+/* How many of the needles another process has. */
+static int count_in(pid_t pid, const struct needles *k)
+{
+	char path[64], line[512];
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	FILE *maps = fopen(path, "r");
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	int mem = open(path, O_RDONLY), found = 0;
+	bool seen[NEEDLES_MAX] = { false };
+	static char block[(1 << 20) + 64];
+	if (!maps || mem < 0)
+		return -1;
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long start, end;
+		char mode[8];
+		if (sscanf(line, "%lx-%lx %7s", &start, &end, mode) != 3 || mode[0] != 'r' || strstr(line, "[v"))
+			continue;
+		for (unsigned long at = start; at < end; at += 1 << 20) {
+			ssize_t n = pread(mem, block, end - at < sizeof(block) ? end - at : sizeof(block), (off_t)at);
+			for (size_t i = 0; n > 0 && i < k->n; i++)
+				seen[i] |= memmem(block, (size_t)n, k->items[i].p, k->items[i].n) != NULL;
+		}
+	}
+	for (size_t i = 0; i < k->n; i++)
+		found += seen[i];
+	fclose(maps);
+	close(mem);
+	return found;
+}
+
+/* Asks a process of its own, so that the keys never come into this one: -1: cannot look, else what it found. */
+static int search_here(const char *dir, const struct cox_buf *own_key)
+{
+	pid_t main_pid = getpid(), pid;
+	int status = 0;
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	pid = fork();
+	if (pid == 0) {
+		struct needles k = { .n = 0 };
+		char path[200];
+		if (own_key)
+			add_key(&k, cox_buf_str(own_key));
+		snprintf(path, sizeof(path), "%s/istio-ca-secret", dir);
+		if (dir)
+			add_keys_of(&k, path);
+		int found = k.n ? count_in(main_pid, &k) : -2;
+		_exit(found < 0 ? 200 - found : found);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Through every phase of a rotation, signing, revocation, and restarts. */
+static void test_memory(void **state)
+{
+	struct fixture f;
+	struct cox_err err;
+	struct cox_ca_revoked revoked = { .revoked_s = 1 };
+	static const enum cox_ca_phase phases[] = { COX_CA_STEADY, COX_CA_DISTRIBUTE, COX_CA_SIGN, COX_CA_RETIRE, COX_CA_STEADY };
+	(void)state;
+	init(&f);
+	f.spec.store = COX_CA_STORE_DIR;
+	f.spec.state_dir = f.dir;
+	open_ca(&f);
+	wait_for(&f, has_bundle);
+	/* The search finds a key that this process does have. */
+	assert_in_range(search_here(NULL, &f.key), 1, 3);
+	for (size_t i = 0; i < COX_LEN(phases); i++) {
+		if (i == 1)
+			assert_int_equal(cox_ca_rotate_root(f.ca, &err), COX_OK);
+		else if (i > 1)
+			cox_ca_phase_done(f.ca, f.bundle->generation);
+		wait_phase(&f, phases[i]);
+		assert_int_equal(sign(&f), COX_OK);
+		memcpy(revoked.serial, f.info.serial, sizeof(revoked.serial));
+		cox_ca_set_revoked(f.ca, &revoked, 1);
+		wait_for(&f, has_crl);
+		assert_int_equal(search_here(f.dir, NULL), 0);
+		close_ca(&f);
+		assert_int_equal(search_here(f.dir, NULL), 0);
+		open_ca(&f);
+		wait_for(&f, has_bundle);
+		assert_int_equal(search_here(f.dir, NULL), 0);
+	}
+	fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sign), cmocka_unit_test(test_refused), cmocka_unit_test(test_rate), cmocka_unit_test(test_close_while_asked),
 		                            cmocka_unit_test(test_revoked), cmocka_unit_test(test_rotate), cmocka_unit_test(test_dir_store), cmocka_unit_test(test_renewal),
-		                            cmocka_unit_test(test_lost), cmocka_unit_test(test_hardened) };
+		                            cmocka_unit_test(test_lost), cmocka_unit_test(test_hardened),
+		                            cmocka_unit_test(test_memory) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
