@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,9 @@ enum cox_rc cox_ca_fork(const struct cox_ca_spec *spec, struct cox_ca_processes 
 {
 	int pairs[PAIRS][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
 	pid_t parent = getpid();
+	/* Before anybody looks: others of the main process keep their files in it, too. */
+	if (spec->store == COX_CA_STORE_DIR && mkdir(spec->state_dir, 0700) != 0 && errno != EEXIST)
+		return cox_err_set(err, COX_EIO, NULL, "the CA's directory %s cannot be made", spec->state_dir);
 	for (int i = 0; i < PAIRS; i++)
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pairs[i]) != 0) {
 			for (int k = 0; k < i; k++)
