@@ -17,7 +17,7 @@ struct serve {
 	struct cox_serving *serving;
 	struct cox_tls *tls;             /* the latest; NULL: none yet */
 	bool is_open, is_listening;      /* the xDS server; its TLS port */
-	struct cox_hash mesh;            /* whose trust domain aliases are in force */
+	struct cox_hash mesh;            /* whose trust domain and aliases are in force */
 };
 
 static struct cox_str env(const char *name) { return cox_str_of(cox_env_get(name)); }
@@ -121,7 +121,6 @@ static enum cox_rc open_csr(struct daemon *d, struct cox_err *err)
 	if (!d->ca)
 		return COX_OK;
 	return cox_csr_service_open(&(struct cox_csr_service_spec){ .loop = d->loop, .authn = s->authn, .sign = cox_ca_sign, .ca = d->ca, .ledger = d->ledger,
-	                                                            .trust_domain = cox_registry_mesh(d->registry)->trust_domain,
 	                                                            .trusted_node_accounts = env("CA_TRUSTED_NODE_ACCOUNTS"), .may_impersonate = may_impersonate, .ctx = d },
 	                            &s->csr, err);
 }
@@ -201,5 +200,5 @@ void serve_on_mesh(struct daemon *d)
 	if (!s || cox_hash_eq(s->mesh, now))
 		return;
 	s->mesh = now;
-	cox_authn_set_aliases(s->authn, mesh->trust_domain_aliases.p, mesh->trust_domain_aliases.n);
+	cox_authn_set_trust(s->authn, mesh->trust_domain, mesh->trust_domain_aliases.p, mesh->trust_domain_aliases.n);
 }

@@ -89,6 +89,7 @@ static void on_flush(void *arg)
 		cox_kube_source_set_discovery(d->kube_source, m->discovery_selectors.p, m->discovery_selectors.n);
 	}
 	stage_ca_mesh_changed(d);
+	serve_on_mesh(d);
 	cox_push_poke(d->push);
 }
 
@@ -173,7 +174,6 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	struct daemon *d = arg;
 	(void)s, (void)changes;
 	findings_poke(d->findings);
-	serve_on_mesh(d);
 }
 
 static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted)

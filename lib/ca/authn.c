@@ -72,6 +72,7 @@ static void authn_unref(struct cox_authn *a)
 	if (!cox_ref_put(&a->ref))
 		return;
 	aliases_free(a);
+	cox_buf_fini(&a->trust_domain);
 	cox_vec_fini(&a->gateways);
 	cox_arena_fini(&a->arena);
 	cox_free(a);
@@ -79,10 +80,10 @@ static void authn_unref(struct cox_authn *a)
 
 static enum cox_rc configure(struct cox_authn *a, const struct cox_authn_spec *spec, struct cox_err *err)
 {
-	a->spec.trust_domain = cox_arena_str(&a->arena, spec->trust_domain);
+	cox_buf_append_str(&a->trust_domain, spec->trust_domain);
 	a->spec.cluster_id = cox_arena_str(&a->arena, spec->cluster_id);
 	a->audiences = authn_split_list(spec->audiences.n ? spec->audiences : COX_STR("istio-ca"), &a->arena, &a->audience_n);
-	if (!cox_spiffe_is_trust_domain(a->spec.trust_domain))
+	if (!cox_spiffe_is_trust_domain(spec->trust_domain))
 		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no trust domain", COX_FMT(cox_str_sub(spec->trust_domain, 0, 100)));
 	if (a->audience_n == 0)
 		return cox_err_set(err, COX_EINVAL, NULL, "TOKEN_AUDIENCES: \"%.*s\" names no audience", COX_FMT(cox_str_sub(spec->audiences, 0, 100)));
@@ -124,12 +125,18 @@ void cox_authn_close(struct cox_authn **ap)
 	authn_unref(a);
 }
 
-void cox_authn_set_aliases(struct cox_authn *a, const struct cox_str *trust_domains, size_t n)
+struct cox_str cox_authn_trust_domain(const struct cox_authn *a) { return cox_buf_str(&a->trust_domain); }
+
+void cox_authn_set_trust(struct cox_authn *a, struct cox_str trust_domain, const struct cox_str *aliases, size_t n)
 {
+	if (cox_spiffe_is_trust_domain(trust_domain)) {
+		cox_buf_clear(&a->trust_domain);
+		cox_buf_append_str(&a->trust_domain, trust_domain);
+	}
 	aliases_free(a);
 	a->aliases = cox_calloc(n ? n : 1, sizeof(*a->aliases));
 	for (size_t i = 0; i < n; i++)
-		a->aliases[i] = cox_str_make(cox_str_dup_cstr(trust_domains[i]), trust_domains[i].n);
+		a->aliases[i] = cox_str_make(cox_str_dup_cstr(aliases[i]), aliases[i].n);
 	a->alias_n = n;
 }
 

@@ -46,8 +46,11 @@ struct cox_authn_spec {
 COX_MUST_USE enum cox_rc cox_authn_open(const struct cox_authn_spec *spec, struct cox_authn **out, struct cox_err *err);
 /* Those who wait are answered COX_ECANCELED. Accepts NULL. */
 void cox_authn_close(struct cox_authn **a);
-/* Trust domains whose certificates count as ours (trustDomainAliases); copies. Identities keep the trust domain they came with. */
-void cox_authn_set_aliases(struct cox_authn *a, const struct cox_str *trust_domains, size_t n);
+/* The mesh configuration: our trust domain (one that cannot be one is not taken), and those whose certificates count as ours
+ * (trustDomainAliases); copies. Identities keep the trust domain they came with. */
+void cox_authn_set_trust(struct cox_authn *a, struct cox_str trust_domain, const struct cox_str *aliases, size_t n);
+/* Borrowed until the next cox_authn_set_trust(). */
+struct cox_str cox_authn_trust_domain(const struct cox_authn *a);
 
 /* What a caller brought. All borrowed until return. */
 struct cox_credentials {

@@ -59,7 +59,7 @@ static bool is_trusted(const struct cox_authn *a, struct cox_str trust_domain)
 	for (size_t i = 0; i < a->alias_n; i++)
 		if (cox_str_eq(a->aliases[i], trust_domain))
 			return true;
-	return cox_str_eq(a->spec.trust_domain, trust_domain);
+	return cox_str_eq(cox_authn_trust_domain(a), trust_domain);
 }
 
 bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *parts, const struct cox_str *uris, size_t n, struct cox_arena *arena, struct cox_err *reason)
@@ -84,7 +84,7 @@ bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *par
 
 enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *parts, struct cox_str ns, struct cox_str name, struct cox_arena *arena, struct cox_err *err)
 {
-	struct cox_spiffe_id id = { a->spec.trust_domain, ns, name };
+	struct cox_spiffe_id id = { cox_authn_trust_domain(a), ns, name };
 	COX_AUTO(cox_buf_fini) struct cox_buf uri = { 0 };
 	cox_spiffe_format(&id, &uri);
 	COX_TRY(cox_spiffe_parse(cox_buf_str(&uri), &id, err));

@@ -3,10 +3,20 @@
 #include "codec/b64.h"
 #include "codec/json.h"
 
+bool cox_jose_is_b64url(struct cox_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+			return false;
+	}
+	return s.n > 0 && s.n % 4 != 1;
+}
+
 static enum cox_rc decode_part(struct cox_str part, const char *what, struct cox_arena *arena, struct cox_json **out, struct cox_err *err)
 {
 	struct cox_str bytes;
-	if (part.n == 0 || cox_b64_decode(arena, part, false, &bytes) != COX_OK)
+	if (!cox_jose_is_b64url(part) || cox_b64_decode(arena, part, false, &bytes) != COX_OK)
 		return cox_err_set(err, COX_EINVAL, NULL, "the token's %s is not base64url", what);
 	if (cox_json_parse(arena, bytes, out, NULL) != COX_OK || (*out)->type != COX_JSON_OBJECT)
 		return cox_err_set(err, COX_EINVAL, NULL, "the token's %s is no JSON object", what);
@@ -69,6 +79,9 @@ enum cox_rc cox_jwt_parse(struct cox_str token, struct cox_arena *arena, struct 
 			return cox_err_set(err, COX_EINVAL, NULL, "the token is not three parts with dots between");
 	if (cox_str_next(&rest, '.', &more))
 		return cox_err_set(err, COX_EINVAL, NULL, "the token is not three parts with dots between");
+	/* Not decoded here, but by cjose, which takes no wrong one. */
+	if (!cox_jose_is_b64url(parts[2]) || cox_b64_decode(arena, parts[2], false, &more) != COX_OK)
+		return cox_err_set(err, COX_EINVAL, NULL, "the token's signature is not base64url");
 	COX_TRY(decode_part(parts[0], "header", arena, &header, err));
 	COX_TRY(decode_part(parts[1], "payload", arena, &claims, err));
 	COX_TRY(read_str(header, COX_STR("alg"), &j.alg, err));

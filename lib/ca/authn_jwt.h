@@ -31,6 +31,8 @@ COX_MUST_USE enum cox_rc cox_jwt_parse(struct cox_str token, struct cox_arena *a
 /* Who it is from, whom it is for (one of `audiences`), and when. COX_EAUTH with text. */
 COX_MUST_USE enum cox_rc cox_jwt_check(const struct cox_jwt *j, struct cox_str issuer, const struct cox_str *audiences, size_t n, int64_t now_s,
                                        struct cox_err *err);
+/* The alphabet of base64url and a length that it can have, without padding: what cjose decodes without an assertion. */
+bool cox_jose_is_b64url(struct cox_str s);
 /* "system:serviceaccount:<ns>:<name>". Parts borrow. */
 bool cox_service_account_split(struct cox_str subject, struct cox_str *ns, struct cox_str *name);
 

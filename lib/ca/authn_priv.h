@@ -57,6 +57,7 @@ struct cox_authn {
 	const struct cox_str *audiences;  /* of tokens */
 	size_t audience_n;
 	cox_cidrs gateways;
+	struct cox_buf trust_domain;
 	struct cox_str *aliases;          /* heap, each text too */
 	size_t alias_n;
 	struct authn_oidc *oidc;          /* NULL: no JWT_RULE */

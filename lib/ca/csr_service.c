@@ -190,7 +190,7 @@ static enum cox_rc impersonate(struct job *j)
 	snprintf(account, sizeof(account), "%.*s/%.*s", COX_FMT(caller.ns), COX_FMT(caller.service_account));
 	if (!cox_map_find(&s->node_accounts, cox_str_of(account)))
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "%s may not act for others (CA_TRUSTED_NODE_ACCOUNTS)", account);
-	if (!cox_str_eq(wanted.trust_domain, s->spec.trust_domain))
+	if (!cox_str_eq(wanted.trust_domain, cox_authn_trust_domain(s->spec.authn)))
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours", COX_FMT(cox_str_sub(wanted.trust_domain, 0, 100)));
 	if (!s->spec.may_impersonate)
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "it is not known which pods run on which node");
@@ -231,6 +231,29 @@ static enum cox_rc check_revoked(struct job *j)
 	return COX_OK;
 }
 
+/* In our trust domain: a caller with a certificate of an alias gets one of the mesh's own. */
+static bool set_uris(struct job *j)
+{
+	const struct cox_identity *who = j->who;
+	struct cox_spiffe_id id;
+	j->uris = COX_ARENA_ARRAY(&j->arena, struct cox_str, who->uri_n + 1);
+	for (size_t i = 0; i < who->uri_n; i++) {
+		struct cox_buf uri = { 0 };
+		if (cox_spiffe_parse(who->uris[i], &id, NULL) != COX_OK)
+			continue;
+		id.trust_domain = cox_authn_trust_domain(j->s->spec.authn);
+		cox_spiffe_format(&id, &uri);
+		struct cox_str text = cox_arena_str(&j->arena, cox_buf_str(&uri));
+		cox_buf_fini(&uri);
+		bool is_there = false;
+		for (size_t k = 0; k < j->uri_n; k++)
+			is_there |= cox_str_eq(j->uris[k], text);
+		if (!is_there)
+			j->uris[j->uri_n++] = text;
+	}
+	return j->uri_n > 0;
+}
+
 static void on_config_loop(struct cox_loop_task *task)
 {
 	struct job *j = (struct job *)(void *)((char *)task - offsetof(struct job, task));
@@ -238,6 +261,12 @@ static void on_config_loop(struct cox_loop_task *task)
 	if (s->is_closed) {
 		cox_err_set(&j->err, COX_ECANCELED, NULL, "the control plane ends");
 		job_end(j, COX_ECANCELED, "ending");
+		return;
+	}
+	if (!set_uris(j)) {
+		cox_metric_add(COX_M_CSR_ID_ERRORS, NULL, 1);
+		cox_err_set(&j->err, COX_EAUTH, NULL, "the caller has no SPIFFE ID");
+		job_end(j, COX_EAUTH, "identity");
 		return;
 	}
 	enum cox_rc rc = j->request.impersonated.n ? impersonate(j) : COX_OK;
@@ -267,29 +296,6 @@ static void on_config_loop(struct cox_loop_task *task)
 
 /* --- the stream's loop ------------------------------------------------------------------------------------------------------------ */
 
-/* In our trust domain: a caller with a certificate of an alias gets one of the mesh's own. */
-static bool set_uris(struct job *j)
-{
-	const struct cox_identity *who = j->who;
-	struct cox_spiffe_id id;
-	j->uris = COX_ARENA_ARRAY(&j->arena, struct cox_str, who->uri_n + 1);
-	for (size_t i = 0; i < who->uri_n; i++) {
-		struct cox_buf uri = { 0 };
-		if (cox_spiffe_parse(who->uris[i], &id, NULL) != COX_OK)
-			continue;
-		id.trust_domain = j->s->spec.trust_domain;
-		cox_spiffe_format(&id, &uri);
-		struct cox_str text = cox_arena_str(&j->arena, cox_buf_str(&uri));
-		cox_buf_fini(&uri);
-		bool is_there = false;
-		for (size_t k = 0; k < j->uri_n; k++)
-			is_there |= cox_str_eq(j->uris[k], text);
-		if (!is_there)
-			j->uris[j->uri_n++] = text;
-	}
-	return j->uri_n > 0;
-}
-
 static enum cox_rc prepare(struct stream *st, struct job *j, const char **reason)
 {
 	struct cox_csr_request q = { 0 };
@@ -305,11 +311,6 @@ static enum cox_rc prepare(struct stream *st, struct job *j, const char **reason
 	}
 	j->request = (struct cox_csr_request){ .validity_s = q.validity_s, .cert_signer = cox_arena_str(&j->arena, q.cert_signer),
 		                               .impersonated = cox_arena_str(&j->arena, q.impersonated) };
-	if (!set_uris(j)) {
-		*reason = "identity";
-		cox_metric_add(COX_M_CSR_ID_ERRORS, NULL, 1);
-		return cox_err_set(&j->err, COX_EAUTH, NULL, "the caller has no SPIFFE ID");
-	}
 	return COX_OK;
 }
 
@@ -424,7 +425,6 @@ enum cox_rc cox_csr_service_open(const struct cox_csr_service_spec *spec, struct
 	struct cox_csr_service *s = COX_NEW(struct cox_csr_service);
 	cox_ref_init(&s->ref);
 	s->spec = *spec;
-	s->spec.trust_domain = cox_arena_str(&s->arena, spec->trust_domain);
 	s->spec.per_identity_s = spec->per_identity_s > 0 ? spec->per_identity_s : PER_IDENTITY_S;
 	s->spec.per_identity_burst = spec->per_identity_burst > 0 ? spec->per_identity_burst : PER_IDENTITY_BURST;
 	s->sweep_at = SWEEP_MIN;

@@ -23,7 +23,6 @@ struct cox_csr_service_spec {
 	cox_ca_sign_fn *sign;
 	struct cox_ca *ca;
 	struct cox_ledger *ledger;          /* borrowed; NULL: none */
-	struct cox_str trust_domain;
 	struct cox_str trusted_node_accounts; /* CA_TRUSTED_NODE_ACCOUNTS: "ns/name,..." */
 	/* On the config loop: may this caller, a trusted node account, get a certificate for `wanted`? NULL: nobody may. False with COX_EAGAIN in
 	 * err->rc: not known yet. */

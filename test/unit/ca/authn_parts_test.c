@@ -62,7 +62,8 @@ static void test_jwt_parse(void **state)
 		assert_int_equal(parse_json(refused[i].header, refused[i].claims, &arena, &j, &err), COX_EINVAL);
 		assert_non_null(strstr(err.text, refused[i].text));
 	}
-	static const char *const shapes[] = { "", ".", "..", "a.b", "e30.e30", "e30.e30.", ".e30.e30", "e30..e30", "e30.e30.e30.e30", "!!.e30.e30", "e30.e30.e30.e30.e30" };
+	static const char *const shapes[] = { "", ".", "..", "a.b", "e30.e30", "e30.e30.", ".e30.e30", "e30..e30", "e30.e30.e30.e30", "!!.e30.e30", "e30.e30.e30.e30.e30",
+		                              /* base64 that cjose must not see */ "e30.e30.A", "e30.e30.AAAAA", "e30.e30.AA==", "e30.e30.A+A", "e30.e30.A A", "e30=.e30.AA" };
 	for (size_t i = 0; i < COX_LEN(shapes); i++)
 		assert_int_equal(cox_jwt_parse(cox_str_of(shapes[i]), &arena, &j, &err), COX_EINVAL);
 	char *longest = cox_zalloc(COX_JWT_BYTES_MAX + 1);
@@ -194,7 +195,9 @@ static void test_confusion(void **state)
 		assert_non_null(strstr(err.text, "none of the 1 keys"));
 		cox_free(text);
 	}
-	static const char *const broken[] = { "", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[1,{}]}", "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"!\",\"e\":\"AQAB\"}]}" };
+	static const char *const broken[] = { "", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[1,{}]}", "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"!\",\"e\":\"AQAB\"}]}",
+		                              "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AAAAA\",\"e\":\"AQAB\"}]}", "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AA==\",\"e\":\"AQAB\"}]}",
+		                              "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"A\",\"y\":\"A\"}]}", "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}]}" };
 	for (size_t i = 0; i < COX_LEN(broken); i++)
 		assert_int_equal(cox_jwks_parse(cox_str_of(broken[i]), &set, &err), COX_EINVAL);
 	cjose_jwk_release(rsa), cjose_jwk_release(weak), cjose_jwk_release(hmac);

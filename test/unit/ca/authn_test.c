@@ -223,9 +223,12 @@ static void test_certificate(void **state)
 	expect_no(&w, &with, COX_EAUTH, "client certificate: \"https://example.com\" is no SPIFFE ID");
 	peer.uri_count = 1;
 	expect_no(&w, &with, COX_EAUTH, "client certificate: trust domain \"old.test\" is not ours");
-	cox_authn_set_aliases(w.authn, &COX_STR("old.test"), 1);
+	cox_authn_set_trust(w.authn, COX_STR("mesh.test"), &COX_STR("old.test"), 1);
 	expect_yes(&w, &with, COX_AUTHN_CERT, "spiffe://old.test/ns/foo/sa/bar");
-	cox_authn_set_aliases(w.authn, NULL, 0);
+	cox_authn_set_trust(w.authn, COX_STR("old.test"), NULL, 0); /* the mesh changes its trust domain, and back */
+	expect_yes(&w, &with, COX_AUTHN_CERT, "spiffe://old.test/ns/foo/sa/bar");
+	cox_authn_set_trust(w.authn, COX_STR("mesh.test"), NULL, 0);
+	cox_authn_set_trust(w.authn, COX_STR("No Trust Domain"), NULL, 0);
 	peer.uris = uris, peer.uri_count = 1, peer.is_verified = false;
 	expect_no(&w, &with, COX_EAUTH, "client certificate: not verified");
 	peer.is_verified = true, peer.cert_der = old;

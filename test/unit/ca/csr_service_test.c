@@ -125,10 +125,10 @@ static int setup(void **state)
 	w->bundle.roots_pem = roots, w->bundle.root_n = 2, w->bundle.chain_pem = make_chain(&w->bundle.arena);
 	assert_int_equal(cox_key_make(COX_KEY_P256, false, &w->key, &err), COX_OK);
 	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config, .trust_domain = COX_STR("td") }, &w->authn, &err), COX_OK);
-	cox_authn_set_aliases(w->authn, &COX_STR("old-td"), 1);
+	cox_authn_set_trust(w->authn, COX_STR("td"), &COX_STR("old-td"), 1);
 	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = w->config, .ns = COX_STR("istio-system"), .replica = COX_STR("r") }, &w->ledger, &err), COX_OK);
 	assert_int_equal(cox_csr_service_open(&(struct cox_csr_service_spec){ .loop = w->config, .authn = w->authn, .sign = sign, .ca = (struct cox_ca *)w, .ledger = w->ledger,
-	                     .trust_domain = COX_STR("td"), .trusted_node_accounts = COX_STR("kube-system/ztunnel, a/b"), .may_impersonate = may_impersonate, .ctx = w,
+	                     .trusted_node_accounts = COX_STR("kube-system/ztunnel, a/b"), .may_impersonate = may_impersonate, .ctx = w,
 	                     .per_identity_s = 0.001, .per_identity_burst = 10 }, &w->service, &err), COX_OK);
 	assert_int_equal(cox_grpc_server_open(&(struct cox_grpc_server_spec){ .loops = &w->caller, .loop_count = 1, .methods = cox_csr_service_method(w->service), .method_count = 1 }, &w->server, &err), COX_OK);
 	assert_int_equal(cox_addr_parse(COX_STR("127.0.0.1:0"), &w->addr, &err), COX_OK);
@@ -395,7 +395,7 @@ static void test_settings(void **state)
 	struct cox_csr_service *s;
 	struct cox_err err = { 0 };
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
-		assert_int_equal(cox_csr_service_open(&(struct cox_csr_service_spec){ .trust_domain = COX_STR("td"), .trusted_node_accounts = cox_str_of(bad[i]) }, &s, &err), COX_EINVAL);
+		assert_int_equal(cox_csr_service_open(&(struct cox_csr_service_spec){ .trusted_node_accounts = cox_str_of(bad[i]) }, &s, &err), COX_EINVAL);
 		assert_non_null(strstr(err.text, "CA_TRUSTED_NODE_ACCOUNTS"));
 	}
 }
