@@ -301,3 +301,49 @@ def test_bad_settings(tmp_path, issuer):
         r = subprocess.run([f"{BUILD}/coxswaind", "discovery", "--configDir", str(tmp_path), "--grpcAddr", "127.0.0.1:0", "--secureGRPCAddr", "127.0.0.1:0", "--httpAddr", "", "--monitoringAddr", "",
                             *args], env=env, capture_output=True, text=True, timeout=30)
         assert r.returncode in (1, 2) and text in r.stderr, r.stderr
+
+
+def test_revocation(tmp_path, issuer):
+    """A revoked identity: its streams end, its certificate opens no connection, and it gets no new one; others go on. And back."""
+    import subprocess
+    from coxswain import BUILD
+    state = tmp_path / "ca"
+    state.mkdir(mode=0o700)
+
+    def coxctl(*args):
+        r = subprocess.run([f"{BUILD}/coxctl", "cert", *args, "--caDir", str(state)], capture_output=True, text=True, timeout=30)
+        assert r.returncode == 0, r.stderr
+        return r.stdout
+    with start(tmp_path, issuer, args=["--caDir", str(state)]) as c:
+        w = World(tmp_path, issuer, c.wait_ready())
+        other = citadel.Key(tmp_path, "other")
+        kept = citadel.create(w.plain, other.csr(), issuer.token(sa="other"))
+        web = "spiffe://cluster.local/ns/default/sa/web"
+        with Stream(0, node(), True, w.secure()) as revoked, Stream(0, node(), True, citadel.secure_channel(w.tls_port, w.root, other, kept)) as fine:
+            assert revoked.fetch(CDS) and fine.fetch(CDS)
+            deadline = time.time() + 20  # the list is written in batches
+            while web not in coxctl("list") and time.time() < deadline:
+                time.sleep(0.2)
+            coxctl("revoke", "--identity", web, "--reason", "stolen")
+            began = time.time()
+            with pytest.raises(grpc.RpcError) as e:
+                revoked.next(LDS, 10)
+            assert e.value.code() == grpc.StatusCode.PERMISSION_DENIED and time.time() - began < 5
+            assert fine.fetch(LDS)
+        citadel.refused(w.plain, w.key.csr(), grpc.StatusCode.PERMISSION_DENIED, token=issuer.token())
+        with Stream(0, node(), True, w.plain) as s:
+            assert s.fetch(CDS)  # clear text, without authentication
+        while "crl=yes" not in c.log_text() and time.time() < deadline:
+            time.sleep(0.1)
+        citadel.refused(w.secure(), w.key.csr(), grpc.StatusCode.UNAVAILABLE, timeout=5)  # by the list, in the handshake
+        citadel.create(citadel.secure_channel(w.tls_port, w.root, other, kept), other.csr())
+        assert "reason=revoked" in c.log_text()
+        coxctl("unrevoke", "--identity", web)
+        deadline = time.time() + 10
+        while True:
+            try:
+                citadel.create(w.plain, w.key.csr(), issuer.token())
+                break
+            except grpc.RpcError:
+                assert time.time() < deadline
+                time.sleep(0.2)
