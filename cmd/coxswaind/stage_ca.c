@@ -132,7 +132,6 @@ static void on_bundle(void *ctx, const struct cox_ca_bundle *b)
 	set_expiry(b);
 	serve_on_bundle(d, b);
 	trust_on_bundle(d, b);
-	serve_on_bundle(d, b);
 }
 
 static void on_fault(void *ctx, const struct cox_err *err)
