@@ -1,5 +1,6 @@
 /* cox-agent: what lives in the pod beside Envoy. Flags and start-up only; the work is in lib/agent. */
-#include "agent/capture.h"
+#include "cmd.h"
+
 #include "agent/proxy.h"
 #include "base/log.h"
 
@@ -19,10 +20,21 @@ static const char usage_text[] =
     "       cox-agent proxy sidecar|router [flags]   run Envoy\n"
     "       cox-agent version\n"
     "\n"
+    "       cox-agent wait [flags]             until the proxy is ready\n"
+    "       cox-agent request METHOD PATH      ask Envoy's administration port\n"
+    "       (pilot-agent's names too: istio-iptables, istio-clean-iptables)\n"
+    "\n"
     "init:  -p 15001 -z 15006 -e 15008 -u 1337 -g 1337 -m REDIRECT -i CIDRS|* -x CIDRS -b PORTS|* -d PORTS -q PORTS -o PORTS\n"
     "       -k INTERFACES -c INTERFACES   as in istio-iptables\n"
-    "       --clean      take everything away again\n"
-    "       --dry-run    print the rules, change nothing (-6: those of IPv6)\n"
+    "       -t MARK -r TABLE       with -m TPROXY (1337, 133)\n"
+    "       --redirect-dns         questions to the pod's name servers go to the agent; --capture-all-dns: those to any server\n"
+    "       --resolv-conf FILE     who they are; --drop-invalid   drop packets of no connection\n"
+    "       --native-nftables, --backend auto|iptables|nft    auto: nft where there is no iptables\n"
+    "       --clean                take everything away again (istio-clean-iptables)\n"
+    "       -n, --dry-run          print the rules, change nothing (-6: those of IPv6)\n"
+    "\n"
+    "wait:  --timeoutSeconds 60 --requestTimeoutMillis 500 --periodMillis 500 --url http://localhost:15021/healthz/ready\n"
+    "request: --debug-port 15000\n"
     "\n"
     "proxy: --discovery HOST:PORT  --domain cluster.local  --envoy PROGRAM  --uid 1337 --gid 1337  --config-dir /etc/istio/proxy\n"
     "       --pod-info-dir /etc/istio/pod  --concurrency N  --proxy-log-level warning  --log-level info\n"
@@ -35,14 +47,14 @@ static const char usage_text[] =
     "                    ECC_SIGNATURE_ALGORITHM ECC_CURVE WORKLOAD_RSA_KEY_SIZE PKCS8_KEY PROV_CERT OUTPUT_CERTS FILE_MOUNTED_CERTS\n"
     "                    PILOT_CERT_PROVIDER WORKLOAD_IDENTITY_SOCKET_FILE CA_HEADER_* XDS_HEADER_* COXSWAIN_ROTATION_JITTER\n";
 
-static int fail(const struct cox_err *err)
+int cmd_fail(const struct cox_err *err)
 {
 	char text[600];
 	fprintf(stderr, "cox-agent: %s\n", cox_err_describe(err, text, sizeof(text)));
 	return 1;
 }
 
-static int usage(const char *problem)
+int cmd_usage(const char *problem)
 {
 	if (problem)
 		fprintf(stderr, "cox-agent: %s\n\n", problem);
@@ -50,7 +62,7 @@ static int usage(const char *problem)
 	return problem ? 2 : 0;
 }
 
-static bool read_number(const char *text, uint64_t max, uint64_t *out)
+bool cmd_number(const char *text, uint64_t max, uint64_t *out)
 {
 	uint64_t v;
 	if (cox_str_to_u64(cox_str_of(text), &v) != COX_OK || v > max)
@@ -59,114 +71,19 @@ static bool read_number(const char *text, uint64_t max, uint64_t *out)
 	return true;
 }
 
-static bool read_port(const char *text, uint16_t *out)
+bool cmd_port(const char *text, uint16_t *out)
 {
 	uint64_t v;
-	if (!read_number(text, 65535, &v) || v == 0)
+	if (!cmd_number(text, 65535, &v) || v == 0)
 		return false;
 	*out = (uint16_t)v;
 	return true;
 }
 
-/* --- init --------------------------------------------------------------------------------- */
-
-struct init_flags {
-	struct cox_agent_capture capture;
-	bool clean, dry_run, v6;
-};
-
-enum { OPT_CLEAN = 256, OPT_DRY_RUN };
-
-static const struct option init_options[] = {
-	{ "envoy-port", required_argument, NULL, 'p' },
-	{ "inbound-capture-port", required_argument, NULL, 'z' },
-	{ "inbound-tunnel-port", required_argument, NULL, 'e' },
-	{ "proxy-uid", required_argument, NULL, 'u' },
-	{ "proxy-gid", required_argument, NULL, 'g' },
-	{ "istio-inbound-interception-mode", required_argument, NULL, 'm' },
-	{ "istio-service-cidr", required_argument, NULL, 'i' },
-	{ "istio-service-exclude-cidr", required_argument, NULL, 'x' },
-	{ "istio-inbound-ports", required_argument, NULL, 'b' },
-	{ "istio-local-exclude-ports", required_argument, NULL, 'd' },
-	{ "istio-outbound-ports", required_argument, NULL, 'q' },
-	{ "istio-local-outbound-ports-exclude", required_argument, NULL, 'o' },
-	{ "kube-virt-interfaces", required_argument, NULL, 'k' },
-	{ "istio-exclude-interfaces", required_argument, NULL, 'c' },
-	{ "clean", no_argument, NULL, OPT_CLEAN },
-	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
-	{ NULL, 0, NULL, 0 },
-};
-
-/* The flag's text, or NULL where it is a port or a switch. */
-static struct cox_str *init_text(struct cox_agent_capture *c, int flag)
-{
-	switch (flag) {
-	case 'u': return &c->proxy_uids;
-	case 'g': return &c->proxy_gids;
-	case 'm': return &c->mode;
-	case 'i': return &c->include_cidrs;
-	case 'x': return &c->exclude_cidrs;
-	case 'b': return &c->include_inbound_ports;
-	case 'd': return &c->exclude_inbound_ports;
-	case 'q': return &c->include_outbound_ports;
-	case 'o': return &c->exclude_outbound_ports;
-	case 'k': return &c->kube_interfaces;
-	case 'c': return &c->exclude_interfaces;
-	default: return NULL;
-	}
-}
-
-static bool read_init_flags(int argc, char **argv, struct init_flags *f)
-{
-	int flag;
-	cox_agent_capture_defaults(&f->capture);
-	while ((flag = getopt_long(argc, argv, "p:z:e:u:g:m:i:x:b:d:q:o:k:c:6", init_options, NULL)) != -1) {
-		struct cox_str *text = init_text(&f->capture, flag);
-		bool ok = true;
-		if (text)
-			*text = cox_str_of(optarg);
-		else if (flag == 'p' || flag == 'z' || flag == 'e')
-			ok = read_port(optarg, flag == 'p' ? &f->capture.outbound_port : flag == 'z' ? &f->capture.inbound_port : &f->capture.tunnel_port);
-		else if (flag == OPT_CLEAN)
-			f->clean = true;
-		else if (flag == OPT_DRY_RUN)
-			f->dry_run = true;
-		else if (flag == '6')
-			f->v6 = true;
-		else
-			ok = false;
-		if (!ok)
-			return false;
-	}
-	return optind == argc;
-}
-
-static int run_init(int argc, char **argv)
-{
-	struct init_flags f = { 0 };
-	struct cox_err err = { 0 };
-	if (!read_init_flags(argc, argv, &f))
-		return usage("init: a flag or its value is wrong");
-	if (cox_agent_capture_check(&f.capture, &err) != COX_OK)
-		return fail(&err);
-	if (f.dry_run) {
-		COX_AUTO(cox_buf_fini) struct cox_buf rules = { 0 };
-		if (f.clean)
-			cox_agent_capture_build_clean(COX_STR(""), &rules);
-		else
-			cox_agent_capture_build(&f.capture, f.v6, COX_STR(""), &rules);
-		fwrite(rules.p, 1, rules.n, stdout);
-		return 0;
-	}
-	if (cox_agent_capture_apply(&f.capture, f.clean, &err) != COX_OK)
-		return fail(&err);
-	return 0;
-}
-
 /* --- proxy -------------------------------------------------------------------------------- */
 
 enum {
-	OPT_DISCOVERY = 256, OPT_DOMAIN, OPT_ENVOY, OPT_UID, OPT_GID, OPT_CONFIG_DIR, OPT_POD_INFO_DIR, OPT_CONCURRENCY, OPT_PROXY_LOG, OPT_LOG,
+	OPT_DISCOVERY = 256, OPT_DOMAIN, OPT_ENVOY, OPT_UID, OPT_GID, OPT_CONFIG_DIR, OPT_POD_INFO_DIR, OPT_CONCURRENCY, OPT_PROXY_LOG, OPT_COMPONENT_LOG, OPT_RESOLV_CONF, OPT_LOG,
 	OPT_ADMIN_PORT, OPT_STATUS_PORT, OPT_PROMETHEUS_PORT, OPT_HEALTH_PORT, OPT_STATUS_ADDRESS, OPT_BOOTSTRAP_ONLY,
 	OPT_IDENTITY, OPT_SECRETS_DIR,
 };
@@ -182,6 +99,8 @@ static const struct option proxy_options[] = {
 	{ "concurrency", required_argument, NULL, OPT_CONCURRENCY },
 	{ "proxy-log-level", required_argument, NULL, OPT_PROXY_LOG },
 	{ "proxyLogLevel", required_argument, NULL, OPT_PROXY_LOG },
+	{ "proxyComponentLogLevel", required_argument, NULL, OPT_COMPONENT_LOG },
+	{ "resolv-conf", required_argument, NULL, OPT_RESOLV_CONF },
 	{ "log-level", required_argument, NULL, OPT_LOG },
 	{ "log_output_level", required_argument, NULL, OPT_LOG },
 	{ "admin-port", required_argument, NULL, OPT_ADMIN_PORT },
@@ -205,10 +124,17 @@ struct proxy_flags {
 static bool read_id(const char *text, int *out)
 {
 	uint64_t v;
-	if (!read_number(text, INT32_MAX, &v))
+	if (!cmd_number(text, INT32_MAX, &v))
 		return false;
 	*out = (int)v;
 	return true;
+}
+
+/* Injected pods say "<namespace>.svc.cluster.local". */
+static struct cox_str cluster_domain(struct cox_str text)
+{
+	ptrdiff_t svc = cox_str_search(text, COX_STR(".svc."));
+	return svc < 0 ? text : cox_str_sub(text, (size_t)svc + 5, text.n);
 }
 
 static bool set_proxy_flag(struct proxy_flags *f, int flag)
@@ -216,7 +142,7 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	struct cox_agent_bootstrap *b = &f->proxy.bootstrap;
 	switch (flag) {
 	case OPT_DISCOVERY: b->discovery = cox_str_of(optarg); return true;
-	case OPT_DOMAIN: b->domain = cox_str_of(optarg); return optarg[0] != '\0';
+	case OPT_DOMAIN: b->domain = cluster_domain(cox_str_of(optarg)); return b->domain.n != 0;
 	case OPT_ENVOY: f->proxy.envoy.program = optarg; return true;
 	case OPT_UID: return read_id(optarg, &f->proxy.uid);
 	case OPT_GID: return read_id(optarg, &f->proxy.gid);
@@ -224,11 +150,13 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	case OPT_POD_INFO_DIR: f->pod_info_dir = optarg; return true;
 	case OPT_CONCURRENCY: return read_id(optarg, &f->concurrency) && f->concurrency <= 1024;
 	case OPT_PROXY_LOG: f->proxy.envoy.log_level = optarg; return true;
+	case OPT_COMPONENT_LOG: f->proxy.envoy.component_log_level = optarg; return true;
+	case OPT_RESOLV_CONF: f->proxy.resolv_conf = optarg; return true;
 	case OPT_LOG: return cox_log_set_levels(cox_str_of(optarg)) == COX_OK;
-	case OPT_ADMIN_PORT: return read_port(optarg, &b->admin_port);
-	case OPT_STATUS_PORT: return read_port(optarg, &b->status_port);
-	case OPT_PROMETHEUS_PORT: return read_port(optarg, &b->prometheus_port);
-	case OPT_HEALTH_PORT: return read_port(optarg, &b->health_port);
+	case OPT_ADMIN_PORT: return cmd_port(optarg, &b->admin_port);
+	case OPT_STATUS_PORT: return cmd_port(optarg, &b->status_port);
+	case OPT_PROMETHEUS_PORT: return cmd_port(optarg, &b->prometheus_port);
+	case OPT_HEALTH_PORT: return cmd_port(optarg, &b->health_port);
 	case OPT_STATUS_ADDRESS: f->proxy.status_host = cox_str_of(optarg); return true;
 	case OPT_BOOTSTRAP_ONLY: f->bootstrap_only = true; return true;
 	case OPT_IDENTITY: b->is_identity_off = !strcmp(optarg, "none"); return b->is_identity_off || !strcmp(optarg, "auto");
@@ -339,16 +267,22 @@ static int run_proxy(int argc, char **argv)
 	struct cox_err err = { 0 };
 	int code = 0;
 	if (!read_proxy_flags(argc, argv, &f))
-		return usage("proxy: a flag or its value is wrong");
-	return proxy(&f, &code, &err) == COX_OK ? code : fail(&err);
+		return cmd_usage("proxy: a flag or its value is wrong");
+	return proxy(&f, &code, &err) == COX_OK ? code : cmd_fail(&err);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		return usage("which command?");
-	if (!strcmp(argv[1], "init"))
-		return run_init(argc - 1, argv + 1);
+		return cmd_usage("which command?");
+	if (!strcmp(argv[1], "init") || !strcmp(argv[1], "istio-iptables"))
+		return cmd_init(argc - 1, argv + 1, false);
+	if (!strcmp(argv[1], "istio-clean-iptables"))
+		return cmd_init(argc - 1, argv + 1, true);
+	if (!strcmp(argv[1], "wait"))
+		return cmd_wait(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "request"))
+		return cmd_request(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "proxy"))
 		return run_proxy(argc - 1, argv + 1);
 	if (!strcmp(argv[1], "version")) {
@@ -356,6 +290,6 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return usage(NULL);
-	return usage("no such command");
+		return cmd_usage(NULL);
+	return cmd_usage("no such command");
 }

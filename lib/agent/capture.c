@@ -1,13 +1,13 @@
-#include "agent/capture.h"
+#include "agent/capture_priv.h"
 
 #include "agent/run.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
-
-/* The names that istio-iptables uses, so that its tools and ours can clean up after each other. */
-static const char *const chains[] = { "ISTIO_INBOUND", "ISTIO_IN_REDIRECT", "ISTIO_OUTPUT", "ISTIO_REDIRECT" };
 
 /* Linux limits an interface name to 15 bytes; '+' at the end is iptables' wildcard. */
 enum { INTERFACE_BYTES_MAX = 15, LIST_ITEMS_MAX = 1000 };
@@ -18,6 +18,9 @@ void cox_agent_capture_defaults(struct cox_agent_capture *c)
 		.outbound_port = 15001,
 		.inbound_port = 15006,
 		.tunnel_port = 15008,
+		.dns_port = 15053,
+		.tproxy_mark = 1337,
+		.tproxy_table = 133,
 		.proxy_uids = COX_STR_INIT("1337"),
 		.proxy_gids = COX_STR_INIT("1337"),
 		.mode = COX_STR_INIT("REDIRECT"),
@@ -26,8 +29,7 @@ void cox_agent_capture_defaults(struct cox_agent_capture *c)
 	};
 }
 
-/* Next non-empty, trimmed item of a comma-separated list. */
-static bool next_item(struct cox_str *rest, struct cox_str *item)
+bool capture_next(struct cox_str *rest, struct cox_str *item)
 {
 	while (rest->p != NULL && cox_str_next(rest, ',', item)) {
 		*item = cox_str_trim(*item);
@@ -37,7 +39,7 @@ static bool next_item(struct cox_str *rest, struct cox_str *item)
 	return false;
 }
 
-static bool is_all(struct cox_str list) { return cox_str_eq(cox_str_trim(list), COX_STR("*")); }
+bool capture_is_all(struct cox_str list) { return cox_str_eq(cox_str_trim(list), COX_STR("*")); }
 
 /* --- checks ------------------------------------------------------------------------------- */
 
@@ -66,8 +68,7 @@ static bool interface_is_ok(struct cox_str s)
 	return true;
 }
 
-/* 4 or 6: the family of an address or CIDR; 0: it is none. */
-static int cidr_family(struct cox_str s)
+int capture_cidr_family(struct cox_str s)
 {
 	char text[64];
 	unsigned char bytes[16];
@@ -85,15 +86,15 @@ static int cidr_family(struct cox_str s)
 	return family;
 }
 
-static bool cidr_is_ok(struct cox_str s) { return cidr_family(s) != 0; }
+static bool cidr_is_ok(struct cox_str s) { return capture_cidr_family(s) != 0; }
 
 static enum cox_rc check_list(struct cox_str list, const char *flag, const char *what, bool (*is_ok)(struct cox_str), struct cox_err *err)
 {
-	if (is_all(list))
+	if (capture_is_all(list))
 		return COX_OK;
 	struct cox_str rest = list, item;
 	size_t count = 0;
-	while (next_item(&rest, &item)) {
+	while (capture_next(&rest, &item)) {
 		if (!is_ok(item))
 			return cox_err_set(err, COX_EINVAL, flag, "\"%.*s\" is not %s", COX_FMT(item), what);
 		if (++count > LIST_ITEMS_MAX)
@@ -104,12 +105,16 @@ static enum cox_rc check_list(struct cox_str list, const char *flag, const char 
 
 enum cox_rc cox_agent_capture_check(const struct cox_agent_capture *c, struct cox_err *err)
 {
-	if (!cox_str_eq(c->mode, COX_STR("REDIRECT")))
-		return cox_err_set(err, COX_EINVAL, "-m", "\"%.*s\" is not supported, only REDIRECT is", COX_FMT(c->mode));
+	if (!cox_str_eq(c->mode, COX_STR("REDIRECT")) && !cox_str_eq(c->mode, COX_STR("TPROXY")))
+		return cox_err_set(err, COX_EINVAL, "-m", "\"%.*s\" is neither REDIRECT nor TPROXY", COX_FMT(c->mode));
+	if (c->tproxy_mark == 0 || c->tproxy_table == 0)
+		return cox_err_set(err, COX_EINVAL, c->tproxy_mark ? "-r" : "-t", "must not be 0");
+	if (c->redirect_dns && !capture_is_all(c->dns_servers))
+		COX_TRY(check_list(c->dns_servers, "--redirect-dns", "an address of a name server", cidr_is_ok, err));
 	if (c->outbound_port == 0 || c->inbound_port == 0)
 		return cox_err_set(err, COX_EINVAL, c->outbound_port == 0 ? "-p" : "-z", "must be a port from 1 to 65535");
-	if (is_all(c->proxy_uids) || is_all(c->proxy_gids) || is_all(c->exclude_cidrs))
-		return cox_err_set(err, COX_EINVAL, is_all(c->exclude_cidrs) ? "-x" : "-u", "\"*\" would exempt everything");
+	if (capture_is_all(c->proxy_uids) || capture_is_all(c->proxy_gids) || capture_is_all(c->exclude_cidrs))
+		return cox_err_set(err, COX_EINVAL, capture_is_all(c->exclude_cidrs) ? "-x" : "-u", "\"*\" would exempt everything");
 	COX_TRY(check_list(c->proxy_uids, "-u", "a user id", id_is_ok, err));
 	COX_TRY(check_list(c->proxy_gids, "-g", "a group id", id_is_ok, err));
 	COX_TRY(check_list(c->include_cidrs, "-i", "an address or CIDR", cidr_is_ok, err));
@@ -122,139 +127,122 @@ enum cox_rc cox_agent_capture_check(const struct cox_agent_capture *c, struct co
 	return check_list(c->exclude_interfaces, "-c", "an interface name", interface_is_ok, err);
 }
 
-/* --- rules -------------------------------------------------------------------------------- */
+/* --- applying: iptables ----------------------------------------------------------------------- */
 
-/* One rule for each item: `fmt` has one %.*s for it. */
-static void each(struct cox_buf *out, struct cox_str list, const char *before, const char *after)
+static enum cox_rc apply_iptables(const struct cox_agent_capture *c, bool v6, struct cox_err *err)
 {
-	struct cox_str rest = list, item;
-	while (next_item(&rest, &item))
-		cox_buf_printf(out, "%s%.*s%s\n", before, COX_FMT(item), after);
-}
-
-static void each_cidr(struct cox_buf *out, bool v6, struct cox_str list, const char *before, const char *after)
-{
-	struct cox_str rest = list, item;
-	while (next_item(&rest, &item))
-		if (cidr_family(item) == (v6 ? 6 : 4))
-			cox_buf_printf(out, "%s%.*s%s\n", before, COX_FMT(item), after);
-}
-
-static void build_inbound(const struct cox_agent_capture *c, bool v6, struct cox_buf *out)
-{
-	each(out, c->exclude_interfaces, "-A ISTIO_INBOUND -i ", " -j RETURN");
-	struct cox_str rest = c->kube_interfaces, item;
-	while (next_item(&rest, &item)) {
-		char before[64];
-		snprintf(before, sizeof(before), "-A ISTIO_INBOUND -i %.*s -d ", COX_FMT(item));
-		each_cidr(out, v6, c->exclude_cidrs, before, " -j RETURN");
-		if (is_all(c->include_cidrs))
-			cox_buf_printf(out, "-A ISTIO_INBOUND -i %.*s -p tcp -j ISTIO_REDIRECT\n", COX_FMT(item));
-		else
-			each_cidr(out, v6, c->include_cidrs, before, " -p tcp -j ISTIO_REDIRECT");
-		cox_buf_printf(out, "-A ISTIO_INBOUND -i %.*s -j RETURN\n", COX_FMT(item));
-	}
-	cox_buf_printf(out, "-A ISTIO_INBOUND -p tcp --dport %u -j RETURN\n", (unsigned)c->tunnel_port);
-	if (!is_all(c->include_inbound_ports)) {
-		each(out, c->include_inbound_ports, "-A ISTIO_INBOUND -p tcp --dport ", " -j ISTIO_IN_REDIRECT");
-		return;
-	}
-	each(out, c->exclude_inbound_ports, "-A ISTIO_INBOUND -p tcp --dport ", " -j RETURN");
-	cox_buf_append_cstr(out, "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT\n");
-}
-
-/* What the proxy itself sends: to its own pod (a call of the application to its own service, on its way back in) goes
- * through the inbound listener; the application's plain calls to loopback stay direct; all else leaves untouched. */
-static void build_owner(const struct cox_agent_capture *c, const char *kind, struct cox_str ids, const char *loopback, struct cox_buf *out)
-{
-	struct cox_str rest = ids, id;
-	while (next_item(&rest, &id))
-		cox_buf_printf(out, "-A ISTIO_OUTPUT -o lo ! -d %s -p tcp ! --dport %u -m owner --%s-owner %.*s -j ISTIO_IN_REDIRECT\n", loopback,
-			       (unsigned)c->tunnel_port, kind, COX_FMT(id));
-	rest = ids;
-	while (next_item(&rest, &id)) {
-		cox_buf_printf(out, "-A ISTIO_OUTPUT -o lo -m owner ! --%s-owner %.*s -j RETURN\n", kind, COX_FMT(id));
-		cox_buf_printf(out, "-A ISTIO_OUTPUT -m owner --%s-owner %.*s -j RETURN\n", kind, COX_FMT(id));
-	}
-}
-
-static void build_outbound(const struct cox_agent_capture *c, bool v6, struct cox_buf *out)
-{
-	const char *loopback = v6 ? "::1/128" : "127.0.0.1/32";
-	each(out, c->exclude_interfaces, "-A ISTIO_OUTPUT -o ", " -j RETURN");
-	each(out, c->exclude_outbound_ports, "-A ISTIO_OUTPUT -p tcp --dport ", " -j RETURN");
-	/* Inbound passthrough binds this source: without the rule its connection would come back to the proxy for ever. */
-	cox_buf_printf(out, "-A ISTIO_OUTPUT -o lo -s %s -j RETURN\n", v6 ? "::6/128" : "127.0.0.6/32");
-	build_owner(c, "uid", c->proxy_uids, loopback, out);
-	build_owner(c, "gid", c->proxy_gids, loopback, out);
-	cox_buf_printf(out, "-A ISTIO_OUTPUT -d %s -j RETURN\n", loopback);
-	each_cidr(out, v6, c->exclude_cidrs, "-A ISTIO_OUTPUT -d ", " -j RETURN");
-	each(out, c->include_outbound_ports, "-A ISTIO_OUTPUT -p tcp --dport ", " -j ISTIO_REDIRECT");
-	if (is_all(c->include_cidrs))
-		cox_buf_append_cstr(out, "-A ISTIO_OUTPUT -p tcp -j ISTIO_REDIRECT\n");
-	else
-		each_cidr(out, v6, c->include_cidrs, "-A ISTIO_OUTPUT -d ", " -p tcp -j ISTIO_REDIRECT");
-}
-
-static bool is_our_jump(struct cox_str line)
-{
-	if (!cox_str_has_prefix(line, COX_STR("-A PREROUTING ")) && !cox_str_has_prefix(line, COX_STR("-A OUTPUT ")))
-		return false;
-	return cox_str_has_suffix(line, COX_STR(" -j ISTIO_INBOUND")) || cox_str_has_suffix(line, COX_STR(" -j ISTIO_OUTPUT"));
-}
-
-/* The table's head: our chains (which --noflush empties), and the jumps of earlier runs taken out. */
-static void build_head(struct cox_str saved, struct cox_buf *out)
-{
-	cox_buf_append_cstr(out, "*nat\n");
-	for (size_t i = 0; i < COX_LEN(chains); i++)
-		cox_buf_printf(out, ":%s - [0:0]\n", chains[i]);
-	struct cox_str rest = saved, line;
-	while (rest.p != NULL && cox_str_next(&rest, '\n', &line)) {
-		line = cox_str_trim(line);
-		if (is_our_jump(line))
-			cox_buf_printf(out, "-D%.*s\n", (int)(line.n - 2), line.p + 2);
-	}
-}
-
-void cox_agent_capture_build(const struct cox_agent_capture *c, bool v6, struct cox_str saved, struct cox_buf *out)
-{
-	build_head(saved, out);
-	cox_buf_append_cstr(out, "-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A OUTPUT -p tcp -j ISTIO_OUTPUT\n");
-	cox_buf_printf(out, "-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports %u\n", (unsigned)c->inbound_port);
-	cox_buf_printf(out, "-A ISTIO_REDIRECT -p tcp -j REDIRECT --to-ports %u\n", (unsigned)c->outbound_port);
-	build_inbound(c, v6, out);
-	build_outbound(c, v6, out);
-	cox_buf_append_cstr(out, "COMMIT\n");
-}
-
-void cox_agent_capture_build_clean(struct cox_str saved, struct cox_buf *out)
-{
-	build_head(saved, out);
-	for (size_t i = 0; i < COX_LEN(chains); i++)
-		cox_buf_printf(out, "-X %s\n", chains[i]);
-	cox_buf_append_cstr(out, "COMMIT\n");
-}
-
-static enum cox_rc apply_family(const struct cox_agent_capture *c, bool v6, bool clean, struct cox_err *err)
-{
-	const char *save[] = { v6 ? "ip6tables-save" : "iptables-save", "-t", "nat", NULL };
+	const char *save[] = { v6 ? "ip6tables-save" : "iptables-save", NULL };
 	/* -w: another program may hold the lock for a moment. */
 	const char *restore[] = { v6 ? "ip6tables-restore" : "iptables-restore", "--noflush", "-w", "30", NULL };
 	COX_AUTO(cox_buf_fini) struct cox_buf saved = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf rules = { 0 };
 	COX_TRY(cox_agent_run(save, COX_STR(""), &saved, err));
-	if (clean)
-		cox_agent_capture_build_clean(cox_buf_str(&saved), &rules);
-	else
+	if (c)
 		cox_agent_capture_build(c, v6, cox_buf_str(&saved), &rules);
-	return cox_agent_run(restore, cox_buf_str(&rules), NULL, err);
+	else
+		cox_agent_capture_build_clean(cox_buf_str(&saved), &rules);
+	return rules.n ? cox_agent_run(restore, cox_buf_str(&rules), NULL, err) : COX_OK;
+}
+
+/* --- nftables --------------------------------------------------------------------------------- */
+
+static enum cox_rc apply_nft(const struct cox_agent_capture *c, bool v6, struct cox_err *err)
+{
+	const char *argv[] = { "nft", "-f", "-", NULL };
+	COX_AUTO(cox_buf_fini) struct cox_buf rules = { 0 };
+	if (c)
+		cox_agent_capture_build_nft(c, v6, &rules);
+	else
+		cox_agent_capture_build_nft_clean(v6, &rules);
+	return cox_agent_run(argv, cox_buf_str(&rules), NULL, err);
+}
+
+static bool has_nft_table(bool v6)
+{
+	const char *argv[] = { "nft", "list", "table", v6 ? "ip6" : "ip", "coxswain", NULL };
+	return cox_agent_run(argv, COX_STR(""), NULL, NULL) == COX_OK;
+}
+
+/* --- policy routing, addresses ----------------------------------------------------------------- */
+
+/* Packets with the mark are for this host, whatever their address: answers of the application to clients that the proxy stands in for. */
+static enum cox_rc apply_routes(const struct cox_agent_capture *c, bool is_wanted, bool v6, struct cox_err *err)
+{
+	char mark[16], table[16];
+	const char *family = v6 ? "-6" : "-4";
+	snprintf(mark, sizeof(mark), "%u", c->tproxy_mark);
+	snprintf(table, sizeof(table), "%u", c->tproxy_table);
+	const char *rule_del[] = { "ip", family, "rule", "del", "fwmark", mark, "lookup", table, NULL };
+	const char *route_del[] = { "ip", family, "route", "flush", "table", table, NULL };
+	const char *rule_add[] = { "ip", family, "rule", "add", "fwmark", mark, "lookup", table, NULL };
+	const char *route_add[] = { "ip", family, "route", "replace", "local", "default", "dev", "lo", "table", table, NULL };
+	struct cox_err ignored = { 0 };
+	/* An earlier run's; that there is none is no fault. */
+	for (int i = 0; i < 16 && cox_agent_run(rule_del, COX_STR(""), NULL, &ignored) == COX_OK; i++)
+		;
+	if (!is_wanted) {
+		enum cox_rc rc = cox_agent_run(route_del, COX_STR(""), NULL, &ignored);
+		(void)rc; /* no such table: as wanted */
+		return COX_OK;
+	}
+	COX_TRY(cox_agent_run(rule_add, COX_STR(""), NULL, err));
+	return cox_agent_run(route_add, COX_STR(""), NULL, err);
+}
+
+/* The IPv6 sister of 127.0.0.6: inbound passthrough and probes use it as source, so it has to be this host's. */
+static void add_v6_source(void)
+{
+	struct {
+		struct in6_addr address;
+		uint32_t prefix;
+		int index;
+	} request = { .prefix = 128, .index = (int)if_nametoindex("lo") };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	request.address.s6_addr[15] = 6;
+	if (fd < 0)
+		return;
+	(void)ioctl(fd, SIOCSIFADDR, &request); /* there already, or not ours to add: then IPv6 passthrough alone fails */
+	close(fd);
+}
+
+/* --- both -------------------------------------------------------------------------------------- */
+
+static bool has_iptables(void)
+{
+	const char *argv[] = { "iptables-restore", "--version", NULL };
+	return cox_agent_run(argv, COX_STR(""), NULL, NULL) != COX_ENOTFOUND;
+}
+
+static enum cox_rc apply_family(const struct cox_agent_capture *c, bool nft, bool v6, struct cox_err *err)
+{
+	/* The other back end's rules would capture a second time. */
+	if (nft && has_iptables())
+		COX_TRY(apply_iptables(NULL, v6, err));
+	else if (!nft && has_nft_table(v6))
+		COX_TRY(apply_nft(NULL, v6, err));
+	COX_TRY(apply_routes(c, cox_str_eq(c->mode, COX_STR("TPROXY")), v6, err));
+	if (v6)
+		add_v6_source();
+	return nft ? apply_nft(c, v6, err) : apply_iptables(c, v6, err);
+}
+
+static enum cox_rc clean_family(const struct cox_agent_capture *c, bool v6, struct cox_err *err)
+{
+	if (has_nft_table(v6))
+		COX_TRY(apply_nft(NULL, v6, err));
+	COX_TRY(apply_routes(c, false, v6, err));
+	return has_iptables() ? apply_iptables(NULL, v6, err) : COX_OK;
+}
+
+bool cox_agent_capture_uses_nft(const struct cox_agent_capture *c)
+{
+	return c->backend == COX_AGENT_CAPTURE_NFT || (c->backend == COX_AGENT_CAPTURE_AUTO && !has_iptables());
 }
 
 enum cox_rc cox_agent_capture_apply(const struct cox_agent_capture *c, bool clean, struct cox_err *err)
 {
-	COX_TRY(apply_family(c, false, clean, err));
-	if (access("/proc/net/if_inet6", R_OK) == 0)
-		COX_TRY(apply_family(c, true, clean, err));
+	bool has_v6 = access("/proc/net/if_inet6", R_OK) == 0, nft = !clean && cox_agent_capture_uses_nft(c);
+	for (int v6 = 0; v6 <= has_v6; v6++)
+		COX_TRY(clean ? clean_family(c, v6, err) : apply_family(c, nft, v6, err));
 	return COX_OK;
 }

@@ -70,11 +70,16 @@ static enum cox_rc start(struct cox_envoy *e, struct cox_err *err)
 	char concurrency[16];
 	snprintf(concurrency, sizeof(concurrency), "%d", e->spec.concurrency);
 	/* Unknown fields are allowed in what we wrote ourselves, so that one agent goes with several Envoys. */
-	const char *argv[20] = { e->program, "-c", e->bootstrap_path, "-l", e->log_level, "--disable-hot-restart", "--drain-time-s", "45",
+	const char *argv[24] = { e->program, "-c", e->bootstrap_path, "-l", e->log_level, "--disable-hot-restart", "--drain-time-s", "45",
 				 "--drain-strategy", "immediate", "--file-flush-interval-msec", "1000", "--allow-unknown-static-fields", NULL };
+	size_t n = 13;
 	if (e->spec.concurrency > 0) {
-		argv[13] = "--concurrency";
-		argv[14] = concurrency;
+		argv[n++] = "--concurrency";
+		argv[n++] = concurrency;
+	}
+	if (e->spec.component_log_level) {
+		argv[n++] = "--component-log-level";
+		argv[n++] = e->spec.component_log_level;
 	}
 	struct cox_proc_spec spec = {
 		.argv = argv,

@@ -18,6 +18,7 @@ enum cox_envoy_state { COX_ENVOY_RUNNING, COX_ENVOY_DRAINING, COX_ENVOY_STOPPING
 /* Copied by open, text included. */
 struct cox_envoy_spec {
 	const char *program, *bootstrap_path, *log_level;
+	const char *component_log_level; /* "misc:error,..."; NULL: none; outlives the Envoy */
 	int concurrency;        /* worker threads; 0: as many as cores */
 	uint16_t admin_port, prometheus_port, health_port;
 	int64_t drain_ms;       /* how long connections may finish */

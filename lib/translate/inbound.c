@@ -54,6 +54,17 @@ static void original_dst_write(struct pb_listener_v3_Listener l)
 	}
 }
 
+/* The application sees the client's address. The mark is what the agent's capture rules know such connections by. */
+static void original_src_write(struct pb_listener_v3_Listener l)
+{
+	enum { TPROXY_MARK = 1337 };
+	PB_WITH (f, pb_listener_v3_Listener_listener_filters(l)) {
+		pb_listener_v3_ListenerFilter_name(f, COX_STR("envoy.filters.listener.original_src"));
+		PB_ANY (os, pb_listener_v3_ListenerFilter_typed_config(f), pb_filters_listener_original_src_v3_OriginalSrc)
+			pb_filters_listener_original_src_v3_OriginalSrc_mark(os, TPROXY_MARK);
+	}
+}
+
 static bool needs_tls_inspector(enum cox_protocol protocol, enum cox_inbound_tls tls)
 {
 	(void)protocol;
@@ -124,6 +135,8 @@ static void virtual_write(struct pb_listener_v3_Listener l, const struct cox_inb
 			cox_inbound_chains_write(l, in, &in->ports.p[i]);
 	cox_inbound_passthrough_chains_write(l, in, port);
 	original_dst_write(l);
+	if (in->t->view->interception == COX_INTERCEPT_TPROXY)
+		original_src_write(l);
 	inspector_write(l, in, port, needs_tls_inspector, tls_inspector_write);
 	inspector_write(l, in, port, needs_http_inspector, http_inspector_write);
 	if (in->t->view->interception == COX_INTERCEPT_TPROXY)

@@ -81,7 +81,7 @@ static void test_rerun_takes_old_jumps_out(void **state)
 	(void)state;
 	struct cox_agent_capture c;
 	struct cox_buf b = { 0 };
-	struct cox_str saved = COX_STR("*nat\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A OUTPUT -p tcp -j ISTIO_OUTPUT\n"
+	struct cox_str saved = COX_STR("*nat\n:OUTPUT ACCEPT [0:0]\n:ISTIO_INBOUND - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A OUTPUT -p tcp -j ISTIO_OUTPUT\n"
 				       "-A OUTPUT -d 1.2.3.4/32 -j ACCEPT\nCOMMIT\n");
 	cox_agent_capture_defaults(&c);
 	cox_agent_capture_build(&c, false, saved, &b);
@@ -96,6 +96,40 @@ static void test_rerun_takes_old_jumps_out(void **state)
 	cox_buf_fini(&b);
 }
 
+static void test_tproxy_and_dns(void **state)
+{
+	(void)state;
+	struct cox_agent_capture c;
+	struct cox_buf b = { 0 }, n = { 0 };
+	cox_agent_capture_defaults(&c);
+	c.mode = COX_STR("TPROXY");
+	c.redirect_dns = true;
+	c.dns_servers = COX_STR("10.96.0.10,fd00::a");
+	assert_int_equal(cox_agent_capture_check(&c, NULL), COX_OK);
+	cox_agent_capture_build(&c, false, COX_STR(""), &b);
+	assert_true(has_line(&b, "-A ISTIO_TPROXY ! -d 127.0.0.1/32 -p tcp -j TPROXY --tproxy-mark 1337/0xffffffff --on-port 15006"));
+	assert_true(has_line(&b, "-A ISTIO_INBOUND -p tcp -m conntrack --ctstate RELATED,ESTABLISHED -j ISTIO_DIVERT"));
+	assert_true(has_line(&b, "-A ISTIO_OUTPUT -p tcp -m connmark --mark 1337 -j CONNMARK --restore-mark"));
+	assert_false(has_line(&b, "-A PREROUTING -p tcp -j ISTIO_IN_REDIRECT"));
+	assert_true(has_line(&b, "-A ISTIO_OUTPUT_DNS -d 10.96.0.10 -p udp --dport 53 -j REDIRECT --to-ports 15053"));
+	assert_true(where(&b, "fd00::a") < 0);
+	/* The proxy's own questions come first, or they would come back to it for ever. */
+	assert_true(where(&b, "-A ISTIO_OUTPUT_DNS -p udp --dport 53 -m owner --uid-owner 1337 -j RETURN") < where(&b, "-A ISTIO_OUTPUT_DNS -d 10.96.0.10 -p udp"));
+	assert_true(has_line(&b, "-A ISTIO_OUTPUT_DNS -p udp --dport 53 -m owner --uid-owner 1337 -j CT --zone 1"));
+	cox_agent_capture_build_nft(&c, true, &n);
+	assert_true(cox_str_has_prefix(cox_buf_str(&n), COX_STR("table ip6 coxswain\ndelete table ip6 coxswain\ntable ip6 coxswain {\n")));
+	assert_true(where(&n, "ip6 daddr fd00::a udp dport 53 redirect to :15053") > 0 && where(&n, "10.96.0.10") < 0);
+	assert_true(where(&n, "tproxy to :15006 meta mark set 1337 accept") > 0);
+	assert_true(where(&n, "type route hook output priority -150") > 0);
+	/* Tables that another run needed and this one does not are cleared. */
+	cox_buf_clear(&b);
+	cox_agent_capture_defaults(&c);
+	cox_agent_capture_build(&c, false, COX_STR("*mangle\n:ISTIO_DIVERT - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\nCOMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n"), &b);
+	assert_true(has_line(&b, "-X ISTIO_DIVERT") && has_line(&b, "-D PREROUTING -p tcp -j ISTIO_INBOUND") && where(&b, "*raw") < 0);
+	cox_buf_fini(&b);
+	cox_buf_fini(&n);
+}
+
 static void test_refused(void **state)
 {
 	(void)state;
@@ -103,7 +137,7 @@ static void test_refused(void **state)
 		size_t offset;
 		const char *value, *flag;
 	} bad[] = {
-		{ offsetof(struct cox_agent_capture, mode), "TPROXY", "-m" },
+		{ offsetof(struct cox_agent_capture, mode), "NONE", "-m" },
 		{ offsetof(struct cox_agent_capture, include_cidrs), "10.0.0.0/33", "-i" },
 		{ offsetof(struct cox_agent_capture, include_cidrs), "host", "-i" },
 		{ offsetof(struct cox_agent_capture, exclude_cidrs), "10.0.0.0/8 -j ACCEPT", "-x" },
@@ -150,7 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults_capture_everything), cmocka_unit_test(test_lists_narrow_it), cmocka_unit_test(test_rerun_takes_old_jumps_out),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_run_feeds_reads_and_reports),
+		cmocka_unit_test(test_tproxy_and_dns), cmocka_unit_test(test_refused), cmocka_unit_test(test_run_feeds_reads_and_reports),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
