@@ -24,7 +24,7 @@ def run(*argv, check=True, stdin=None):
 
 
 class World:
-    def __init__(self):
+    def __init__(self, excluded=()):
         self.id = f"cxc{os.getpid()}"
         self.pod, self.client = self.id + "p", self.id + "c"
         self.processes = []
@@ -40,7 +40,8 @@ class World:
         self.start(self.client, "0:0", "app", "8080")
         self.start(self.client, "0:0", "dns")
         self.start(self.pod, "65532:65532", "app", "8080")
-        self.start(self.pod, "65532:65532", "app", "15020")
+        for port in excluded:
+            self.start(self.pod, "65532:65532", "app", port)
         self.start(self.pod, "65532:65532", "app", "9999")
         self.mode = None
 
@@ -93,7 +94,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world():
-    w = World()
+    w = World(excluded=["15020"])
     yield w
     w.close()
 

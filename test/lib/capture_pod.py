@@ -3,12 +3,18 @@
 proxy REDIRECT|TPROXY   15001 and 15006: says what was meant and passes the line on to there, as Envoy's passthrough does; 15053: says "agent"
 app PORT                answers a line with who asked
 dns                     port 53, UDP and TCP: says "server"
+web PORT                HTTP: /sleep/MS answers after that long, with the caller's address; /metrics
+load ADDRESS PORT N     N connections that ask /sleep/20 without end; SIGUSR1: each closes after its answer, then figures as JSON
 ask ADDRESS PORT TEXT   one line there, prints the answer;  udp ADDRESS PORT TEXT
 """
+import http.client
+import json
+import signal
 import socket
 import struct
 import sys
 import threading
+import time
 
 SO_ORIGINAL_DST, IP_TRANSPARENT, IPV6_TRANSPARENT, SO_MARK = 80, 19, 75, 36
 
@@ -102,6 +108,70 @@ def proxy(mode):
         serve_udp(host, 15053, "agent")
 
 
+def web(port):
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 16
+
+        def log_message(self, *args):
+            pass
+
+        def do_GET(self):
+            if self.path.startswith("/sleep/"):
+                time.sleep(int(self.path[7:]) / 1000)
+            body = b"app_up 1\n" if self.path == "/metrics" else f"web[{show(self.client_address)}] {self.path}\n".encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    class Server(ThreadingHTTPServer):
+        address_family, daemon_threads, request_queue_size = socket.AF_INET6, True, 100
+    threading.Thread(target=Server(("::", port), Handler).serve_forever, daemon=True).start()
+
+
+def load(address, port, count):
+    done, lock = threading.Event(), threading.Lock()
+    figures = {"requests": 0, "failures": [], "told_to_close": 0}
+    signal.signal(signal.SIGUSR1, lambda *_: done.set())
+
+    def one():
+        c = None
+        while not done.is_set():
+            try:
+                c = c or http.client.HTTPConnection(address, port, timeout=10)
+                c.request("GET", "/sleep/20")
+                r = c.getresponse()
+                r.read()
+                failure = None if r.status == 200 else f"status {r.status}"
+                told = (r.getheader("connection") or "").lower() == "close"
+            except OSError as e:
+                failure, told = repr(e), False
+            except http.client.HTTPException as e:
+                failure, told = repr(e), False
+            with lock:
+                figures["requests"] += 1
+                figures["told_to_close"] += told
+                if failure:
+                    figures["failures"].append(failure)
+            if told or failure:
+                c.close()
+                c = None
+        if c:
+            c.close()
+    threads = [threading.Thread(target=one) for _ in range(count)]
+    for t in threads:
+        t.start()
+    print("ready", flush=True)
+    while not done.wait(0.1):
+        pass
+    for t in threads:
+        t.join()
+    print(json.dumps(figures), flush=True)
+
+
 def main(role, *args):
     if role == "ask":
         print(exchange(connect(args[0], int(args[1])), args[2]))
@@ -113,7 +183,12 @@ def main(role, *args):
         s.send(args[2].encode())
         print(s.recv(512).decode())
         return
-    if role == "proxy":
+    if role == "load":
+        load(args[0], int(args[1]), int(args[2]))
+        return
+    if role == "web":
+        web(int(args[0]))
+    elif role == "proxy":
         proxy(args[0])
     elif role == "app":
         serve(int(args[0]), lambda conn, line: f"app[{show(conn.getpeername())}] {line}")
