@@ -145,12 +145,12 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	spec.health_port = p->bootstrap.health_port;
 	spec.on_end = on_end;
 	spec.ctx = a;
-	struct cox_agent_workload_spec workload = { .loop = a->loop, .config = p->identity,
-	                                                .on_name_table = on_names, .ctx = a };
+	COX_TRY(open_dns(a, p, err));
+	/* The control plane makes the table only for those who ask. */
+	struct cox_agent_workload_spec workload = { .loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .ctx = a };
 	COX_TRY(cox_agent_workload_open(&workload, &a->workload, err)); /* Envoy finds its sockets */
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));
 	COX_TRY(cox_signal_open(a->loop, SIGINT, on_signal, a, &a->signals[1]));
-	COX_TRY(open_dns(a, p, err));
 	COX_TRY(cox_envoy_open(a->loop, &spec, &a->envoy, err));
 	return open_status(a, p, err);
 }

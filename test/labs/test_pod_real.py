@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from coxlab import programs  # noqa: E402
+from coxlab.lab import eventually  # noqa: E402
 from test_capture import AGENT, APP, CLIENT, HELPER, POD, ROOT, World, run  # noqa: E402
 
 MESH = f"""
@@ -48,7 +49,11 @@ class RealPod:
             f.write(MESH)
         self.daemon = self.spawn(world.client, ROOT, "daemon", [os.path.join(BUILD, "coxswaind"), "discovery", "--configDir", self.dir, "--grpcAddr",
                                  f"{CLIENT}:15010", "--httpAddr", "127.0.0.1:0", "--monitoringAddr", ""], {})
-        world.init("-m", mode, "-d", "15090,15021,15020")
+        resolv = os.path.join(self.dir, "resolv.conf")
+        with open(resolv, "w") as f:
+            f.write(f"nameserver {CLIENT}\nsearch default.svc.cluster.local svc.cluster.local\noptions ndots:5 timeout:1\n")
+        dns = ["--redirect-dns", "--resolv-conf", resolv] if env.get("ISTIO_META_DNS_CAPTURE") else []
+        world.init("-m", mode, "-d", "15090,15021,15020", *dns)
         base = {"POD_NAME": "web", "POD_NAMESPACE": "default", "INSTANCE_IP": POD, "ISTIO_META_INTERCEPTION_MODE": mode,
                 "ISTIO_META_CLUSTER_ID": "Kubernetes", "ISTIO_METAJSON_LABELS": '{"app": "web"}',
                 "PROXY_CONFIG": json.dumps({"concurrency": 1, "terminationDrainDuration": "3s"}),
@@ -57,7 +62,7 @@ class RealPod:
                 "ISTIO_PROMETHEUS_ANNOTATIONS": '{"scrape":"true","port":"8090","path":"/metrics"}'}
         tproxy = mode == "TPROXY"
         self.agent = self.spawn(world.pod, "0:1337" if tproxy else ROOT, "agent", [
-            AGENT, "proxy", "sidecar", "--discovery", f"{CLIENT}:15010", "--envoy", programs.envoy(), "--uid", "0" if tproxy else "1337", "--gid", "1337",
+            AGENT, "proxy", "sidecar", "--discovery", f"{CLIENT}:15010", "--identity", "none", "--resolv-conf", resolv, "--envoy", programs.envoy(), "--uid", "0" if tproxy else "1337", "--gid", "1337",
             "--domain", "default.svc.cluster.local", "--config-dir", os.path.join(self.dir, "proxy"), "--proxyLogLevel=warning",
             "--proxyComponentLogLevel=misc:error", "--log_output_level=default:info"], {**base, **env})
 
@@ -210,6 +215,26 @@ def test_native_sidecar_pre_stop(pod):
     assert figures["failures"] == [] and figures["told_to_close"] >= 5
     assert pod.command("request", "--debug-port", "15020", "POST", "/quitquitquit").stdout == "ok\n"
     assert pod.agent.wait(10) == 0
+
+
+@pytest.mark.parametrize("pod", [{"ISTIO_META_DNS_CAPTURE": "true"}], indirect=True)
+def test_dns_from_the_control_plane(pod):
+    """The application asks the pod's name server; the agent answers for the mesh from the control plane's table, also after a change."""
+    def lookup(name):
+        return pod.world.ask(pod.world.pod, APP, "lookup", CLIENT, name)
+    eventually(lambda: lookup("web") == "10.96.0.1")
+    assert lookup("web.default.svc.cluster.local") == "10.96.0.1" and lookup("web.default.default.svc.cluster.local") == "10.96.0.1"
+    assert json.loads(pod.curl(f"http://{POD}:15020/debug/ndsz"))["table"]["web.default.svc.cluster.local"]["shortname"] == "web"
+    with open(os.path.join(pod.dir, "more.yaml.new"), "w") as f:
+        f.write("apiVersion: v1\nkind: Service\nmetadata: {name: late, namespace: far}\nspec: {clusterIP: 10.96.0.7, ports: [{name: http, port: 80}]}\n")
+    os.rename(os.path.join(pod.dir, "more.yaml.new"), os.path.join(pod.dir, "more.yaml"))
+    eventually(lambda: lookup("late.far") == "10.96.0.7")
+    pod.daemon.kill()
+    assert lookup("late.far.svc") == "10.96.0.7", "the table stays when the control plane is away"
+
+
+def test_nobody_asks_for_names_without_capture(pod):
+    assert json.loads(pod.curl(f"http://{POD}:15020/debug/ndsz")) == {"table": {}}
 
 
 def test_wait_says_what_is_missing(world):

@@ -5,6 +5,7 @@ app PORT                answers a line with who asked
 dns                     port 53, UDP and TCP: says "server"
 web PORT                HTTP: /sleep/MS answers after that long, with the caller's address; /metrics
 load ADDRESS PORT N     N connections that ask /sleep/20 without end; SIGUSR1: each closes after its answer, then figures as JSON
+lookup SERVER NAME      the last address that a name server has
 ask ADDRESS PORT TEXT   one line there, prints the answer;  udp ADDRESS PORT TEXT
 """
 import http.client
@@ -182,6 +183,15 @@ def main(role, *args):
         s.connect((args[0], int(args[1])))  # answers of anybody else are not taken
         s.send(args[2].encode())
         print(s.recv(512).decode())
+        return
+    if role == "lookup":
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.settimeout(1)
+        s.connect((args[0], 53))
+        s.send(b"\x07\x07\x01\0\0\1\0\0\0\0\0\0" + b"".join(bytes([len(x)]) + x.encode() for x in args[1].split(".")) + b"\0\0\1\0\1")
+        answer = s.recv(512)
+        assert answer[:2] == b"\x07\x07" and answer[3] & 15 == 0 and answer[7] > 0, answer
+        print(socket.inet_ntoa(answer[-4:]))
         return
     if role == "load":
         load(args[0], int(args[1]), int(args[2]))
