@@ -17,6 +17,29 @@ enum cox_rc cox_err_set(struct cox_err *err, enum cox_rc rc, const char *path, c
 	return rc;
 }
 
+static void path_prepend(struct cox_err *err, struct cox_str head)
+{
+	char all[2 * sizeof(err->path)];
+	const char *dot = err->path[0] && err->path[0] != '[' ? "." : "";
+	snprintf(all, sizeof(all), "%.*s%s%s", COX_FMT(cox_str_sub(head, 0, 100)), dot, err->path);
+	snprintf(err->path, sizeof(err->path), "%.*s", (int)sizeof(err->path) - 1, all);
+}
+
+void cox_err_in_member(struct cox_err *err, struct cox_str name)
+{
+	if (err)
+		path_prepend(err, name);
+}
+
+void cox_err_in_item(struct cox_err *err, size_t at)
+{
+	char text[32];
+	if (!err)
+		return;
+	int n = snprintf(text, sizeof(text), "[%zu]", at);
+	path_prepend(err, cox_str_make(text, (size_t)n));
+}
+
 void cox_err_wrap(struct cox_err *err, const char *fmt, ...)
 {
 	char head[sizeof(err->text)], all[2 * sizeof(err->text) + 3];

@@ -16,6 +16,9 @@ struct cox_err {
 
 /* Sets and returns `rc`, so that one can write `return cox_err_set(err, COX_EINVAL, path, "...")`. `path` may be NULL. */
 enum cox_rc cox_err_set(struct cox_err *err, enum cox_rc rc, const char *path, const char *fmt, ...) COX_PRINTF(4, 5);
+/* Puts a member's name, or a place in a list, before the path: called by each level that an error passes on its way up. */
+void cox_err_in_member(struct cox_err *err, struct cox_str name);
+void cox_err_in_item(struct cox_err *err, size_t at);
 /* Puts "context: " before the text. */
 void cox_err_wrap(struct cox_err *err, const char *fmt, ...) COX_PRINTF(2, 3);
 /* "spec.http[0].weight: must be ... (line 12)" into buf; returns buf. */

@@ -280,6 +280,7 @@ static enum cox_rc parse_value(struct parser *ps, struct cox_json *out);
 static enum cox_rc fail_duplicate(struct parser *ps, struct cox_str key, int line)
 {
 	cox_err_set(ps->err, COX_EINVAL, NULL, "JSON: the key \"%.*s\" stands twice in one object", COX_FMT(cox_str_sub(key, 0, 100)));
+	cox_err_in_member(ps->err, key);
 	if (ps->err)
 		ps->err->line = line;
 	return COX_EINVAL;
@@ -333,9 +334,12 @@ static enum cox_rc parse_member(struct parser *ps)
 	if (ps->p == ps->end || *ps->p != ':')
 		return fail_at(ps, "':'");
 	ps->p++;
-	COX_TRY(parse_value(ps, &m.value));
-	push(ps, &m);
-	return COX_OK;
+	enum cox_rc rc = parse_value(ps, &m.value);
+	if (rc != COX_OK)
+		cox_err_in_member(ps->err, m.key);
+	else
+		push(ps, &m);
+	return rc;
 }
 
 static enum cox_rc parse_object(struct parser *ps, struct cox_json *out)
@@ -375,7 +379,12 @@ static enum cox_rc parse_array(struct parser *ps, struct cox_json *out)
 	bool empty = ps->p < ps->end && *ps->p == ']';
 	while (!empty) {
 		struct cox_json_member m = { 0 };
-		COX_TRY(parse_value(ps, &m.value));
+		size_t at = ps->n - base; /* what fails leaves its own members behind */
+		enum cox_rc rc = parse_value(ps, &m.value);
+		if (rc != COX_OK) {
+			cox_err_in_item(ps->err, at);
+			return rc;
+		}
 		push(ps, &m);
 		skip_blanks(ps);
 		if (ps->p < ps->end && *ps->p == ']')

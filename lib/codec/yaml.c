@@ -259,8 +259,10 @@ static enum cox_rc read_sequence(struct reader *r, struct node *out)
 		struct node n = { 0 };
 		rc = read_node(r, &e, &n);
 		yaml_event_delete(&e);
-		if (rc != COX_OK)
+		if (rc != COX_OK) {
+			cox_err_in_item(r->err, items.n);
 			break;
+		}
 		cox_vec_push(&items, n.value);
 		out->nodes += n.nodes;
 		if (n.height + 1 > out->height)
@@ -309,7 +311,10 @@ static enum cox_rc read_member(struct reader *r, yaml_event_t *key_event, struct
 	COX_TRY(next_event(r, &e));
 	enum cox_rc rc = read_node(r, &e, &value);
 	yaml_event_delete(&e);
-	COX_TRY(rc);
+	if (rc != COX_OK) {
+		cox_err_in_member(r->err, key.value.text);
+		return rc;
+	}
 	out->nodes += value.nodes;
 	if (value.height + 1 > out->height)
 		out->height = value.height + 1;
@@ -330,6 +335,7 @@ static enum cox_rc finish_mapping(struct reader *r, struct members *m, struct co
 		if (cox_map_set(&keys, m->own.p[i].key, &keys)) {
 			cox_err_set(r->err, COX_EINVAL, NULL, "YAML: the key \"%.*s\" stands twice in one map",
 				    COX_FMT(cox_str_sub(m->own.p[i].key, 0, 100)));
+			cox_err_in_member(r->err, m->own.p[i].key);
 			if (r->err)
 				r->err->line = m->own.p[i].value.line;
 			rc = COX_EINVAL;

@@ -1,6 +1,7 @@
 #include "source/dir_file.h"
 
 #include "codec/yaml.h"
+#include "source/dir_guess.h"
 #include "source/dir_source.h"
 
 #include <errno.h>
@@ -9,10 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void reported_free(struct cox_map *m)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(m, e));)
+		cox_free(e->value);
+	cox_map_fini(m);
+}
+
 void cox_dir_file_free(struct cox_dir_file *f)
 {
 	if (!f)
 		return;
+	reported_free(&f->reported);
 	for (size_t i = 0; i < f->docs.n; i++)
 		cox_object_unref(f->docs.p[i].object);
 	cox_vec_fini(&f->docs);
@@ -25,22 +34,51 @@ struct reading {
 	const struct cox_source_sink *sink;
 	struct cox_arena *arena;
 	COX_VEC(struct cox_dir_doc) docs;
+	struct cox_map reported; /* as in the file, of this reading */
 	bool has_unreadable; /* a document whose object could not even be named */
 };
 
-static void report(struct reading *r, const struct cox_json *doc, const struct cox_diags *diags, int line, bool has_last_good)
+/* Who the document is, as far as it says so. */
+static struct cox_dir_guess identity(const struct cox_json *doc)
 {
-	const struct cox_kind_info *info = doc ? cox_kind_find(cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind")) : NULL;
-	struct cox_source_report rep = {
-		.kind = info ? info->kind : COX_KIND_COUNT,
-		.ns = doc ? cox_json_str_at(doc, "metadata.namespace") : COX_STR(""),
-		.name = doc ? cox_json_str_at(doc, "metadata.name") : COX_STR(""),
-		.origin = cox_arena_printf(r->arena, "%.*s:%d", COX_FMT(r->file->path), line),
-		.diags = diags,
-		.has_last_good = has_last_good,
-	};
+	return (struct cox_dir_guess){ cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind"), cox_json_str_at(doc, "metadata.namespace"),
+		                       cox_json_str_at(doc, "metadata.name") };
+}
+
+static void send(struct reading *r, struct cox_source_report rep, int line, const struct cox_diags *diags)
+{
+	rep.origin = cox_arena_printf(r->arena, "%.*s:%d", COX_FMT(r->file->path), line);
+	rep.diags = diags;
 	if (r->sink->report)
 		r->sink->report(r->sink->arg, &rep);
+}
+
+static void report(struct reading *r, struct cox_dir_guess who, const struct cox_diags *diags, int line, bool has_last_good)
+{
+	const struct cox_kind_info *info = cox_kind_find(who.api_version, who.kind);
+	enum cox_kind kind = info ? info->kind : COX_KIND_COUNT;
+	struct cox_str key = cox_arena_printf(r->arena, "%d/%.*s/%.*s", (int)kind, COX_FMT(who.ns), COX_FMT(who.name));
+	if (!cox_map_find(&r->reported, key)) {
+		char *own = cox_str_dup_cstr(key);
+		cox_map_set(&r->reported, (struct cox_str){ own, key.n }, own);
+	}
+	send(r, (struct cox_source_report){ .kind = kind, .ns = who.ns, .name = who.name, .has_last_good = has_last_good }, line, diags);
+}
+
+/* What was reported and no longer is goes out once more, empty. */
+static void take_back(struct reading *r)
+{
+	const struct cox_diags none = { .arena = r->arena };
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->file->reported, e));) {
+		struct cox_str rest = e->key, part;
+		int64_t kind = COX_KIND_COUNT;
+		if (cox_map_find(&r->reported, e->key) || !cox_str_next(&rest, '/', &part) || cox_str_to_i64(part, &kind) != COX_OK)
+			continue;
+		(void)cox_str_next(&rest, '/', &part);
+		send(r, (struct cox_source_report){ .kind = (enum cox_kind)kind, .ns = part, .name = rest }, 0, &none);
+	}
+	reported_free(&r->file->reported);
+	r->file->reported = r->reported;
 }
 
 /* The version of this object that the file had before, by kind, namespace and name. */
@@ -72,12 +110,12 @@ static void take_object(struct reading *r, const struct cox_json *doc)
 		return; /* a kind that is not ours: Deployments stand in the same files */
 	if (rc == COX_OK) {
 		if (diags.n)
-			report(r, doc, &diags, doc->line, false);
+			report(r, identity(doc), &diags, doc->line, false);
 		add_doc(r, o);
 		return;
 	}
 	const struct cox_object *good = last_good(r, doc);
-	report(r, doc, &diags, doc->line, good != NULL);
+	report(r, identity(doc), &diags, doc->line, good != NULL);
 	if (good)
 		add_doc(r, cox_object_ref(good));
 	else if (cox_json_str_at(doc, "metadata.name").n == 0)
@@ -87,11 +125,10 @@ static void take_object(struct reading *r, const struct cox_json *doc)
 static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
 {
 	struct reading *r = arg;
-	(void)text;
 	if (!root) {
 		struct cox_diags diags = { .arena = r->arena };
 		cox_diag_add(&diags, COX_SEV_ERROR, err->line, err->path, "%s", err->text);
-		report(r, NULL, &diags, err->line, r->file->docs.n > 0);
+		report(r, cox_dir_guess_object(text), &diags, err->line, r->file->docs.n > 0);
 		r->has_unreadable = true;
 		return;
 	}
@@ -117,6 +154,16 @@ static void keep_missing(struct reading *r)
 	for (size_t i = 0; i < r->file->docs.n && r->has_unreadable; i++)
 		if (!has_object(r, r->file->docs.p[i].object))
 			add_doc(r, cox_object_ref(r->file->docs.p[i].object));
+}
+
+/* What was wrong in it still is, as far as anybody knows. */
+static void keep_reported(struct reading *r)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->file->reported, e));)
+		if (!cox_map_find(&r->reported, e->key)) {
+			char *own = cox_str_dup_cstr(e->key);
+			cox_map_set(&r->reported, (struct cox_str){ own, e->key.n }, own);
+		}
 }
 
 static enum cox_rc read_whole(const char *path, struct cox_buf *out, uint64_t *inode, struct cox_err *err)
@@ -171,11 +218,13 @@ void cox_dir_file_read(struct cox_dir_file *f, const struct cox_source_sink *sin
 		/* The file as a whole cannot be used: all that it had stays. */
 		struct cox_diags diags = { .arena = scratch };
 		cox_diag_add(&diags, COX_SEV_ERROR, 0, "", "%s", err.text);
-		report(&r, NULL, &diags, 0, f->docs.n > 0);
+		report(&r, (struct cox_dir_guess){ 0 }, &diags, 0, f->docs.n > 0);
+		keep_reported(&r);
 		for (size_t i = 0; i < r.docs.n; i++)
 			cox_object_unref(r.docs.p[i].object);
 		cox_vec_fini(&r.docs);
 	}
+	take_back(&r);
 	cox_buf_fini(&text);
 	cox_arena_reset(scratch);
 }

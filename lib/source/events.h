@@ -13,7 +13,7 @@
 struct cox_source_report {
 	enum cox_kind kind;
 	struct cox_str ns, name, origin; /* name is empty where the document could not even be read; origin: "file.yaml:12" or the cluster */
-	const struct cox_diags *diags;   /* never NULL; errors > 0: the object (or its new version) is not in force */
+	const struct cox_diags *diags;   /* never NULL; errors > 0: the object (or its new version) is not in force; none at all: what was said is taken back */
 	bool has_last_good;              /* an earlier version stays in force */
 };
 

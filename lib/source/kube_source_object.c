@@ -66,7 +66,7 @@ static const struct cox_object *build(struct kind_watch *k, const struct cox_kub
 		return NULL;
 	}
 	if (cox_json_parse(&k->s->scratch, item->text, &doc, &err) != COX_OK) {
-		cox_diag_add(diags, COX_SEV_ERROR, err.line, NULL, "%s", err.text);
+		cox_diag_add(diags, COX_SEV_ERROR, err.line, err.path, "%s", err.text);
 		return NULL;
 	}
 	name_kind(k, doc);

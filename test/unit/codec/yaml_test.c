@@ -59,6 +59,26 @@ static void test_bad_document_hides_nothing(void **state)
 	check("a: \xff\n---\nb: 2\n", "1!\n3:{\"b\":2}\n");
 }
 
+/* Where in a document that cannot be parsed the fault is. */
+static void note_path(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
+{
+	(void)root, (void)text;
+	cox_buf_printf(arg, "%s\n", err ? err->path : "-");
+}
+
+static void test_paths_of_faults(void **state)
+{
+	(void)state;
+	struct cox_buf b = { 0 };
+	struct cox_arena a = { 0 };
+	static const char text[] = "spec:\n  http:\n  - a: 1\n  - route: [{x: 1, x: 2}]\n---\nspec: {http: [{}, {match: [}]}\n---\na: &a {b: [*a]}\n---\n"
+				   "{\"spec\": {\"http\": [1, {\"a\": tru}]}}\n---\n{\"a\": [{\"b\": 1, \"b\": 2}]}\n";
+	assert_int_equal(cox_yaml_each(&a, cox_str_of(text), 1 << 20, note_path, &b, NULL), COX_OK);
+	assert_string_equal(cox_buf_cstr(&b), "spec.http[1].route[0].x\nspec.http[1].match\na.b[0]\n-\na[0].b\n");
+	cox_buf_fini(&b);
+	cox_arena_fini(&a);
+}
+
 static void test_json(void **state)
 {
 	(void)state;
@@ -172,7 +192,8 @@ static void test_writer_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_documents), cmocka_unit_test(test_bad_document_hides_nothing), cmocka_unit_test(test_json),
+		cmocka_unit_test(test_documents), cmocka_unit_test(test_bad_document_hides_nothing), cmocka_unit_test(test_paths_of_faults),
+		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_scalars), cmocka_unit_test(test_anchors), cmocka_unit_test(test_billion_laughs),
 		cmocka_unit_test(test_limits), cmocka_unit_test(test_writer_round_trip),
 	};

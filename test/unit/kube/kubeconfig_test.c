@@ -68,7 +68,7 @@ static void bad(void **state)
 	} cases[] = {
 		{ "", "", "kubeconfig" },
 		{ "[1]", "", "kubeconfig" },
-		{ "a: [", "", "config" },
+		{ "a: [", "a", "config" },
 		{ "clusters: []", "current-context", "not set" },
 		{ HEAD "clusters: {}\n", "clusters", "list" },
 		{ HEAD "clusters: []\n", "clusters[name=k].cluster", "no entry" },

@@ -1,3 +1,4 @@
+#include "source/dir_guess.h"
 #include "source/dir_source.h"
 
 #include "base/clock.h"
@@ -43,6 +44,9 @@ static void on_report(void *arg, const struct cox_source_report *r)
 	for (size_t i = 0; i < r->diags->n; i++)
 		cox_buf_printf(&w->heard, "!%.*s %.*s%s\n", COX_FMT(base), COX_FMT(r->diags->items[i].path),
 		               r->has_last_good ? " kept" : "");
+	if (r->diags->n == 0)
+		cox_buf_printf(&w->heard, "!%s/%.*s/%.*s is fine\n", r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name.p : "unknown", COX_FMT(r->ns),
+		               COX_FMT(r->name));
 }
 
 static void on_synced(void *arg) { cox_buf_append_cstr(&((struct world *)arg)->heard, "synced\n"); }
@@ -232,8 +236,54 @@ static void test_bad_documents_keep_the_last_good(void **state)
 	/* Mended, and without it: now it goes. */
 	write_file(&w, "a.yaml", SVC("a", "82") "---\n" SVC("b", "81"));
 	hear(&w, "-VirtualService/n/v");
-	expect(&w, "-VirtualService/n/v\n");
+	expect(&w, "!unknown// is fine\n-VirtualService/n/v\n");
 	world_end(&w);
+}
+
+/* What was wrong and is no longer is taken back, also where the object did not change in between. covers: b35 */
+static void test_reports_are_taken_back(void **state)
+{
+	(void)state;
+	struct world w;
+	world_make(&w);
+	write_file(&w, "a.yaml", GOOD_VS("v"));
+	write_file(&w, "b.yaml", SVC("b", "80"));
+	world_open(&w);
+	forget(&w);
+	write_file(&w, "a.yaml", BAD_VS("v"));
+	hear(&w, "!a.yaml:1 spec.http[0].timeout kept");
+	forget(&w);
+	write_file(&w, "a.yaml", GOOD_VS("v"));
+	hear(&w, "!VirtualService/n/v is fine");
+	expect(&w, "!VirtualService/n/v is fine\n");
+	write_file(&w, "a.yaml", "kind: [\n");
+	hear(&w, "kept");
+	forget(&w);
+	delete_file(&w, "a.yaml");
+	hear(&w, "-VirtualService/n/v");
+	expect(&w, "!unknown// is fine\n-VirtualService/n/v\n");
+	world_end(&w);
+}
+
+static void guess(const char *text, const char *want)
+{
+	struct cox_dir_guess g = cox_dir_guess_object(cox_str_of(text));
+	char got[200];
+	snprintf(got, sizeof(got), "%.*s|%.*s|%.*s|%.*s", COX_FMT(g.api_version), COX_FMT(g.kind), COX_FMT(g.ns), COX_FMT(g.name));
+	assert_string_equal(got, want);
+}
+
+static void test_guess_of_an_identity(void **state)
+{
+	(void)state;
+	guess(BAD_VS("v") "  - [", "networking.istio.io/v1|VirtualService|n|v");
+	guess("{\"kind\": \"Service\", \"apiVersion\": \"v1\", \"metadata\": {\"name\": \"x\", ", "v1|Service||x");
+	guess("# kind of thing\nkind: Service\nname: other\nmetadata:\n  namespace: 'ns'\n  name: \"a-b.c\"\n", "|Service|ns|a-b.c");
+	guess("", "|||");
+	guess("metadata", "|||");
+	guess("kind", "|||");
+	guess("kind:", "|||");
+	guess("metadata: {name", "|||");
 }
 
 static void test_one_object_in_two_files(void **state)
@@ -346,6 +396,8 @@ int main(void)
 		cmocka_unit_test(test_first_read),
 		cmocka_unit_test(test_edits),
 		cmocka_unit_test(test_bad_documents_keep_the_last_good),
+		cmocka_unit_test(test_reports_are_taken_back),
+		cmocka_unit_test(test_guess_of_an_identity),
 		cmocka_unit_test(test_one_object_in_two_files),
 		cmocka_unit_test(test_config_map_mount),
 		cmocka_unit_test(test_directory_goes_and_comes),
