@@ -113,6 +113,9 @@ static void on_settled(void *arg)
 	cox_metric_set(COX_M_DANGLING, NULL, (double)(found.counts[COX_FINDING_NO_HOST] + found.counts[COX_FINDING_NO_SUBSET]));
 	cox_metric_set(COX_M_DUP_SUBSETS, NULL, (double)found.counts[COX_FINDING_DUPLICATE_SUBSET]);
 	cox_metric_set(COX_M_VS_DUP_DOMAIN, NULL, (double)found.counts[COX_FINDING_DUPLICATE_HOST]);
+	cox_metric_set(COX_M_DUP_CLUSTERS, NULL, (double)found.counts[COX_FINDING_CLAIMED]);
+	cox_metric_set(COX_M_CONFLICT_TCP_TCP, NULL, (double)found.counts[COX_FINDING_ADDRESS_CONFLICT]);
+	cox_metric_set(COX_M_CONFLICT_INBOUND, NULL, (double)found.counts[COX_FINDING_TARGET_PORT_CONFLICT]);
 	tell_log(f, &found);
 	for (size_t i = 0, n; i < found.items.n; i += n) {
 		for (n = 1; i + n < found.items.n && cox_str_eq(found.items.p[i + n].object_id, found.items.p[i].object_id); n++)

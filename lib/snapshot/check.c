@@ -1,4 +1,4 @@
-#include "snapshot/check.h"
+#include "snapshot/check_priv.h"
 
 #include "snapshot/snapshot_priv.h"
 
@@ -10,7 +10,8 @@ const char *cox_finding_code_name(enum cox_finding_code code)
 {
 	static const char *const names[COX_FINDING_CODES] = { "Claimed",    "NoHost",        "NoSubset",        "NoGateway",
 		                                              "NoDelegate", "DuplicateHost", "DuplicateSubset", "PortConflict",
-		                                              "PolicyIgnored", "NoPort", "BadSecret" };
+		                                              "PolicyIgnored", "NoPort", "BadSecret",
+		                                              "AddressConflict", "TargetPortConflict", "NoPorts" };
 	return names[code];
 }
 
@@ -69,13 +70,13 @@ static void check_destination(void *arg, const struct cox_destination *d, const 
 	const struct cox_snap_svc *v = cox_snapshot_svc_find(c->s, d->host, o->meta.ns);
 	if (!v) {
 		const struct cox_snap_svc *hidden = snap_hosts_first(c->s, d->host);
-		add(c, COX_FINDING_NO_HOST, COX_SEV_WARNING, o->id, place_path(c, at, "host"),
+		snap_finding_add(c, COX_FINDING_NO_HOST, COX_SEV_WARNING, o->id, place_path(c, at, "host"),
 		    hidden ? "service %.*s is not exported to namespace %.*s" : "no service %.*s (seen from namespace %.*s)",
 		    COX_FMT(d->host), COX_FMT(o->meta.ns));
 		return;
 	}
 	if (d->subset.n > 0 && !subset_exists(c, v->svc, o->meta.ns, d->subset))
-		add(c, COX_FINDING_NO_SUBSET, COX_SEV_WARNING, o->id, place_path(c, at, "subset"),
+		snap_finding_add(c, COX_FINDING_NO_SUBSET, COX_SEV_WARNING, o->id, place_path(c, at, "subset"),
 		    "no DestinationRule defines subset %.*s of %.*s", COX_FMT(d->subset), COX_FMT(d->host));
 }
 
@@ -99,7 +100,7 @@ static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 	for (size_t i = 0; i < v->spec->gateways.n; i++) {
 		struct cox_str g = v->spec->gateways.p[i];
 		if (!cox_str_eq(g, COX_STR("mesh")) && !gateway_exists(c->s, g))
-			add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.gateways[%zu]", i),
+			snap_finding_add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.gateways[%zu]", i),
 			    "no Gateway %.*s", COX_FMT(g));
 	}
 	snap_vs_destinations(v->spec, check_destination, c);
@@ -107,7 +108,7 @@ static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 	for (size_t i = 0, at = 0; i < own->http.n && at < box->delegate_n; i++) {
 		const struct cox_delegate *d = own->http.p[i].delegate;
 		if (d && !box->delegates[at++])
-			add(c, COX_FINDING_NO_DELEGATE, COX_SEV_WARNING, v->object->id,
+			snap_finding_add(c, COX_FINDING_NO_DELEGATE, COX_SEV_WARNING, v->object->id,
 			    cox_arena_printf(c->arena, "spec.http[%zu].delegate", i),
 			    "no VirtualService %.*s without hosts is exported to this namespace", COX_FMT(d->name));
 	}
@@ -118,13 +119,12 @@ struct owner {
 	struct owner *next;
 };
 
-/* Whether some namespace sees both. */
-static bool share_viewers(const struct cox_vs *a, const struct cox_vs *b)
+bool snap_share_viewers(const struct cox_export *a, const struct cox_export *b)
 {
-	if (a->export_to.is_public || b->export_to.is_public)
+	if (a->is_public || b->is_public)
 		return true;
-	for (COX_EACH(struct cox_str, ns, a->export_to.namespaces))
-		if (cox_export_is_visible(&b->export_to, *ns))
+	for (COX_EACH(struct cox_str, ns, a->namespaces))
+		if (cox_export_is_visible(b, *ns))
 			return true;
 	return false;
 }
@@ -138,10 +138,10 @@ static void check_duplicate_hosts(struct snap_checking *c)
 		for (size_t k = 0; v->is_mesh && k < v->spec->hosts.n; k++) {
 			struct cox_str host = v->spec->hosts.p[k];
 			struct owner *known = cox_map_find(&owners, host), *other = known;
-			while (other && (other->first == v || !share_viewers(other->first, v)))
+			while (other && (other->first == v || !snap_share_viewers(&other->first->export_to, &v->export_to)))
 				other = other->next;
 			if (other)
-				add(c, COX_FINDING_DUPLICATE_HOST, COX_SEV_WARNING, v->object->id,
+				snap_finding_add(c, COX_FINDING_DUPLICATE_HOST, COX_SEV_WARNING, v->object->id,
 				    cox_arena_printf(c->arena, "spec.hosts[%zu]", k), "host %.*s is routed by the older %.*s",
 				    COX_FMT(host), COX_FMT(other->first->object->id));
 			struct owner *mine = COX_ARENA_NEW(c->arena, struct owner);
@@ -173,7 +173,7 @@ static void check_dr(struct snap_checking *c, const struct snap_dr *d)
 						first = d->objects[j];
 			}
 			if (first)
-				add(c, COX_FINDING_DUPLICATE_SUBSET, COX_SEV_WARNING, d->objects[i]->id,
+				snap_finding_add(c, COX_FINDING_DUPLICATE_SUBSET, COX_SEV_WARNING, d->objects[i]->id,
 				    cox_arena_printf(c->arena, "spec.subsets[%zu].name", k),
 				    "subset %.*s of %.*s is defined before, in %.*s", COX_FMT(spec->subsets.p[k].name),
 				    COX_FMT(d->dr.spec->host), COX_FMT(first->id));
@@ -208,7 +208,7 @@ static void check_servers(struct snap_checking *c, const struct cox_object *olde
 	for (size_t k = 0; k < b->servers.n; k++)
 		for (size_t i = 0; i < (older == o ? k : a->servers.n); i++)
 			if (servers_conflict(&a->servers.p[i], &b->servers.p[k])) {
-				add(c, COX_FINDING_PORT_CONFLICT, COX_SEV_WARNING, o->id,
+				snap_finding_add(c, COX_FINDING_PORT_CONFLICT, COX_SEV_WARNING, o->id,
 				    cox_arena_printf(c->arena, "spec.servers[%zu].port", k), "port %d is used with protocol %.*s by %.*s",
 				    (int)a->servers.p[i].port->number.v, COX_FMT(a->servers.p[i].port->protocol), COX_FMT(older->id));
 				break;
@@ -252,6 +252,7 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 		check_dr(&c, (const struct snap_dr *)s->destination_rules.p[i]);
 	check_gateways(&c);
 	snap_check_peer_auths(&c);
+	snap_check_services(&c);
 	qsort(c.items, out->items.n, sizeof(*c.items), finding_cmp);
 	size_t kept = 0;
 	for (size_t i = 0; i < out->items.n; i++) { /* a rule that stands in two merged ones is found twice */

@@ -20,6 +20,9 @@ enum cox_finding_code {
 	COX_FINDING_POLICY_IGNORED, /* a policy that another, older one wins over, or that cannot count where it is */
 	COX_FINDING_NO_PORT,        /* a port is named on which nobody listens */
 	COX_FINDING_BAD_SECRET,     /* certificates or keys that cannot be used, or not much longer (registry) */
+	COX_FINDING_ADDRESS_CONFLICT,     /* an older service has the same address and port */
+	COX_FINDING_TARGET_PORT_CONFLICT, /* an older service of the same pods gives the port another protocol */
+	COX_FINDING_NO_PORTS,             /* a service without ports: nothing leads to it */
 	COX_FINDING_CODES
 };
 const char *cox_finding_code_name(enum cox_finding_code code); /* "NoHost" */

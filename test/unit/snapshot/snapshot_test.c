@@ -386,10 +386,44 @@ static void test_check_virtual_services(void **state)
 	world_end(&w);
 }
 
+#define AT(name, ns, address, ports)                                                                                                        \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns                                                    \
+	"}\nspec: {clusterIP: " address ", selector: {app: x}, ports: " ports "}\n"
+
+/* covers: g29 */
+static void test_check_services(void **state)
+{
+	(void)state;
+	struct world w = world_with(AT("a", "n", "10.0.0.1", "[{name: http, port: 80, targetPort: 8080}]")
+	                                AT("b", "n", "10.0.0.1", "[{name: tcp, port: 80, targetPort: 8080}, {name: http, port: 81, targetPort: 8081}]")
+	                                    AT("c", "m", "10.0.0.2", "[{name: tcp, port: 80, targetPort: 8080}, {name: udp, port: 80, protocol: UDP}]")
+	                                        AT("d", "n", "10.0.0.3", "[]") AT("e", "n", "None", "[]"));
+	struct cox_findings f;
+	cox_snapshot_check(w.s, w.r, &w.arena, &f);
+	assert_int_equal(f.items.n, 3);
+	assert_int_equal(f.counts[COX_FINDING_ADDRESS_CONFLICT], 1);
+	assert_str(f.items.p[0].object_id, "Service/n/b");
+	assert_str(f.items.p[0].path, "spec.clusterIP");
+	assert_int_equal(f.counts[COX_FINDING_TARGET_PORT_CONFLICT], 1);
+	assert_str(f.items.p[1].path, "spec.ports[0]");
+	assert_int_equal(f.counts[COX_FINDING_NO_PORTS], 1);
+	assert_str(f.items.p[2].object_id, "Service/n/d");
+	/* Who does not see both has no conflict. */
+	yaml_put(w.r, "---\napiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: n, annotations: {networking.istio.io/exportTo: \"~\"}}\n"
+	              "spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 80}]}\n");
+	yaml_put(w.r, "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n, annotations: {networking.istio.io/exportTo: \".\"}}\n"
+	              "spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 80}]}\n");
+	world_update(&w);
+	cox_snapshot_check(w.s, w.r, &w.arena, &f);
+	assert_int_equal(f.counts[COX_FINDING_ADDRESS_CONFLICT], 0);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_check_services),
 		cmocka_unit_test(test_vs_names_in_full),
 		cmocka_unit_test(test_delegates),
 		cmocka_unit_test(test_dr_lookup_order),
