@@ -45,6 +45,7 @@ struct daemon {
 	struct cox_lease *lease;
 	struct findings *findings;
 	struct secrets *secrets;             /* what proxies need of the kube-apiserver for their secrets */
+	struct invalid *invalid;
 	struct cox_buf reported;             /* the object of the last report: its put, which follows, does not clear what was said */
 	struct cox_work_pool *enders;        /* closes what would wait for this loop */
 	struct cox_signal *on_term, *on_int;

@@ -1,4 +1,5 @@
 #include "daemon.h"
+#include "invalid.h"
 #include "stage_ca.h"
 #include "stage_serve.h"
 #include "stage_trust.h"
@@ -24,7 +25,6 @@ static const char *kind_label(enum cox_kind kind) { return kind < COX_KIND_COUNT
 static void on_put(void *arg, const struct cox_object *o)
 {
 	struct daemon *d = arg;
-	cox_metric_add(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(o->kind), 1);
 	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
 	cox_registry_put(d->registry, o);
 	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
@@ -36,10 +36,10 @@ static void on_put(void *arg, const struct cox_object *o)
 static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
 	struct daemon *d = arg;
-	cox_metric_add(cox_kind_info(kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, kind_label(kind), 1);
 	cox_log(COX_LOG_DEBUG, "source", "remove kind=%s ns=%.*s name=%.*s", kind_label(kind), COX_FMT(ns), COX_FMT(name));
 	cox_registry_remove(d->registry, kind, ns, name);
 	trust_on_object(d, kind, ns, name, NULL);
+	invalid_forget(d->invalid, kind, ns, name);
 	if (d->status)
 		cox_status_forget(d->status, kind, ns, name);
 }
@@ -61,8 +61,7 @@ static void on_report(void *arg, const struct cox_source_report *r)
 		        is_error && r->has_last_good ? " (its last good version stays in force)" : "");
 		cox_buf_fini(&line);
 	}
-	if (r->diags->errors)
-		cox_metric_add(COX_M_INVALID_OBJECTS, kind_label(r->kind), 1);
+	invalid_note(d->invalid, r);
 }
 
 static void on_synced(void *arg)
@@ -379,6 +378,7 @@ static void free_rest(struct daemon *d)
 	cox_buf_fini(&d->trust_domain);
 	cox_buf_fini(&d->mesh_yaml);
 	cox_buf_fini(&d->reported);
+	invalid_free(d->invalid);
 	cox_free(d);
 }
 
@@ -391,6 +391,7 @@ enum cox_rc daemon_start(const struct flags *flags, struct daemon **out, struct 
 		return err->rc;
 	}
 	d->loop = cox_loop_new("config");
+	d->invalid = invalid_new();
 	d->drain_timer = cox_timer_new(d->loop, on_drain, d);
 	d->enders = cox_work_pool_new("end", 1, 4);
 	enum cox_rc rc = cox_signal_open(d->loop, SIGTERM, on_signal, d, &d->on_term);

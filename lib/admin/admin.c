@@ -3,41 +3,11 @@
 #include "base/clock.h"
 #include "base/metric.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <time.h>
-#include <unistd.h>
-
-/* Resident bytes from /proc/self/statm: the second number, in pages. */
-static double resident_bytes(void)
-{
-	char text[128];
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	struct cox_str rest = cox_str_make(text, n > 0 ? (size_t)n : 0), part = { 0 };
-	int64_t pages = 0;
-	if (fd >= 0)
-		close(fd);
-	if (!rest.n || !cox_str_next(&rest, ' ', &part) || !cox_str_next(&rest, ' ', &part) || cox_str_to_i64(part, &pages) != COX_OK)
-		return 0;
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-static double cpu_seconds(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void on_metrics(void *ctx, struct cox_httpd_request *r)
 {
 	struct cox_admin *a = ctx;
 	struct cox_buf out = { 0 };
-	cox_metric_set(COX_M_INFO, a->version, 1);
-	cox_metric_set(COX_M_UPTIME, NULL, (double)(cox_clock_mono_ms() - a->started_ms) / 1000);
-	cox_metric_set(COX_M_RESIDENT, NULL, resident_bytes());
-	cox_metric_set(COX_M_CPU, NULL, cpu_seconds());
+	admin_set_gauges(a);
 	cox_metric_render(&out);
 	cox_httpd_reply_buf_take(r, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }

@@ -1,4 +1,4 @@
-/* admin_priv - shared by admin.c (routes, process figures) and dump.c (/debug). */
+/* admin_priv - shared by admin.c (routes) and dump.c (/debug). */
 #ifndef COX_ADMIN_ADMIN_PRIV_H
 #define COX_ADMIN_ADMIN_PRIV_H
 
@@ -14,6 +14,8 @@ struct cox_admin {
 	int64_t started_ms;
 };
 void admin_on_debug(void *ctx, struct cox_httpd_request *r);
+/* Sets what /metrics reads only when asked. */
+void admin_set_gauges(struct cox_admin *a);
 void admin_reply_json(struct cox_httpd_request *r, int status, const struct cox_json *v);
 
 #endif

@@ -1,6 +1,7 @@
 #include "source/dir_source.h"
 
 #include "base/map.h"
+#include "base/metric.h"
 #include "loop/fswatch.h"
 #include "loop/timer.h"
 #include "source/dir_file.h"
@@ -131,6 +132,13 @@ static void report_duplicate(struct cox_dir_source *s, struct merging *m, const 
 	                                                         .has_last_good = true });
 }
 
+static void count(const struct cox_object *o, const char *event)
+{
+	char label[96];
+	snprintf(label, sizeof(label), "%.*s.%s", COX_FMT(cox_kind_info(o->kind)->name), event);
+	cox_metric_add(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, label, 1);
+}
+
 /* What all files say together: of one object in several files the first by path. */
 static void merge(struct cox_dir_source *s, struct merging *m)
 {
@@ -160,6 +168,7 @@ static void remove_gone(struct cox_dir_source *s, const struct cox_map *now)
 		if (cox_map_find(now, o->id))
 			continue;
 		cox_map_remove(&s->delivered, e->key);
+		count(o, "delete");
 		s->sink.remove(s->sink.arg, o->kind, o->meta.ns, o->meta.name);
 		cox_object_unref(o);
 	}
@@ -184,6 +193,7 @@ static void put_changed(struct cox_dir_source *s, const struct cox_map *now)
 			continue;
 		bool equal = had && cox_object_eq(had, o);
 		cox_map_set(&s->delivered, o->id, (void *)cox_object_ref(o));
+		count(o, equal ? "updatesame" : had ? "update" : "add");
 		if (!equal)
 			s->sink.put(s->sink.arg, o);
 		cox_object_unref(had);
@@ -260,8 +270,7 @@ static void forget_below(struct cox_dir_source *s, const char *dir)
 		struct stat st;
 		if (!is_below(f->path, dir) || stat(f->path.p, &st) == 0)
 			continue;
-		cox_map_remove(&s->files, e->key);
-		cox_dir_file_free(f);
+		read_file(s, f->path); /* takes the entry out, and back what was said of it */
 	}
 }
 
