@@ -206,13 +206,15 @@ static bool is_ns_word(struct cox_str ns)
 	return cox_str_eq(ns, COX_STR("*")) || cox_str_eq(ns, COX_STR(".")) || is_dns1123(ns);
 }
 
-/* Sidecar egress: the namespace is a must, "~" means none. */
+/* Sidecar egress: the namespace is a must. With "~" in front the entry takes hosts out again; "~" alone means those of every namespace. */
 static bool is_egress_host(struct cox_str s)
 {
 	struct cox_str ns, host;
 	if (!split_ns(s, &ns, &host))
 		return false;
-	return (is_ns_word(ns) || cox_str_eq(ns, COX_STR("~"))) && is_wild_host(host);
+	if (cox_str_has_prefix(ns, COX_STR("~")))
+		ns = ns.n > 1 ? cox_str_sub(ns, 1, ns.n) : COX_STR("*");
+	return is_ns_word(ns) && is_wild_host(host);
 }
 
 /* Gateway server: the namespace may be left out. */
@@ -328,7 +330,7 @@ static const struct format {
 	{ "hostWildcard", is_wild_host, "must be a DNS name; '*' may stand for its first labels" },
 	{ "hostWildcardOrIp", is_wild_host_or_ip, "must be a DNS name ('*' may stand for its first labels), an IP address or a CIDR range" },
 	{ "destinationHost", is_destination_host, "must be a DNS name or an IP address; '*' may stand for its first labels, but not alone" },
-	{ "egressHost", is_egress_host, "must be \"namespace/host\": the namespace a name, '*', '.' or '~', the host a DNS name or wildcard" },
+	{ "egressHost", is_egress_host, "must be \"namespace/host\": the namespace a name, '*' or '.', with '~' in front to take hosts out, the host a DNS name or wildcard" },
 	{ "serverHost", is_server_host, "must be \"host\" or \"namespace/host\": the namespace a name, '*' or '.', the host a DNS name or wildcard" },
 	{ "gatewayName", is_gateway_name, "must be \"mesh\", \"name\" or \"namespace/name\"" },
 	{ "exportTo", is_export, "must be '.' (this namespace), '*' (all), '~' (none) or a namespace" },

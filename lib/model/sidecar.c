@@ -44,7 +44,7 @@ static const struct cox_field sidecar_egress_fields[] = {
 	F(sidecar_egress, port, "port", MSG, "Port that this listener is for; all others by default.", SUB(port)),
 	F(sidecar_egress, bind, "bind", STR, "Address to listen on.", .pattern = "bind"),
 	F(sidecar_egress, capture_mode, "captureMode", ENUM, "Whether traffic is redirected to the sidecar.", CAPTURE),
-	F(sidecar_egress, hosts, "hosts", STR, "Hosts that are reachable, as namespace/host: '.' is this namespace, '*' all, '~' none.",
+	F(sidecar_egress, hosts, "hosts", STR, "Hosts that are reachable, as namespace/host: '.' is this namespace, '*' all; '~namespace/host' takes out again, '~/host' from all namespaces.",
 	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "egressHost"),
 };
 static void sidecar_egress_check(const void *value, const char *path, struct cox_diags *d)

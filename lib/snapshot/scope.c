@@ -60,8 +60,7 @@ static void parse_imports(struct building *b, const struct cox_sidecar_egress *e
 		struct cox_str ns = slash < 0 ? COX_STR("*") : cox_str_sub(*h, 0, (size_t)slash);
 		struct import *i = &list[n];
 		i->host = slash < 0 ? *h : cox_str_sub(*h, (size_t)slash + 1, SIZE_MAX);
-		if (cox_str_eq(ns, COX_STR("~")))
-			continue; /* "~/..." imports nothing */
+		/* "~ns/host" takes out again, "~/host" from every namespace; every host of every namespace leaves nothing. */
 		if (ns.n > 0 && ns.p[0] == '~') {
 			i->is_exclusion = true;
 			ns = cox_str_sub(ns, 1, SIZE_MAX);

@@ -112,8 +112,10 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 		v = new_type(a, "number");
 		put_bounds(a, v, f);
 		return v;
-	case COX_F_DURATION:
-		return new_type(a, "string");
+	case COX_F_DURATION: /* as cox_duration_parse() takes them: a typing error is told by kubectl already */
+		v = new_type(a, "string");
+		put_str(a, v, "pattern", "^[+-]?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$");
+		return v;
 	case COX_F_TIME: case COX_F_BYTES:
 		v = new_type(a, "string");
 		put_str(a, v, "format", f->type == COX_F_TIME ? "date-time" : "byte");

@@ -215,7 +215,7 @@ static void test_formats(void **state)
 		{ "hostWildcard", { "*", "*.a.com", "*-x.com", "a.com" }, { "", "a.*", "*.*.com", "**", "1.1.1.1" } },
 		{ "hostWildcardOrIp", { "1.2.3.4", "::1", "10.0.0.0/8", "*" }, { "1.2.3", "1.2.3.4/33", "::/129" } },
 		{ "destinationHost", { "a", "*.a.com", "1.2.3.4" }, { "*", "" } },
-		{ "egressHost", { "*/*", "./a.com", "~/*", "ns/*.com" }, { "a.com", "/a", "ns/", "a/b/c", "N/a" } },
+		{ "egressHost", { "*/*", "./a.com", "~/*", "~ns/*", "~./a.com", "ns/*.com" }, { "a.com", "/a", "ns/", "a/b/c", "N/a", "~~/a", "~N/a" } },
 		{ "serverHost", { "*", "a.com", "ns/*", "./a.com", "*/a.com" }, { "", "~/a", "ns/", "a b" } },
 		{ "gatewayName", { "mesh", "gw", "ns/gw", "./gw", "gw.ns.svc.cluster.local" }, { "", "a/b/c", "/gw", "*" } },
 		{ "exportTo", { ".", "*", "~", "ns" }, { "", "A", "a.b" } },
