@@ -62,6 +62,12 @@ BEGIN {
 	claim("pb_" cname(cur) " ", cur) # structs have a name space of their own
 	next
 }
+/^x / { # fields more for a message of the table before
+	cur = pkg "." $2; cur_enum = ""
+	if (!(cur in field_n)) die("no message " cur " to extend")
+	last_num = f_num[cur SUBSEP field_n[cur]]
+	next
+}
 /^e / {
 	cur_enum = pkg "." $2; cur = ""
 	if (cur_enum in value_n) die("enum " cur_enum " is there twice")

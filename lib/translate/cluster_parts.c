@@ -83,6 +83,8 @@ void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox
 					pb_type_v3_Percent_value(percent, budget->percent.set ? budget->percent.v : 20.0);
 				pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_min_retry_concurrency(
 				    b, budget->min_retry_concurrency.set ? (uint32_t)budget->min_retry_concurrency.v : 3);
+				if (budget->budget_interval_ns.set)
+					pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_budget_interval(b, budget->budget_interval_ns.v);
 			}
 		}
 }
