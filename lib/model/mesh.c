@@ -87,6 +87,22 @@ static const struct cox_field inbound_policy_fields[] = {
 };
 static MESSAGE(inbound_policy, "InboundTrafficPolicy", "Traffic that comes in.");
 
+static const struct cox_field mesh_outbound_policy_fields[] = {
+	F(outbound_policy, mode, "mode", ENUM, "What becomes of traffic to unknown hosts.", ENUM("REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS")),
+	F(outbound_policy, tls, "tls", MSG, "TLS towards hosts that are resolved per request.", SUB(client_tls)),
+};
+static void mesh_outbound_policy_check(const void *value, const char *path, struct cox_diags *d)
+{
+	const struct cox_outbound_policy *v = value;
+	if (v->tls && v->mode != COX_OUTBOUND_ALLOW_ANY_DYNAMIC_DNS)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "tls needs mode ALLOW_ANY_DYNAMIC_DNS");
+	if (v->tls && v->tls->mode == COX_TLS_ISTIO_MUTUAL)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "tls.mode ISTIO_MUTUAL is for hosts of the mesh");
+}
+static const struct cox_message cox_msg_mesh_outbound_policy = { .name = "MeshOutboundTrafficPolicy", .size_bytes = sizeof(struct cox_outbound_policy),
+								  .fields = mesh_outbound_policy_fields, .field_count = COX_LEN(mesh_outbound_policy_fields),
+								  .doc = "Traffic to hosts that the mesh does not know.", .check = mesh_outbound_policy_check };
+
 static const struct cox_field mesh_tls_fields[] = {
 	F(mesh_tls, min_protocol_version, "minProtocolVersion", ENUM, "Lowest TLS version.", ENUM("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")),
 	F(mesh_tls, cipher_suites, "cipherSuites", STR, "Cipher suites up to TLS 1.2.", LIST),
@@ -107,7 +123,7 @@ static const struct cox_field mesh_config_fields[] = {
 	M(default_config, "defaultConfig", MSG, SUB(proxy_config)),
 	M(default_providers, "defaultProviders", MSG, SUB(default_providers)),
 	M(extension_providers, "extensionProviders", MSG, LIST, SUB(provider), .max_items = 1000),
-	M(outbound_traffic_policy, "outboundTrafficPolicy", MSG, SUB(outbound_policy)),
+	M(outbound_traffic_policy, "outboundTrafficPolicy", MSG, SUB(mesh_outbound_policy)),
 	M(inbound_traffic_policy, "inboundTrafficPolicy", MSG, SUB(inbound_policy)),
 	M(protocol_detection_timeout_ns, "protocolDetectionTimeout", DURATION, NOT_NEGATIVE),
 	M(connect_timeout_ns, "connectTimeout", DURATION, FROM_1MS),

@@ -8,8 +8,12 @@
 #include "model/gateway.h"
 
 enum cox_capture_mode { COX_CAPTURE_DEFAULT, COX_CAPTURE_IPTABLES, COX_CAPTURE_NONE };
-enum cox_outbound_mode { COX_OUTBOUND_REGISTRY_ONLY, COX_OUTBOUND_ALLOW_ANY };
-struct cox_outbound_policy { int mode; const struct cox_destination *egress_proxy; };
+enum cox_outbound_mode { COX_OUTBOUND_REGISTRY_ONLY, COX_OUTBOUND_ALLOW_ANY, COX_OUTBOUND_ALLOW_ANY_DYNAMIC_DNS /* of the mesh only */ };
+struct cox_outbound_policy {
+	int mode;
+	const struct cox_destination *egress_proxy; /* of a Sidecar only */
+	const struct cox_client_tls *tls;           /* of the mesh only: TLS to what ALLOW_ANY_DYNAMIC_DNS finds */
+};
 struct cox_sidecar_ingress {
 	const struct cox_port *port;
 	struct cox_str bind, default_endpoint;

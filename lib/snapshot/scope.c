@@ -270,6 +270,7 @@ static void set_policy(struct building *b)
 	struct cox_str ns = b->scope->sidecar ? b->scope->sidecar->meta.ns : b->scope->ns;
 	p = p ? p : b->s->mesh->outbound_traffic_policy;
 	b->scope->is_registry_only = p && p->mode == COX_OUTBOUND_REGISTRY_ONLY;
+	b->scope->is_dynamic_dns = p && p->mode == COX_OUTBOUND_ALLOW_ANY_DYNAMIC_DNS;
 	if (!p || !p->egress_proxy)
 		return;
 	struct cox_destination *d = COX_ARENA_NEW(b->arena, struct cox_destination);

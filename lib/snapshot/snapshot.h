@@ -111,6 +111,7 @@ struct cox_scope {
 	const struct cox_object *sidecar;        /* NULL: default scope (all that is visible) */
 	const struct cox_sidecar *spec;          /* its spec or NULL */
 	bool is_registry_only;                   /* outboundTrafficPolicy in force */
+	bool is_dynamic_dns;                     /* the same: HTTP to unknown hosts is resolved by the proxy */
 	const struct cox_destination *egress_proxy;
 	COX_LIST(struct cox_scope_listener) listeners; /* at least one; explicit ports before the catch-all */
 	COX_LIST(struct cox_scope_svc) svcs;     /* union over listeners (and of destinations reachable through imported rules): clusters */

@@ -146,21 +146,25 @@ static void dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
 	}
 }
 
-static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_svc *svc)
+/* Envoy takes HTTP options of such a cluster only with the request's host as SNI and as the server's name, unless told that this is meant:
+ * also where there is no TLS. */
+static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, struct cox_str cache_name, const struct cox_cluster_http *http)
 {
+	bool is_insecure = cox_cluster_http_is_written(http) && !(http->has_auto_sni && http->has_auto_san);
 	PB_WITH (type, pb_cluster_v3_Cluster_cluster_type(c)) {
 		pb_cluster_v3_Cluster_CustomClusterType_name(type, COX_STR("envoy.clusters.dynamic_forward_proxy"));
-		PB_ANY (dfp, pb_cluster_v3_Cluster_CustomClusterType_typed_config(type), pb_clusters_dynamic_forward_proxy_v3_ClusterConfig)
+		PB_ANY (dfp, pb_cluster_v3_Cluster_CustomClusterType_typed_config(type), pb_clusters_dynamic_forward_proxy_v3_ClusterConfig) {
+			pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_allow_insecure_cluster_options(dfp, is_insecure);
 			PB_WITH (cache, pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_dns_cache_config(dfp)) {
-				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(
-				    cache, cox_arena_concat(t->arena, svc->hostname, COX_STR("_dfp_dns_cache")));
+				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(cache, cache_name);
 				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, PB_cluster_v3_Cluster_V4_ONLY);
 			}
+		}
 	}
 }
 
 static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec,
-                            struct cox_str name)
+                            struct cox_str name, const struct cox_cluster_http *http)
 {
 	switch (spec->discovery) {
 	case COX_DISCOVERY_EDS:
@@ -179,7 +183,7 @@ static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 		pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_ORIGINAL_DST);
 		break;
 	case COX_DISCOVERY_DFP:
-		dynamic_dns_write(c, t, spec->snap->svc);
+		dynamic_dns_write(c, cox_arena_concat(t->arena, spec->snap->svc->hostname, COX_STR("_dfp_dns_cache")), http);
 		break;
 	case COX_DISCOVERY_NONE:
 		break;
@@ -194,7 +198,7 @@ static void cluster_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t
 	                                            spec->subset != NULL ? spec->subset->name : (struct cox_str){ 0 });
 
 	cox_cluster_head_write(c, t, name, stat, spec->policy.pool);
-	discovery_write(c, t, spec, name);
+	discovery_write(c, t, spec, name, &http);
 	cox_cluster_lb_write(c, t, spec);
 	cox_cluster_breakers_write(c, spec->policy.pool, spec->policy.retry_budget);
 	if (spec->policy.outlier != NULL)
@@ -261,6 +265,8 @@ void cox_translate_clusters(struct cox_tr *t, cox_resources *out)
 		cox_cluster_each(t, s->snap, s->only_port, false, collect_cluster, &c);
 	cox_vec_push(out, cox_cluster_blackhole(t));
 	cox_vec_push(out, cox_cluster_passthrough(t));
+	if (t->scope->is_dynamic_dns)
+		cox_vec_push(out, cox_cluster_allow_any_dns(t));
 }
 
 static void collect_endpoints(void *arg, const struct cox_cluster_spec *spec)
@@ -334,11 +340,36 @@ static void passthrough_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 		}
 }
 
+/* Whatever host an HTTP request names, with the TLS that the mesh configuration asks for. */
+static void allow_any_dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
+{
+	const struct cox_outbound_policy *policy = t->s->mesh->outbound_traffic_policy;
+	const struct cox_client_tls *tls = policy->tls != NULL && policy->tls->mode != COX_TLS_DISABLE ? policy->tls : NULL;
+	struct cox_cluster_http http = { .follows_downstream = true };
+
+	if (tls != NULL) {
+		bool is_unchecked = tls->insecure_skip_verify.set && tls->insecure_skip_verify.v;
+		http.has_auto_sni = tls->sni.n == 0;
+		http.has_auto_san = http.has_auto_sni && tls->subject_alt_names.n == 0 && !is_unchecked;
+	}
+	cox_cluster_head_write(c, t, COX_ALLOW_ANY_DNS, COX_ALLOW_ANY_DNS, NULL);
+	dynamic_dns_write(c, COX_ALLOW_ANY_DNS_CACHE, &http);
+	pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_CLUSTER_PROVIDED);
+	cox_cluster_breakers_write(c, NULL, NULL);
+	cox_cluster_http_write(c, &http);
+	if (tls != NULL)
+		PB_WITH (s, pb_cluster_v3_Cluster_transport_socket(c)) {
+			struct cox_upstream_tls u = { .tls = tls, .arena = t->arena, .has_sds = t->view->has_sds };
+			cox_tls_upstream(s, &u);
+		}
+	cox_filter_cluster_mx(c, t);
+}
+
 static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str name)
 {
-	char class_id[2] = { (char)('0' + t->view->klass), 0 };
+	const char class_id[2] = { (char)('0' + t->view->klass), (char)('0' + t->view->has_sds) };
 	struct cox_hash identity =
-	    cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, 1)), cox_hash128(name.p, name.n));
+	    cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, 2)), cox_hash128(name.p, name.n));
 	const struct cox_resource *known = cox_cluster_known(t, identity);
 	if (known != NULL)
 		return known;
@@ -350,6 +381,8 @@ static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str n
 		if (cox_str_eq(name, COX_BLACKHOLE)) {
 			cox_cluster_head_write(c, t, name, name, NULL);
 			pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_STATIC);
+		} else if (cox_str_eq(name, COX_ALLOW_ANY_DNS)) {
+			allow_any_dns_write(c, t);
 		} else {
 			passthrough_write(c, t, name, !cox_str_eq(name, COX_PASSTHROUGH));
 		}
@@ -359,6 +392,7 @@ static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str n
 
 const struct cox_resource *cox_cluster_blackhole(struct cox_tr *t) { return fixed_build(t, COX_BLACKHOLE); }
 const struct cox_resource *cox_cluster_passthrough(struct cox_tr *t) { return fixed_build(t, COX_PASSTHROUGH); }
+const struct cox_resource *cox_cluster_allow_any_dns(struct cox_tr *t) { return fixed_build(t, COX_ALLOW_ANY_DNS); }
 const struct cox_resource *cox_cluster_inbound_passthrough(struct cox_tr *t) { return fixed_build(t, COX_INBOUND_PASSTHROUGH_CLUSTER); }
 
 bool cox_cluster_name_parse(struct cox_str name, uint16_t *port, struct cox_str *subset, struct cox_str *host)

@@ -52,6 +52,7 @@ void cox_cluster_each(const struct cox_tr *t, const struct cox_snap_svc *snap, u
 /* BlackHoleCluster, PassthroughCluster, InboundPassthroughCluster. Give. */
 const struct cox_resource *cox_cluster_blackhole(struct cox_tr *t);
 const struct cox_resource *cox_cluster_passthrough(struct cox_tr *t);
+const struct cox_resource *cox_cluster_allow_any_dns(struct cox_tr *t); /* scopes with is_dynamic_dns */
 const struct cox_resource *cox_cluster_inbound_passthrough(struct cox_tr *t);
 
 /* The cluster (or, where it is a name of ours that does not exist, nothing): for a router's references. Parses "outbound|80|v1|host". */

@@ -216,12 +216,17 @@ static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o
 		error_codes_write(o, h->outlier);
 }
 
+bool cox_cluster_http_is_written(const struct cox_cluster_http *h)
+{
+	bool has_codes = h->outlier != NULL && h->outlier->outlier_detection_http_error_codes.n > 0;
+	return has_common_options(h->pool) || has_codes || h->is_http2 || h->follows_downstream || h->has_auto_sni;
+}
+
 void cox_cluster_http_write(struct pb_cluster_v3_Cluster c, const struct cox_cluster_http *h)
 {
 	bool has_common = has_common_options(h->pool);
-	bool has_codes = h->outlier != NULL && h->outlier->outlier_detection_http_error_codes.n > 0;
 
-	if (!has_common && !has_codes && !h->is_http2 && !h->follows_downstream && !h->has_auto_sni)
+	if (!cox_cluster_http_is_written(h))
 		return;
 	PB_ANY (o, pb_cluster_v3_Cluster_typed_extension_protocol_options(c, COX_HTTP_OPTIONS), pb_upstreams_http_v3_HttpProtocolOptions)
 		http_options_write(o, h, has_common);

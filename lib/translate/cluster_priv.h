@@ -28,6 +28,7 @@ void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox
 void cox_cluster_keepalive_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_connection_pool *pool);
 /* typed_extension_protocol_options, where there is anything to say. */
 void cox_cluster_http_write(struct pb_cluster_v3_Cluster c, const struct cox_cluster_http *h);
+bool cox_cluster_http_is_written(const struct cox_cluster_http *h);
 /* The pool upgrades this port to HTTP/2. */
 bool cox_cluster_upgrades_h2(const struct cox_mesh_config *mesh, const struct cox_connection_pool *pool, enum cox_protocol protocol);
 /* Load balancing policy with warmup, and outlier detection with the panic threshold and locality weights. */

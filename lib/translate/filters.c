@@ -133,10 +133,26 @@ static struct pb_accesslog_v3_AccessLog tcp_log_open(void *arg)
 	return pb_filters_network_tcp_proxy_v3_TcpProxy_access_log(*(struct pb_filters_network_tcp_proxy_v3_TcpProxy *)arg);
 }
 
+static void sni_dns_write(struct pb_listener_v3_FilterChain fc, const struct cox_tcp_proxy *p)
+{
+	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc)) {
+		pb_listener_v3_Filter_name(f, COX_STR("envoy.filters.network.sni_dynamic_forward_proxy"));
+		PB_ANY (c, pb_listener_v3_Filter_typed_config(f), pb_filters_network_sni_dynamic_forward_proxy_v3_FilterConfig) {
+			PB_WITH (cache, pb_filters_network_sni_dynamic_forward_proxy_v3_FilterConfig_dns_cache_config(c)) {
+				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(cache, p->sni_dns_cache);
+				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, PB_cluster_v3_Cluster_V4_ONLY);
+			}
+			pb_filters_network_sni_dynamic_forward_proxy_v3_FilterConfig_port_value(c, p->port);
+		}
+	}
+}
+
 void cox_filter_tcp_proxy(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_tcp_proxy *p)
 {
 	if (p->protocol == COX_PROTO_MONGO)
 		mongo_write(fc, p->stat_prefix);
+	if (p->sni_dns_cache.n > 0)
+		sni_dns_write(fc, p);
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc)) {
 		pb_listener_v3_Filter_name(f, COX_STR("envoy.filters.network.tcp_proxy"));
 		PB_ANY (tcp, pb_listener_v3_Filter_typed_config(f), pb_filters_network_tcp_proxy_v3_TcpProxy) {

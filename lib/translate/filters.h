@@ -12,6 +12,8 @@ enum cox_dir { COX_DIR_OUTBOUND, COX_DIR_INBOUND, COX_DIR_GATEWAY };
 
 #define COX_BLACKHOLE COX_STR("BlackHoleCluster")
 #define COX_PASSTHROUGH COX_STR("PassthroughCluster")
+#define COX_ALLOW_ANY_DNS COX_STR("AllowAnyDynamicDNSCluster") /* MeshConfig mode ALLOW_ANY_DYNAMIC_DNS */
+#define COX_ALLOW_ANY_DNS_CACHE COX_STR("allow_any_dfp_dns_cache")
 #define COX_INBOUND_PASSTHROUGH_CLUSTER COX_STR("InboundPassthroughCluster")
 
 /* The TCP metadata exchange filter (class ISTIO only; inbound chains carry it first, outbound ones not). */
@@ -34,6 +36,7 @@ struct cox_tcp_proxy {
 	struct cox_str subset;                /* of the first target: its policy is layered over the rule's */
 	uint16_t port;                        /* service port of the first target: port level settings */
 	enum cox_protocol protocol;           /* mongo gets its protocol filter in front */
+	struct cox_str sni_dns_cache;         /* the server is resolved by the name that the client asks for; empty: it is not */
 	bool no_access_log;
 	struct cox_opt_i64 idle_timeout_ns;   /* node metadata IDLE_TIMEOUT: wins over the rule */
 };

@@ -130,9 +130,9 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 			/* It ends the Any with its value. */
 			cox_filter_stats_config(pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), dirs[o->side]);
 		}
-	if (o->dynamic_dns_cache.n > 0)
+	for (struct cox_str rest = o->dynamic_dns_caches, cache; rest.n > 0 && cox_str_next(&rest, '\n', &cache);)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
-			dynamic_dns_write(f, o->dynamic_dns_cache);
+			dynamic_dns_write(f, cache);
 	FILTER_EMPTY(h, "envoy.filters.http.router", pb_filters_http_router_v3_Router);
 }
 

@@ -29,8 +29,7 @@ struct cox_hcm {
 	struct cox_str route_name;   /* RDS over ADS; or, where empty: */
 	struct cox_str route_config; /* an encoded RouteConfiguration */
 	bool has_grpc_web, http10;
-	struct cox_str
-	    dynamic_dns_cache; /* some route needs envoy.filters.http.dynamic_forward_proxy: the name of its DNS cache; else empty */
+	struct cox_str dynamic_dns_caches; /* routes need envoy.filters.http.dynamic_forward_proxy: names of DNS caches, one a line; else empty */
 	struct cox_opt_i64 idle_timeout_ns; /* node metadata IDLE_TIMEOUT: common_http_protocol_options */
 	COX_LIST(struct cox_str)
 	security_filters; /* encoded HttpFilters (JWT, RBAC, ext_authz) in their order; stand behind metadata exchange */

@@ -145,11 +145,11 @@ static struct cox_hash mix_chain(struct cox_hash h, const struct cox_chain *c)
 	h = mix_u64(h, (uint64_t)c->is_http_sniffed | (uint64_t)c->is_istio_alpn << 1 | (uint64_t)c->is_http << 2 |
 	                   (uint64_t)c->has_grpc_web << 3 | (uint64_t)c->has_no_connect_timeout << 4 | (uint64_t)tcp->no_access_log << 5 |
 	                   (uint64_t)c->destination_port << 16);
-	h = mix_str(mix_str(mix_str(mix_str(h, c->route_name), c->stat_prefix), c->dynamic_dns_cache), c->config_path);
+	h = mix_str(mix_str(mix_str(mix_str(h, c->route_name), c->stat_prefix), c->dynamic_dns_caches), c->config_path);
 	if (c->tls)
 		h = mix_tls(h, c->tls);
 	if (!c->is_http) {
-		h = mix_str(mix_str(h, tcp->stat_prefix), tcp->subset);
+		h = mix_str(mix_str(mix_str(h, tcp->stat_prefix), tcp->subset), tcp->sni_dns_cache);
 		h = mix_u64(h, (uint64_t)tcp->port << 8 | (uint64_t)tcp->protocol);
 		for (size_t i = 0; i < tcp->target_n; i++)
 			h = mix_u64(mix_str(h, tcp->targets[i].cluster), (uint64_t)tcp->targets[i].weight);
@@ -223,7 +223,7 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr
 		             .route_name = c->route_name,
 		             .has_grpc_web = c->has_grpc_web,
 		             .http10 = t->view->http10,
-		             .dynamic_dns_cache = c->dynamic_dns_cache,
+		             .dynamic_dns_caches = c->dynamic_dns_caches,
 		             .idle_timeout_ns = t->view->idle_timeout_ns };
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc))
 		cox_hcm_write(f, &h);

@@ -24,18 +24,26 @@ static void route_add(struct out_plan *p, struct cox_str name, uint16_t port, co
 
 /* --- chains -------------------------------------------------------------------------------------- */
 
-/* A wildcard host resolved per request needs its DNS cache in the listener's filter chain; the first such service of the port names it. */
-static struct cox_str dns_cache_find(struct out_plan *p, const struct out_port *op)
+/* What is resolved per request needs its DNS cache in the listener's filter chain: one for each wildcard host of the port, since each has a
+ * cluster with a cache of its own, and one for hosts that nobody knows. */
+static struct cox_str dns_caches_find(struct out_plan *p, const struct out_port *op)
 {
+	struct cox_buf caches = { 0 };
+	if (p->t->scope->is_dynamic_dns)
+		cox_buf_printf(&caches, "%.*s\n", COX_FMT(COX_ALLOW_ANY_DNS_CACHE));
 	for (COX_EACH(struct cox_scope_svc, s, op->from->svcs)) {
 		const struct cox_svc *svc = s->snap->svc;
 		if (svc->resolution != COX_RES_DYNAMIC_DNS)
 			continue;
 		for (COX_EACH(struct cox_svc_port, sp, svc->ports))
-			if (sp->port == op->port && cox_protocol_is_http(sp->protocol))
-				return cox_arena_concat(p->t->arena, svc->hostname, COX_STR("_dfp_dns_cache"));
+			if ((sp->port == op->port || op->port == 0) && cox_protocol_is_http(sp->protocol)) {
+				cox_buf_printf(&caches, "%.*s_dfp_dns_cache\n", COX_FMT(svc->hostname));
+				break;
+			}
 	}
-	return (struct cox_str){ 0 };
+	struct cox_str text = cox_arena_str(p->t->arena, cox_buf_str(&caches));
+	cox_buf_fini(&caches);
+	return text;
 }
 
 static struct cox_chain http_chain(struct out_plan *p, const struct out_port *op, struct cox_str bind, bool sniffed, enum out_kind kind)
@@ -57,7 +65,7 @@ static struct cox_chain http_chain(struct out_plan *p, const struct out_port *op
 		c.route_name = cox_arena_printf(a, "%u", op->port);
 		route_add(p, c.route_name, op->port, op->from, NULL);
 	}
-	c.dynamic_dns_cache = dns_cache_find(p, op);
+	c.dynamic_dns_caches = dns_caches_find(p, op);
 	c.origin = op->snap->svc->object_id;
 	return c;
 }
@@ -256,9 +264,11 @@ static void http_proxy_plan(struct out_plan *p)
 	const struct cox_scope_listener *from = &t->scope->listeners.p[t->scope->listeners.n - 1];
 	struct out_port op = { .from = from, .port = port, .binds_port = true };
 	struct out_listener *l = listener_add(p, listener_name(t->arena, p->loopback, port), p->loopback, &op, OUT_HTTP);
+	struct out_port any = { .from = from };
 	*cox_vec_add(&l->plan.chains) =
 	    (struct cox_chain){ .is_http = true,
 		                .route_name = HTTP_PROXY,
+		                .dynamic_dns_caches = dns_caches_find(p, &any),
 		                .stat_prefix = cox_arena_printf(t->arena, "outbound_%.*s_%u;", COX_FMT(p->loopback), port) };
 	route_add(p, HTTP_PROXY, 0, from, NULL);
 }
@@ -306,6 +316,7 @@ void out_plan_build(struct out_plan *p)
 	p->fallthrough = t->scope->is_registry_only ? COX_BLACKHOLE
 	                 : t->scope->egress_proxy   ? cox_destination_cluster(t, t->scope->egress_proxy, 0, NULL, NULL)
 	                                            : COX_PASSTHROUGH;
+	p->http_fallthrough = t->scope->is_dynamic_dns ? COX_ALLOW_ANY_DNS : p->fallthrough;
 	for (COX_EACH(struct cox_scope_listener, l, t->scope->listeners)) {
 		bool binds_port = none_mode || (l->egress && l->egress->capture_mode == COX_CAPTURE_NONE);
 		if (l->egress && l->egress->port)

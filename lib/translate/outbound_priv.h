@@ -40,6 +40,7 @@ struct out_plan {
 	COX_VEC(struct out_route) routes;
 	struct cox_hcm_identity trace;
 	struct cox_str wildcard, loopback, fallthrough; /* fallthrough: the cluster for what nobody knows */
+	struct cox_str http_fallthrough;                /* the same for HTTP */
 	struct cox_counts {
 		uint32_t tcp_dropped, http_dropped;
 	} conflicts;

@@ -33,6 +33,8 @@ static struct cox_chain direct_chain(struct out_plan *p, const struct out_port *
 	c.tcp.port = port;
 	c.tcp.protocol = op->protocol;
 	c.tcp.idle_timeout_ns = t->view->idle_timeout_ns;
+	if (svc->resolution == COX_RES_DYNAMIC_DNS && cox_protocol_is_tls(op->protocol))
+		c.tcp.sni_dns_cache = cox_arena_concat(t->arena, svc->hostname, COX_STR("_dfp_dns_cache"));
 	c.origin = svc->object_id;
 	return c;
 }

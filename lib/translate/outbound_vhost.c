@@ -276,7 +276,7 @@ struct cox_vhost *out_vhosts_build(struct out_plan *p, const struct out_route *r
 		if (!w.targets[i].is_done)
 			target_add(&w, &w.targets[i]);
 	if (!route->only && !cox_map_find(&w.domains, COX_STR("*"))) {
-		struct cox_str cluster = cox_str_eq(p->fallthrough, COX_BLACKHOLE) ? (struct cox_str){ 0 } : p->fallthrough;
+		struct cox_str cluster = cox_str_eq(p->http_fallthrough, COX_BLACKHOLE) ? (struct cox_str){ 0 } : p->http_fallthrough;
 		cox_vhost_catch_all_build(p->t, cluster, cox_vec_add(&w.out));
 	}
 	struct cox_vhost *copy = COX_ARENA_ARRAY(p->t->arena, struct cox_vhost, w.out.n + 1);

@@ -298,7 +298,9 @@ static void catch_all_write(struct pb_route_v3_VirtualHost vh, struct cox_str na
 
 void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct cox_vhost *out)
 {
-	struct cox_str name = cluster.n > 0 ? COX_STR("allow_any") : COX_STR("block_all");
+	struct cox_str name = cluster.n == 0                           ? COX_STR("block_all")
+	                      : cox_str_eq(cluster, COX_ALLOW_ANY_DNS) ? COX_STR("allow_any_dynamic_dns")
+	                                                               : COX_STR("allow_any");
 	struct cox_hash id = mix_str(cox_hash128("catch-all", 9), cluster);
 	const struct cox_bytes *b = cox_memo_bytes_find(t->memo, id);
 	if (b == NULL) {
