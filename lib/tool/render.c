@@ -107,6 +107,17 @@ static void node_extensions(struct cox_arena *a, struct cox_json *node, bool is_
 	cox_json_set(a, node, COX_STR("extensions"), list);
 }
 
+/* All addresses, as an agent names them. */
+static void set_ips(struct cox_arena *a, struct cox_json *m, const struct cox_pod_status *status)
+{
+	struct cox_buf ips = { 0 };
+	for (size_t i = 0; status != NULL && i < status->pod_ips.n; i++)
+		cox_buf_printf(&ips, "%s%.*s", i > 0 ? "," : "", COX_FMT(status->pod_ips.p[i].ip));
+	if (ips.n > 0)
+		set_str(a, m, "INSTANCE_IPS", cox_arena_str(a, cox_buf_str(&ips)));
+	cox_buf_fini(&ips);
+}
+
 static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_object *pod,
                                      const struct cox_snapshot *s)
 {
@@ -125,6 +136,7 @@ static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_rende
 		set_str(a, m, "SERVICE_ACCOUNT", account.n > 0 ? account : COX_STR("default"));
 		set_str(a, m, "NODE_NAME", spec->spec->node_name);
 	}
+	set_ips(a, m, spec->status);
 	if (opts->no_sds)
 		set_str(a, m, "COXSWAIN_SDS", COX_STR("none"));
 	return m;

@@ -134,7 +134,7 @@ static void dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
 {
 	const struct cox_opt_i64 *refresh = &t->s->mesh->dns_refresh_rate_ns;
 	pb_cluster_v3_Cluster_dns_refresh_rate(c, refresh->set ? refresh->v : DNS_REFRESH_NS);
-	pb_cluster_v3_Cluster_dns_lookup_family(c, PB_cluster_v3_Cluster_V4_ONLY);
+	pb_cluster_v3_Cluster_dns_lookup_family(c, cox_dns_family(t->view));
 	pb_cluster_v3_Cluster_respect_dns_ttl(c, true);
 	pb_cluster_v3_Cluster_dns_jitter(c, DNS_JITTER_NS);
 	PB_WITH (resolver, pb_cluster_v3_Cluster_typed_dns_resolver_config(c)) {
@@ -148,7 +148,7 @@ static void dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
 
 /* Envoy takes HTTP options of such a cluster only with the request's host as SNI and as the server's name, unless told that this is meant:
  * also where there is no TLS. */
-static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, struct cox_str cache_name, const struct cox_cluster_http *http)
+static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, struct cox_str cache_name, const struct cox_cluster_http *http)
 {
 	bool is_insecure = cox_cluster_http_is_written(http) && !(http->has_auto_sni && http->has_auto_san);
 	PB_WITH (type, pb_cluster_v3_Cluster_cluster_type(c)) {
@@ -157,7 +157,7 @@ static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, struct cox_str cac
 			pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_allow_insecure_cluster_options(dfp, is_insecure);
 			PB_WITH (cache, pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_dns_cache_config(dfp)) {
 				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(cache, cache_name);
-				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, PB_cluster_v3_Cluster_V4_ONLY);
+				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, cox_dns_family(t->view));
 			}
 		}
 	}
@@ -183,7 +183,7 @@ static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 		pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_ORIGINAL_DST);
 		break;
 	case COX_DISCOVERY_DFP:
-		dynamic_dns_write(c, cox_arena_concat(t->arena, spec->snap->svc->hostname, COX_STR("_dfp_dns_cache")), http);
+		dynamic_dns_write(c, t, cox_arena_concat(t->arena, spec->snap->svc->hostname, COX_STR("_dfp_dns_cache")), http);
 		break;
 	case COX_DISCOVERY_NONE:
 		break;
@@ -333,11 +333,7 @@ static void passthrough_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 		cox_filter_cluster_mx(c, t);
 		return;
 	}
-	PB_WITH (bind, pb_cluster_v3_Cluster_upstream_bind_config(c))
-		PB_WITH (source, pb_core_v3_BindConfig_source_address(bind)) {
-			pb_core_v3_SocketAddress_address(source, COX_STR("127.0.0.6"));
-			pb_core_v3_SocketAddress_port_value(source, 0);
-		}
+	cox_inbound_source_write(c, t->view);
 }
 
 /* Whatever host an HTTP request names, with the TLS that the mesh configuration asks for. */
@@ -353,7 +349,7 @@ static void allow_any_dns_write(struct pb_cluster_v3_Cluster c, const struct cox
 		http.has_auto_san = http.has_auto_sni && tls->subject_alt_names.n == 0 && !is_unchecked;
 	}
 	cox_cluster_head_write(c, t, COX_ALLOW_ANY_DNS, COX_ALLOW_ANY_DNS, NULL);
-	dynamic_dns_write(c, COX_ALLOW_ANY_DNS_CACHE, &http);
+	dynamic_dns_write(c, t, COX_ALLOW_ANY_DNS_CACHE, &http);
 	pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_CLUSTER_PROVIDED);
 	cox_cluster_breakers_write(c, NULL, NULL);
 	cox_cluster_http_write(c, &http);
@@ -367,9 +363,9 @@ static void allow_any_dns_write(struct pb_cluster_v3_Cluster c, const struct cox
 
 static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str name)
 {
-	const char class_id[2] = { (char)('0' + t->view->klass), (char)('0' + t->view->has_sds) };
+	const char class_id[3] = { (char)('0' + t->view->klass), (char)('0' + t->view->has_sds), (char)('0' + t->view->family) };
 	struct cox_hash identity =
-	    cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, 2)), cox_hash128(name.p, name.n));
+	    cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, sizeof(class_id))), cox_hash128(name.p, name.n));
 	const struct cox_resource *known = cox_cluster_known(t, identity);
 	if (known != NULL)
 		return known;

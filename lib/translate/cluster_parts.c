@@ -269,7 +269,7 @@ struct cox_hash cox_cluster_identity(const struct cox_tr *t, const struct cox_cl
 	if (spec->dr != NULL)
 		h = cox_hash_combine(h, spec->dr->hash);
 	h = cox_hash_combine(h, cox_snapshot_mtls_hash(t->s, spec->snap->svc->ns));
-	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%u:%d:", what, (int)t->view->type, (int)t->view->klass, (int)t->view->has_sds,
+	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%d:%u:%d:", what, (int)t->view->family, (int)t->view->type, (int)t->view->klass, (int)t->view->has_sds,
 	               (int)spec->is_sni_dnat, spec->port->port, spec->dr != NULL);
 	if (spec->subset != NULL)
 		cox_buf_append_str(&text, spec->subset->name);

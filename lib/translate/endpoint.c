@@ -21,6 +21,17 @@ static bool health_is_sent(const struct cox_cluster_spec *spec, const struct cox
 	return false;
 }
 
+/* A dual-stack Service has slices of both families; a proxy with addresses of one cannot reach the other. Names can be anything. */
+static bool is_reachable(const struct cox_view *v, struct cox_str address)
+{
+	bool is_v6 = cox_str_find(address, ':') >= 0, is_v4 = !is_v6;
+	for (size_t i = 0; i < address.n && is_v4; i++)
+		is_v4 = address.p[i] == '.' || (address.p[i] >= '0' && address.p[i] <= '9');
+	if (cox_str_has_prefix(address, COX_STR("unix:")))
+		return true;
+	return v->family == COX_IP_V4 ? !is_v6 : v->family == COX_IP_V6 ? !is_v4 : true;
+}
+
 static bool endpoint_belongs(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
 {
 	const struct cox_subset *subset = spec->subset;
@@ -34,7 +45,7 @@ static bool endpoint_belongs(const struct cox_tr *t, const struct cox_cluster_sp
 	/* An endpoint on another network is reached through that network's gateway, which is not known here. */
 	if (t->view->network.n > 0 && e->network.n > 0 && !cox_str_eq(t->view->network, e->network))
 		return false;
-	return health_is_sent(spec, e);
+	return is_reachable(t->view, e->address) && health_is_sent(spec, e);
 }
 
 static struct cox_lb_group *group_of(cox_lb_groups *groups, struct cox_str locality)

@@ -133,14 +133,14 @@ static struct pb_accesslog_v3_AccessLog tcp_log_open(void *arg)
 	return pb_filters_network_tcp_proxy_v3_TcpProxy_access_log(*(struct pb_filters_network_tcp_proxy_v3_TcpProxy *)arg);
 }
 
-static void sni_dns_write(struct pb_listener_v3_FilterChain fc, const struct cox_tcp_proxy *p)
+static void sni_dns_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_tcp_proxy *p)
 {
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc)) {
 		pb_listener_v3_Filter_name(f, COX_STR("envoy.filters.network.sni_dynamic_forward_proxy"));
 		PB_ANY (c, pb_listener_v3_Filter_typed_config(f), pb_filters_network_sni_dynamic_forward_proxy_v3_FilterConfig) {
 			PB_WITH (cache, pb_filters_network_sni_dynamic_forward_proxy_v3_FilterConfig_dns_cache_config(c)) {
 				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(cache, p->sni_dns_cache);
-				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, PB_cluster_v3_Cluster_V4_ONLY);
+				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(cache, cox_dns_family(t->view));
 			}
 			pb_filters_network_sni_dynamic_forward_proxy_v3_FilterConfig_port_value(c, p->port);
 		}
@@ -152,7 +152,7 @@ void cox_filter_tcp_proxy(struct pb_listener_v3_FilterChain fc, const struct cox
 	if (p->protocol == COX_PROTO_MONGO)
 		mongo_write(fc, p->stat_prefix);
 	if (p->sni_dns_cache.n > 0)
-		sni_dns_write(fc, p);
+		sni_dns_write(fc, t, p);
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc)) {
 		pb_listener_v3_Filter_name(f, COX_STR("envoy.filters.network.tcp_proxy"));
 		PB_ANY (tcp, pb_listener_v3_Filter_typed_config(f), pb_filters_network_tcp_proxy_v3_TcpProxy) {
@@ -246,5 +246,40 @@ void cox_address_write(struct pb_core_v3_Address addr, struct cox_str ip, uint16
 	PB_WITH (sock, pb_core_v3_Address_socket_address(addr)) {
 		pb_core_v3_SocketAddress_address(sock, ip);
 		pb_core_v3_SocketAddress_port_value(sock, port);
+	}
+}
+
+int cox_dns_family(const struct cox_view *v)
+{
+	return v->family == COX_IP_V6   ? PB_cluster_v3_Cluster_V6_ONLY
+	       : v->family == COX_IP_V4 ? PB_cluster_v3_Cluster_V4_ONLY
+	                                : PB_cluster_v3_Cluster_V4_PREFERRED;
+}
+
+void cox_listener_address_write(struct pb_listener_v3_Listener l, const struct cox_view *v, struct cox_str bind, uint16_t port)
+{
+	PB_WITH (a, pb_listener_v3_Listener_address(l))
+		cox_address_write(a, bind, port);
+	if (v->family == COX_IP_DUAL && cox_str_eq(bind, cox_view_any_address(v)))
+		PB_WITH (more, pb_listener_v3_Listener_additional_addresses(l))
+			PB_WITH (a, pb_listener_v3_AdditionalAddress_address(more))
+				cox_address_write(a, COX_STR("::"), port);
+}
+
+static void source_write(struct pb_core_v3_SocketAddress source, struct cox_str address)
+{
+	pb_core_v3_SocketAddress_address(source, address);
+	pb_core_v3_SocketAddress_port_value(source, 0);
+}
+
+void cox_inbound_source_write(struct pb_cluster_v3_Cluster c, const struct cox_view *v)
+{
+	PB_WITH (bind, pb_cluster_v3_Cluster_upstream_bind_config(c)) {
+		PB_WITH (source, pb_core_v3_BindConfig_source_address(bind))
+			source_write(source, v->family == COX_IP_V6 ? COX_STR("::6") : COX_STR("127.0.0.6"));
+		if (v->family == COX_IP_DUAL)
+			PB_WITH (more, pb_core_v3_BindConfig_extra_source_addresses(bind))
+				PB_WITH (source, pb_core_v3_ExtraSourceAddress_address(more))
+					source_write(source, COX_STR("::6"));
 	}
 }

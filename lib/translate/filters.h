@@ -51,6 +51,13 @@ bool cox_access_log_is_on(const struct cox_tr *t);
  * chain took (response flag NR). */
 void cox_access_logs(const struct cox_tr *t, bool is_listener, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg);
 
+/* The address family in which DNS names are resolved for this proxy. */
+int cox_dns_family(const struct cox_view *v);
+/* The address of a listener; for a proxy with addresses of both families "any address" means those of IPv6 too. */
+void cox_listener_address_write(struct pb_listener_v3_Listener l, const struct cox_view *v, struct cox_str bind, uint16_t port);
+/* Where connections to the application come from: traffic capture leaves these alone, so that they reach it and do not come back. */
+void cox_inbound_source_write(struct pb_cluster_v3_Cluster c, const struct cox_view *v);
+
 /* --- metadata.filter_metadata.istio of clusters and routes ---------------------------------------- */
 struct cox_istio_service { struct cox_str host, name, ns; };
 struct cox_istio_metadata {

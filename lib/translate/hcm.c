@@ -95,14 +95,14 @@ static void grpc_stats_write(http_filter_pb f)
 	}
 }
 
-static void dynamic_dns_write(http_filter_pb f, struct cox_str cache)
+static void dynamic_dns_write(http_filter_pb f, const struct cox_view *v, struct cox_str cache)
 {
 	pb_filters_network_http_connection_manager_v3_HttpFilter_name(f, COX_STR("envoy.filters.http.dynamic_forward_proxy"));
 	PB_ANY (c, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f),
 	        pb_filters_http_dynamic_forward_proxy_v3_FilterConfig)
 		PB_WITH (d, pb_filters_http_dynamic_forward_proxy_v3_FilterConfig_dns_cache_config(c)) {
 			pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(d, cache);
-			pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(d, PB_cluster_v3_Cluster_V4_ONLY);
+			pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_dns_lookup_family(d, cox_dns_family(v));
 		}
 }
 
@@ -132,7 +132,7 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 		}
 	for (struct cox_str rest = o->dynamic_dns_caches, cache; rest.n > 0 && cox_str_next(&rest, '\n', &cache);)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
-			dynamic_dns_write(f, cache);
+			dynamic_dns_write(f, o->t->view, cache);
 	FILTER_EMPTY(h, "envoy.filters.http.router", pb_filters_http_router_v3_Router);
 }
 

@@ -112,8 +112,7 @@ static void head_write(struct pb_listener_v3_Listener l, const struct cox_inboun
                        uint16_t port)
 {
 	pb_listener_v3_Listener_name(l, name);
-	PB_WITH (a, pb_listener_v3_Listener_address(l))
-		cox_address_write(a, bind, port);
+	cox_listener_address_write(l, in->t->view, bind, port);
 	cox_access_logs(in->t, true, log_open, &l);
 }
 
@@ -129,7 +128,7 @@ static void tail_write(struct pb_listener_v3_Listener l, const struct cox_inboun
 
 static void virtual_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, uint16_t port)
 {
-	head_write(l, in, VIRTUAL_INBOUND, COX_STR("0.0.0.0"), port);
+	head_write(l, in, VIRTUAL_INBOUND, cox_view_any_address(in->t->view), port);
 	for (size_t i = 0; i < in->ports.n; i++)
 		if (!in->ports.p[i].is_own_listener)
 			cox_inbound_chains_write(l, in, &in->ports.p[i]);

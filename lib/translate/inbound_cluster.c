@@ -5,16 +5,6 @@
 /* The longest that fits in a Duration of nanoseconds: the host of an own port is never cleaned up. */
 #define NEVER_NS (INT64_C(9223372035) * COX_NS_PER_S)
 
-static void bind_write(struct pb_cluster_v3_Cluster c)
-{
-	/* Traffic capture leaves what comes from here alone, so that it reaches the application and does not come back. */
-	PB_WITH (bind, pb_cluster_v3_Cluster_upstream_bind_config(c))
-		PB_WITH (source, pb_core_v3_BindConfig_source_address(bind)) {
-			pb_core_v3_SocketAddress_address(source, COX_STR("127.0.0.6"));
-			pb_core_v3_SocketAddress_port_value(source, 0);
-		}
-}
-
 static void static_write(struct pb_cluster_v3_Cluster c, struct cox_str name, struct cox_str address, uint16_t port)
 {
 	pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_STATIC);
@@ -44,12 +34,12 @@ static bool endpoint_split(struct cox_str text, struct cox_str *address, uint16_
 	return true;
 }
 
-static void original_dst_write(struct pb_cluster_v3_Cluster c)
+static void original_dst_write(struct pb_cluster_v3_Cluster c, const struct cox_view *v)
 {
 	pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_ORIGINAL_DST);
 	pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_CLUSTER_PROVIDED);
 	pb_cluster_v3_Cluster_cleanup_interval(c, NEVER_NS);
-	bind_write(c);
+	cox_inbound_source_write(c, v);
 }
 
 static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_inbound *in, const struct cox_inbound_port *p)
@@ -61,17 +51,17 @@ static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_inb
 
 	if (cox_str_has_prefix(endpoint, COX_STR("unix://"))) {
 		static_write(c, p->cluster, endpoint, 0);
-		bind_write(c);
+		cox_inbound_source_write(c, in->t->view);
 	} else if (endpoint.n > 0 && endpoint_split(endpoint, &address, &port)) {
 		bool is_any = cox_str_eq_cstr(address, "0.0.0.0") || cox_str_eq_cstr(address, "::");
 		static_write(c, p->cluster, is_any ? in->w->ips.p[0] : address, port);
 		if (is_any)
-			bind_write(c);
+			cox_inbound_source_write(c, in->t->view);
 	} else if (is_localhost || p->is_own_listener) {
 		/* Nothing was redirected, so there is no original destination to go to. */
-		static_write(c, p->cluster, COX_STR("127.0.0.1"), p->target);
+		static_write(c, p->cluster, cox_view_loopback(in->t->view), p->target);
 	} else {
-		original_dst_write(c);
+		original_dst_write(c, in->t->view);
 	}
 }
 

@@ -49,7 +49,7 @@ static void service_port_add(struct cox_inbound *in, const struct cox_snap_svc *
 	p->hostname = snap->svc->hostname;
 	/* Without capture the proxy binds the port beside the application, which then listens on loopback. */
 	p->is_own_listener = in->t->view->interception == COX_INTERCEPT_NONE;
-	p->bind = p->is_own_listener ? in->w->ips.p[0] : COX_STR("0.0.0.0");
+	p->bind = p->is_own_listener ? in->w->ips.p[0] : cox_view_any_address(in->t->view);
 }
 
 /* Ports where the service's selector means this workload, and where it has an endpoint of the workload. What the selector says holds before

@@ -165,7 +165,7 @@ static struct cox_hash plan_identity(const struct cox_tr *t, const struct cox_li
 	struct cox_hash h = mix_str(mix_str(cox_hash128("listener", 8), p->name), p->bind);
 	h = mix_u64(h, (uint64_t)p->port << 16 | (uint64_t)p->side << 8 | (uint64_t)p->binds_port << 3 | (uint64_t)p->is_capture << 2 |
 	                   (uint64_t)p->is_transparent << 1 | p->has_fallthrough);
-	h = mix_u64(h, (uint64_t)v->klass << 8 | (uint64_t)v->http10 << 1 | (uint64_t)v->idle_timeout_ns.set);
+	h = mix_u64(h, (uint64_t)v->family << 16 | (uint64_t)v->klass << 8 | (uint64_t)v->http10 << 1 | (uint64_t)v->idle_timeout_ns.set);
 	h = mix_u64(h, (uint64_t)v->idle_timeout_ns.v);
 	h = mix_str(mix_str(mix_str(h, p->trace.cluster_id), p->trace.canonical_name), p->trace.canonical_revision);
 	h = cox_hash_combine(mix_str(mix_str(h, p->trace.mesh_id), p->trace.ns), t->s->mesh_hash);
@@ -286,8 +286,7 @@ static void listener_write(struct pb_listener_v3_Listener l, const struct cox_tr
 	if (p->is_capture)
 		all = NULL; /* its chains stay in their order, as Istio sends them */
 	pb_listener_v3_Listener_name(l, p->name);
-	PB_WITH (a, pb_listener_v3_Listener_address(l))
-		cox_address_write(a, p->bind, p->port);
+	cox_listener_address_write(l, t->view, p->bind, p->port);
 	for (size_t i = 0; i < p->chains.n; i++)
 		if (&p->chains.p[i] != all)
 			PB_WITH (fc, pb_listener_v3_Listener_filter_chains(l))

@@ -9,7 +9,8 @@ static bool is_unix(struct cox_str bind) { return cox_str_has_prefix(bind, COX_S
 
 static struct cox_str listener_name(struct cox_arena *a, struct cox_str bind, uint16_t port)
 {
-	return cox_arena_printf(a, "%.*s_%u", COX_FMT(bind), port);
+	bool is_any_v6 = cox_str_eq(bind, COX_STR("::"));
+	return cox_arena_printf(a, "%s%.*s%s_%u", is_any_v6 ? "[" : "", COX_FMT(bind), is_any_v6 ? "]" : "", port);
 }
 
 /* --- routes named ------------------------------------------------------------------------------- */
@@ -311,8 +312,8 @@ void out_plan_build(struct out_plan *p)
 	const struct cox_tr *t = p->t;
 	bool none_mode = t->view->interception == COX_INTERCEPT_NONE;
 	p->trace = cox_hcm_identity_of_view(t->view);
-	p->wildcard = COX_STR("0.0.0.0");
-	p->loopback = COX_STR("127.0.0.1");
+	p->wildcard = cox_view_any_address(t->view);
+	p->loopback = cox_view_loopback(t->view);
 	p->fallthrough = t->scope->is_registry_only ? COX_BLACKHOLE
 	                 : t->scope->egress_proxy   ? cox_destination_cluster(t, t->scope->egress_proxy, 0, NULL, NULL)
 	                                            : COX_PASSTHROUGH;

@@ -17,12 +17,16 @@
 #include "translate/resource.h"
 
 /* The part of a proxy that outbound configuration may depend on. All text lives in the view's block. */
+/* By the addresses that the proxy says it has. */
+enum cox_ip_family { COX_IP_V4, COX_IP_V6, COX_IP_DUAL };
+
 struct cox_view {
 	struct cox_str key;              /* canonical text of everything below: equal keys, equal view */
 	enum cox_proxy_type type;
 	enum cox_proxy_class klass;
 	bool has_vhds, has_sds, http10, dns_capture;
 	enum cox_interception interception;
+	enum cox_ip_family family;
 	struct cox_str ns, domain;       /* proxy namespace; "default.svc.cluster.local" */
 	COX_LIST(struct cox_kv) labels;  /* only labels whose keys some selector looks at (cox_snapshot_selector_keys) */
 	struct cox_str cluster_id, network;
@@ -37,6 +41,9 @@ struct cox_view {
 /* Gives. `s` says which labels, locality and node count. */
 struct cox_view *cox_view_build(const struct cox_proxy *p, const struct cox_snapshot *s);
 void cox_view_free(struct cox_view *v);
+/* "0.0.0.0" and "127.0.0.1", or what IPv6 has for them where the proxy has nothing else. */
+struct cox_str cox_view_any_address(const struct cox_view *v);
+struct cox_str cox_view_loopback(const struct cox_view *v);
 
 /* What a proxy proved, and so which secrets it may have (secret.h). All zero: none. */
 enum cox_access { COX_ACCESS_ASKING, COX_ACCESS_ALLOWED, COX_ACCESS_DENIED };

@@ -95,10 +95,24 @@ static void view_own_ips(struct cox_view *v, const struct cox_proxy *p, const st
 	cox_arena_fini(&scratch);
 }
 
+static enum cox_ip_family family_of(const struct cox_proxy *p)
+{
+	bool has_v4 = false, has_v6 = false;
+	for (COX_EACH(struct cox_str, ip, p->ips)) {
+		bool is_v6 = cox_str_find(*ip, ':') >= 0;
+		has_v6 |= is_v6;
+		has_v4 |= !is_v6;
+	}
+	return has_v4 && has_v6 ? COX_IP_DUAL : has_v6 ? COX_IP_V6 : COX_IP_V4;
+}
+
+struct cox_str cox_view_any_address(const struct cox_view *v) { return v->family == COX_IP_V6 ? COX_STR("::") : COX_STR("0.0.0.0"); }
+struct cox_str cox_view_loopback(const struct cox_view *v) { return v->family == COX_IP_V6 ? COX_STR("::1") : COX_STR("127.0.0.1"); }
+
 static void view_key(struct cox_view *v)
 {
 	struct cox_buf key = { 0 };
-	cox_buf_printf(&key, "t%dc%di%d%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, v->has_vhds ? "v" : "",
+	cox_buf_printf(&key, "t%dc%di%df%d%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, (int)v->family, v->has_vhds ? "v" : "",
 	               v->has_sds ? "s" : "", v->http10 ? "h" : "", v->dns_capture ? "d" : "");
 	key_add(&key, "ns", v->ns);
 	key_add(&key, "domain", v->domain);
@@ -128,6 +142,7 @@ static void view_init(struct cox_view *v, const struct cox_proxy *p, const struc
 	v->http10 = p->http10;
 	v->dns_capture = p->dns_capture;
 	v->interception = p->interception;
+	v->family = family_of(p);
 	v->ns = cox_arena_str(a, p->ns);
 	v->domain = cox_arena_str(a, p->dns_domain);
 	view_labels(v, p, s);
