@@ -103,6 +103,6 @@ def driver(lab):
 
 @pytest.fixture
 def ns(lab, request):
-    name = "t-" + request.node.name.replace("_", "-").replace("[", "-").replace("]", "")[:50].strip("-")
+    name = "t-" + request.node.name.lower().replace("_", "-").replace("[", "-").replace("]", "")[:50].strip("-")
     lab.namespace(name)
     return name

@@ -1,0 +1,137 @@
+"""What crd/*.yaml means to a real kube-apiserver: structural, three versions, columns, status; and it takes what we take."""
+import glob
+import json
+import os
+
+import pytest
+import yaml
+
+import kubelab
+from kubelab import wait
+
+CRDS = sorted(glob.glob(os.path.join(kubelab.TREE, "crd/*.yaml")))
+GROUP = "networking.istio.io"
+# A small object of each kind.
+SMALL = {
+    "VirtualService": {"hosts": ["a.example"], "http": [{"route": [{"destination": {"host": "a.example"}}]}]},
+    "DestinationRule": {"host": "a.example", "subsets": [{"name": "v1", "labels": {"version": "v1"}}]},
+    "Gateway": {"selector": {"istio": "ingressgateway"}, "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]},
+    "ServiceEntry": {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"},
+    "Sidecar": {"egress": [{"hosts": ["./*"]}]},
+    "WorkloadEntry": {"address": "10.0.0.1"},
+}
+COLUMNS = {
+    "VirtualService": ["Name", "Gateways", "Hosts", "Age"], "DestinationRule": ["Name", "Host", "Age"], "Gateway": ["Name", "Age"],
+    "ServiceEntry": ["Name", "Hosts", "Location", "Resolution", "Age"], "Sidecar": ["Name", "Age"], "WorkloadEntry": ["Name", "Age", "Address"],
+}
+
+
+@pytest.fixture(scope="module")
+def crds(lab):
+    return {body["spec"]["names"]["kind"]: body for body in map(lab.crd, CRDS)}
+
+
+def send(lab, method, path, body=None, accept="application/json", content_type="application/json"):
+    """Status, parsed answer, warnings."""
+    conn = lab.api.connect()
+    conn.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": content_type, "Accept": accept})
+    answer = conn.getresponse()
+    data = answer.read()
+    warnings = [v for k, v in answer.getheaders() if k.lower() == "warning"]
+    conn.close()
+    return answer.status, json.loads(data), warnings
+
+
+def where(crds, kind, ns, version="v1"):
+    return f"/apis/{GROUP}/{version}/namespaces/{ns}/{crds[kind]['spec']['names']['plural']}"
+
+
+def test_established_and_structural(lab, crds):
+    """covers: b32"""
+    assert set(crds) == set(SMALL)
+    for body in crds.values():
+        name = body["metadata"]["name"]
+        got = wait(lambda: lab.call("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"))
+        conditions = {c["type"]: c["status"] for c in got["status"]["conditions"]}
+        assert conditions["Established"] == "True" and conditions["NamesAccepted"] == "True"
+        assert conditions.get("NonStructuralSchema") != "True", name
+        assert got["status"]["storedVersions"] == ["v1"]
+        assert sorted(v["name"] for v in got["spec"]["versions"] if v["served"]) == ["v1", "v1alpha3", "v1beta1"]
+        assert all("status" in v["subresources"] for v in got["spec"]["versions"])
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
+def test_written_in_each_version_read_in_each(lab, crds, ns, kind):
+    """covers: b32"""
+    for written in ("v1", "v1beta1", "v1alpha3"):
+        name = f"x-{written}"
+        body = {"apiVersion": f"{GROUP}/{written}", "kind": kind, "metadata": {"name": name}, "spec": SMALL[kind]}
+        status, answer, warnings = send(lab, "POST", where(crds, kind, ns, written) + "?fieldValidation=Strict", body)
+        assert (status, warnings) == (201, []), answer
+        for read in ("v1", "v1beta1", "v1alpha3"):
+            got = lab.call("GET", f"{where(crds, kind, ns, read)}/{name}")
+            assert got["apiVersion"] == f"{GROUP}/{read}" and got["spec"] == SMALL[kind]
+    # The status is written apart, and the spec is not written with it.
+    path = f"{where(crds, kind, ns)}/x-v1/status?fieldManager=test&force=true"
+    got = lab.apply(path, {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": "x-v1"}, "status": {"conditions": [
+        {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "in force", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})
+    assert got["status"]["conditions"][0]["message"] == "in force" and got["spec"] == SMALL[kind] and got["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
+def test_columns_and_short_names(lab, crds, ns, kind):
+    lab.apply(f"{where(crds, kind, ns)}/x", {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": "x"}, "spec": SMALL[kind]})
+    for version in ("v1", "v1beta1", "v1alpha3"):
+        status, table, _ = send(lab, "GET", where(crds, kind, ns, version), accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+        assert status == 200 and [c["name"] for c in table["columnDefinitions"]] == COLUMNS[kind]
+    row = dict(zip(COLUMNS[kind], table["rows"][0]["cells"]))
+    assert row["Name"] == "x" and all(row[c] for c in COLUMNS[kind] if c not in ("Gateways", "Location"))
+
+
+BAD = {
+    "enum": ("ServiceEntry", {"resolution": "SOMEHOW"}, "spec.resolution"),
+    "bound": ("VirtualService", {"http": [{"fault": {"abort": {"httpStatus": 99}}, "route": [{"destination": {"host": "a"}}]}]}, "httpStatus"),
+    "type": ("VirtualService", {"hosts": "a.example"}, "spec.hosts"),
+    "unknown": ("VirtualService", {"http": [{"rout": []}]}, "unknown field \"spec.http[0].rout\""),
+    "duration": ("VirtualService", {"http": [{"timeout": "soon", "route": [{"destination": {"host": "a"}}]}]}, "timeout"),
+}
+
+
+@pytest.mark.parametrize("case", sorted(BAD))
+def test_the_server_refuses(lab, crds, ns, case):
+    """covers: d30"""
+    kind, change, says = BAD[case]
+    body = {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": "bad"}, "spec": {**SMALL[kind], **change}}
+    status, answer, _ = send(lab, "POST", where(crds, kind, ns) + "?fieldValidation=Strict&dryRun=All", body)
+    assert status in (400, 422) and says in answer["message"], answer
+
+
+def documents():
+    """Every object of our kinds in our tests and samples, once."""
+    seen = {}
+    for pattern in ("test/golden/cases/*/in.yaml", "test/golden/reference/*/objects.yaml", "samples/**/*.yaml", "manifests/**/*.yaml"):
+        for path in sorted(glob.glob(os.path.join(kubelab.TREE, pattern), recursive=True)):
+            with open(path) as f:
+                for doc in yaml.safe_load_all(f):
+                    if doc and str(doc.get("apiVersion", "")).startswith(GROUP):
+                        seen[json.dumps(doc, sort_keys=True, default=str)] = (path, doc)
+    return list(seen.values())
+
+
+def test_it_takes_what_we_take(lab, crds, ns):
+    """The schemas of all objects that golden cases, references and samples use: an object that works offline works in a cluster. covers: b32"""
+    bad, other = [], set()
+    all_documents = documents()
+    for path, doc in all_documents:
+        doc = json.loads(json.dumps(doc, default=str))
+        if doc["kind"] not in crds:
+            other.add(doc["kind"])
+            continue
+        doc["metadata"] = {"name": doc["metadata"]["name"], "namespace": ns}
+        doc.pop("status", None)
+        version = doc["apiVersion"].split("/")[1]
+        status, answer, warnings = send(lab, "POST", where(crds, doc["kind"], ns, version) + "?fieldValidation=Strict&dryRun=All", doc)
+        if status != 201:
+            bad.append("%s %s %s: %s" % (os.path.relpath(path, kubelab.TREE), doc["kind"], doc["metadata"]["name"], answer.get("message")))
+    assert not bad, "\n".join(bad)
+    assert len(all_documents) > 100 and other == {"WorkloadGroup"}, "kinds that have no schema yet"
