@@ -62,6 +62,19 @@ static const struct cox_field zone_aware_lb_fields[] = {
 };
 static MESSAGE(zone_aware_lb, "ZoneAwareLoadBalancerSetting", "Keeps traffic in the zone in proportion to its endpoints.");
 
+static const struct cox_field backend_utilization_fields[] = {
+	F(backend_utilization, weight_stabilization_ns, "weightStabilizationPeriod", DURATION, "How long an endpoint must have reported before its weight counts; 10s by default.",
+	  NOT_NEGATIVE),
+	F(backend_utilization, weight_expiration_ns, "weightExpirationPeriod", DURATION, "After this time without a report the weight no longer counts; 3m by default.",
+	  NOT_NEGATIVE),
+	F(backend_utilization, weight_update_ns, "weightUpdatePeriod", DURATION, "How often weights are computed; 1s by default.", NOT_NEGATIVE),
+	F(backend_utilization, error_penalty_percent, "errorUtilizationPenaltyPercent", F64, "How much errors count as load, in percent; 100 by default.", .min = 0,
+	  .max = 4294967295.0),
+	F(backend_utilization, metric_names, "metricNamesForComputingUtilization", STR, "Reported metrics of which the largest is the load; CPU and application load by default.",
+	  LIST, .max_items = 100),
+};
+static MESSAGE(backend_utilization, "BackendUtilization", "Weights by the load that endpoints report.");
+
 static const struct cox_field load_balancer_fields[] = {
 	F(load_balancer, simple, "simple", ENUM, "A policy that needs no settings.", .one_of = 1,
 	  ENUM("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST")),
@@ -69,14 +82,16 @@ static const struct cox_field load_balancer_fields[] = {
 	F(load_balancer, locality_lb_setting, "localityLbSetting", MSG, "Load balancing by locality.", SUB(locality_lb)),
 	F(load_balancer, warmup_duration_secs_ns, "warmupDurationSecs", DURATION, "Use warmup.", .flags = COX_F_DEPRECATED, NOT_NEGATIVE),
 	F(load_balancer, warmup, "warmup", MSG, "Less traffic for new endpoints.", SUB(warmup)),
-	F(load_balancer, zone_aware_lb_setting, "zoneAwareLbSetting", MSG, "Keeps traffic in the zone.", SUB(zone_aware_lb)),
-	F(load_balancer, backend_utilization, "backendUtilization", RAW, "Weights by reported load; not translated.", .flags = COX_F_NO_EFFECT),
+	F(load_balancer, zone_aware_lb_setting, "zoneAwareLbSetting", MSG, "Keeps traffic in the zone.", .flags = COX_F_NO_EFFECT, SUB(zone_aware_lb)),
+	F(load_balancer, backend_utilization, "backendUtilization", MSG, "Round robin with weights by the load that endpoints report (ORCA).", SUB(backend_utilization)),
 };
 static void load_balancer_check(const void *value, const char *path, struct cox_diags *d)
 {
 	const struct cox_load_balancer *v = value;
 	if (v->locality_lb_setting && v->zone_aware_lb_setting)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "only one of localityLbSetting, zoneAwareLbSetting may be set");
+	if (v->backend_utilization && (v->consistent_hash || v->simple == COX_LB_RANDOM || v->simple == COX_LB_PASSTHROUGH))
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "backendUtilization cannot be used with consistentHash, RANDOM or PASSTHROUGH");
 	if ((v->warmup || v->warmup_duration_secs_ns.set) && (v->consistent_hash || v->simple == COX_LB_RANDOM || v->simple == COX_LB_PASSTHROUGH))
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "warmup has an effect with ROUND_ROBIN and LEAST_REQUEST only");
 }

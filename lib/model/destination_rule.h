@@ -26,6 +26,11 @@ struct cox_zone_aware_lb {
 	COX_LIST(struct cox_str) failover_priority;
 	struct cox_opt_i64 min_cluster_size;
 };
+struct cox_backend_utilization {
+	struct cox_opt_i64 weight_stabilization_ns, weight_expiration_ns, weight_update_ns;
+	struct cox_opt_f64 error_penalty_percent;
+	COX_LIST(struct cox_str) metric_names;
+};
 struct cox_load_balancer {
 	int simple;
 	const struct cox_consistent_hash *consistent_hash;
@@ -33,7 +38,7 @@ struct cox_load_balancer {
 	struct cox_opt_i64 warmup_duration_secs_ns; /* deprecated: a duration */
 	const struct cox_warmup *warmup;
 	const struct cox_zone_aware_lb *zone_aware_lb_setting;
-	struct cox_str backend_utilization; /* RAW, without effect */
+	const struct cox_backend_utilization *backend_utilization;
 };
 struct cox_pool_tcp {
 	struct cox_opt_i64 max_connections, connect_timeout_ns, max_connection_duration_ns, idle_timeout_ns;

@@ -3,6 +3,7 @@
 #include "translate/endpoint.h"
 
 #define RING_SIZE_DEFAULT 1024
+#define WRR(field) pb_load_balancing_policies_client_side_weighted_round_robin_v3_ClientSideWeightedRoundRobin_##field
 
 static const struct cox_warmup *warmup_of(const struct cox_load_balancer *lb, struct cox_warmup *deprecated)
 {
@@ -30,6 +31,20 @@ static void slow_start_write(struct pb_cluster_v3_Cluster_SlowStartConfig s, con
 			pb_type_v3_Percent_value(min, w->minimum_percent.v);
 }
 
+/* The same in the newer message. */
+static void common_slow_start_write(struct pb_load_balancing_policies_common_v3_SlowStartConfig s, const struct cox_warmup *w)
+{
+	pb_load_balancing_policies_common_v3_SlowStartConfig_slow_start_window(s, w->duration_ns.v);
+	if (w->aggression.set)
+		PB_WITH (a, pb_load_balancing_policies_common_v3_SlowStartConfig_aggression(s)) {
+			pb_core_v3_RuntimeDouble_default_value(a, w->aggression.v);
+			pb_core_v3_RuntimeDouble_runtime_key(a, COX_STR("coxswain.slow_start_aggression"));
+		}
+	if (w->minimum_percent.set)
+		PB_WITH (min, pb_load_balancing_policies_common_v3_SlowStartConfig_min_weight_percent(s))
+			pb_type_v3_Percent_value(min, w->minimum_percent.v);
+}
+
 static void consistent_hash_write(struct pb_cluster_v3_Cluster c, const struct cox_consistent_hash *h)
 {
 	if (h->maglev != NULL) {
@@ -43,6 +58,53 @@ static void consistent_hash_write(struct pb_cluster_v3_Cluster c, const struct c
 	pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_RING_HASH);
 	PB_WITH (ring, pb_cluster_v3_Cluster_ring_hash_lb_config(c))
 		pb_cluster_v3_Cluster_RingHashLbConfig_minimum_ring_size(ring, size > 0 ? (uint64_t)size : RING_SIZE_DEFAULT);
+}
+
+/* Endpoints say in their answers (ORCA) how loaded they are. */
+static void weighted_by_load_write(struct pb_cluster_v3_LoadBalancingPolicy policy, const struct cox_load_balancer *lb)
+{
+	const struct cox_backend_utilization *u = lb->backend_utilization;
+	struct cox_warmup deprecated;
+	const struct cox_warmup *w = warmup_of(lb, &deprecated);
+
+	PB_WITH (one, pb_cluster_v3_LoadBalancingPolicy_policies(policy))
+		PB_WITH (ext, pb_cluster_v3_LoadBalancingPolicy_Policy_typed_extension_config(one)) {
+			pb_core_v3_TypedExtensionConfig_name(ext, COX_STR("envoy.load_balancing_policies.client_side_weighted_round_robin"));
+			PB_ANY (rr, pb_core_v3_TypedExtensionConfig_typed_config(ext),
+			        pb_load_balancing_policies_client_side_weighted_round_robin_v3_ClientSideWeightedRoundRobin) {
+				if (u->weight_stabilization_ns.set)
+					WRR(blackout_period)(rr, u->weight_stabilization_ns.v);
+				if (u->weight_expiration_ns.set)
+					WRR(weight_expiration_period)(rr, u->weight_expiration_ns.v);
+				if (u->weight_update_ns.set)
+					WRR(weight_update_period)(rr, u->weight_update_ns.v);
+				if (u->error_penalty_percent.set)
+					WRR(error_utilization_penalty)(rr, (float)(u->error_penalty_percent.v / 100));
+				for (COX_EACH(struct cox_str, name, u->metric_names))
+					WRR(metric_names_for_computing_utilization)(rr, *name);
+				if (w != NULL)
+					PB_WITH (s, WRR(slow_start_config)(rr))
+						common_slow_start_write(s, w);
+			}
+		}
+}
+
+/* Weights of localities are a policy of their own around it: Envoy refuses those of common_lb_config beside load_balancing_policy. */
+static void utilization_write(struct pb_cluster_v3_Cluster c, const struct cox_load_balancer *lb, bool has_weighted_localities)
+{
+	PB_WITH (outer, pb_cluster_v3_Cluster_load_balancing_policy(c)) {
+		if (!has_weighted_localities) {
+			weighted_by_load_write(outer, lb);
+			continue;
+		}
+		PB_WITH (one, pb_cluster_v3_LoadBalancingPolicy_policies(outer))
+			PB_WITH (ext, pb_cluster_v3_LoadBalancingPolicy_Policy_typed_extension_config(one)) {
+				pb_core_v3_TypedExtensionConfig_name(ext, COX_STR("envoy.load_balancing_policies.wrr_locality"));
+				PB_ANY (wrr, pb_core_v3_TypedExtensionConfig_typed_config(ext), pb_load_balancing_policies_wrr_locality_v3_WrrLocality)
+					PB_WITH (inner, pb_load_balancing_policies_wrr_locality_v3_WrrLocality_endpoint_picking_policy(wrr))
+						weighted_by_load_write(inner, lb);
+			}
+	}
 }
 
 static void simple_write(struct pb_cluster_v3_Cluster c, const struct cox_load_balancer *lb)
@@ -70,12 +132,23 @@ static void simple_write(struct pb_cluster_v3_Cluster c, const struct cox_load_b
 	}
 }
 
-static void common_lb_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec)
+static bool is_by_load(const struct cox_cluster_spec *spec)
+{
+	const struct cox_load_balancer *lb = spec->policy.lb;
+	return lb != NULL && lb->backend_utilization != NULL && lb->consistent_hash == NULL && lb->simple != COX_LB_RANDOM;
+}
+
+static bool has_weighted_localities(const struct cox_tr *t, const struct cox_cluster_spec *spec)
 {
 	bool forced;
 	const struct cox_locality_lb *locality = cox_locality_setting(t, spec, &forced);
+	return locality != NULL && locality->distribute.n > 0;
+}
+
+static void common_lb_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, const struct cox_cluster_spec *spec)
+{
 	const struct cox_outlier_detection *o = spec->policy.outlier;
-	bool is_weighted = locality != NULL && locality->distribute.n > 0;
+	bool is_weighted = has_weighted_localities(t, spec) && !is_by_load(spec);
 
 	if (o == NULL && !is_weighted)
 		return;
@@ -98,6 +171,8 @@ void cox_cluster_lb_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t
 		pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_CLUSTER_PROVIDED);
 	else if (lb != NULL && lb->consistent_hash != NULL)
 		consistent_hash_write(c, lb->consistent_hash);
+	else if (is_by_load(spec))
+		utilization_write(c, lb, has_weighted_localities(t, spec));
 	else
 		simple_write(c, lb);
 	common_lb_write(c, t, spec);

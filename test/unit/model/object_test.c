@@ -301,7 +301,9 @@ static void test_destination_rule_rules(void **state)
 	refuse("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 50, c: 49}}]}}}\n", "add up to 100, not 99");
 	refuse("DestinationRule", "  host: a\n  trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}\n", "must be from 0 to 100");
 	accept("DestinationRule", "  host: '*.local'\n  trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {b: 50, c: 50}}]}}}\n", NULL);
-	accept("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN, backendUtilization: {x: 1}}}\n", "backendUtilization: has no effect");
+	accept("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN, backendUtilization: {weightUpdatePeriod: 2s}}}\n", NULL);
+	refuse("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {simple: RANDOM, backendUtilization: {}}}\n", "cannot be used with");
+	accept("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true}}}\n", "zoneAwareLbSetting: has no effect");
 	accept("DestinationRule", "  host: a\n  trafficPolicy: {outlierDetection: {consecutiveErrors: 5}}\n", "consecutiveErrors: is deprecated");
 }
 
