@@ -10,6 +10,7 @@
 #include "source/dir_source.h"
 #include "translate/secret.h"
 #include "translate/translate.h"
+#include "validate/report.h"
 
 enum { NODE_FILE_BYTES_MAX = 1024 * 1024 };
 
@@ -30,11 +31,9 @@ static void load_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct
 static void load_report(void *arg, const struct cox_source_report *report)
 {
 	struct load *l = arg;
-	for (size_t i = 0; i < report->diags->n; i++) {
-		const struct cox_diag *d = &report->diags->items[i];
-		cox_buf_printf(l->notes, "%.*s: %s: %.*s: %.*s\n", COX_FMT(report->origin),
-		               d->severity == COX_SEV_ERROR ? "error" : "warning", COX_FMT(d->path), COX_FMT(d->text));
-	}
+	struct cox_str kind = report->kind < COX_KIND_COUNT ? cox_kind_info(report->kind)->name : COX_STR("");
+	struct cox_report_about about = { kind, report->ns, report->name, report->origin };
+	cox_report_write(report->diags, &about, l->notes);
 }
 
 static void load_done(void *arg) { (void)arg; }
