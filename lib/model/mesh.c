@@ -139,6 +139,7 @@ static const struct cox_field mesh_config_fields[] = {
 	M(enable_prometheus_merge, "enablePrometheusMerge", OPT_BOOL),
 	M(disable_envoy_listener_log, "disableEnvoyListenerLog", OPT_BOOL),
 	M(default_http_retry_policy, "defaultHttpRetryPolicy", MSG, SUB(retry)),
+	M(default_inbound_http_retry_policy, "defaultInboundHttpRetryPolicy", MSG, SUB(retry)),
 	M(proxy_listen_port, "proxyListenPort", I64, .pattern = "port"),
 	M(proxy_inbound_listen_port, "proxyInboundListenPort", I64, .pattern = "port"),
 	M(proxy_http_port, "proxyHttpPort", I64, .min = 0, .max = 65535),
@@ -152,7 +153,7 @@ static const struct cox_field mesh_config_fields[] = {
 	M(enable_envoy_access_log_service, "enableEnvoyAccessLogService", BOOL),
 	M(mesh_mtls, "meshMTLS", MSG, SUB(mesh_tls)),
 	M(default_traffic_policy, "defaultTrafficPolicy", MSG, SUB(traffic_policy)),
-	UNREAD("ca"), UNREAD("caCertificates"), UNREAD("certificates"), UNREAD("configSources"), UNREAD("defaultInboundHttpRetryPolicy"),
+	UNREAD("ca"), UNREAD("caCertificates"), UNREAD("certificates"), UNREAD("configSources"),
 	UNREAD("hboneIdleTimeout"), UNREAD("ingressControllerMode"), UNREAD("serviceEntryVisibility"), UNREAD("serviceScopeConfigs"),
 	UNREAD("serviceSettings"), UNREAD("tlsDefaults"), UNREAD("verifyCertificateAtClient"), UNREAD("zoneAwareLbSetting"),
 };

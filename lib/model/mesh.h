@@ -49,7 +49,7 @@ struct cox_mesh_config {
 	COX_LIST(struct cox_str) default_service_export_to, default_virtual_service_export_to, default_destination_rule_export_to;
 	COX_LIST(struct cox_label_selector) discovery_selectors;
 	struct cox_opt_bool enable_auto_mtls, enable_tracing, enable_prometheus_merge, disable_envoy_listener_log;
-	const struct cox_retry *default_http_retry_policy;
+	const struct cox_retry *default_http_retry_policy, *default_inbound_http_retry_policy;
 	struct cox_opt_i64 proxy_listen_port, proxy_inbound_listen_port, proxy_http_port; /* 15001, 15006, off */
 	const struct cox_path_norm *path_normalization;
 	int h2_upgrade_policy;

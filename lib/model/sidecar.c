@@ -25,7 +25,7 @@ static const struct cox_field sidecar_ingress_fields[] = {
 	F(sidecar_ingress, capture_mode, "captureMode", ENUM, "Whether traffic is redirected to the sidecar.", CAPTURE),
 	F(sidecar_ingress, default_endpoint, "defaultEndpoint", STR, "Where the workload listens: 127.0.0.1:PORT, 0.0.0.0:PORT or unix:///path.",
 	  .pattern = "defaultEndpoint"),
-	F(sidecar_ingress, tls, "tls", MSG, "TLS that the sidecar terminates in place of the mesh's.", SUB(server_tls)),
+	F(sidecar_ingress, tls, "tls", MSG, "TLS that the sidecar terminates in place of the mesh's.", .flags = COX_F_NO_EFFECT, SUB(server_tls)),
 	F(sidecar_ingress, connection_pool, "connectionPool", MSG, "Limits for this port.", SUB(connection_pool)),
 };
 static void sidecar_ingress_check(const void *value, const char *path, struct cox_diags *d)

@@ -3,6 +3,7 @@
 #include "translate/common_tls.h"
 #include "translate/filters.h"
 #include "translate/hcm.h"
+#include "translate/route_priv.h"
 
 /* ALPN values by which Istio's clients say what they speak inside of mTLS. */
 static const struct cox_str alpn_any[] = {
@@ -109,6 +110,7 @@ struct inbound_http {
 
 static void route_write(struct pb_route_v3_Route r, const struct cox_tr *t, const struct inbound_http *h)
 {
+	const struct cox_retry *policy = t->s->mesh->default_inbound_http_retry_policy;
 	bool is_grpc = h->protocol == COX_PROTO_GRPC || h->protocol == COX_PROTO_GRPC_WEB;
 
 	pb_route_v3_Route_name(r, COX_STR("default"));
@@ -117,12 +119,9 @@ static void route_write(struct pb_route_v3_Route r, const struct cox_tr *t, cons
 	PB_WITH (a, pb_route_v3_Route_route(r)) {
 		pb_route_v3_RouteAction_cluster(a, h->cluster);
 		pb_route_v3_RouteAction_timeout(a, 0);
-		if (!is_grpc)
-			/* Only what surely did not reach the application is tried again. */
-			PB_WITH (retry, pb_route_v3_RouteAction_retry_policy(a)) {
-				pb_route_v3_RetryPolicy_retry_on(retry, COX_STR("reset-before-request"));
-				pb_route_v3_RetryPolicy_num_retries(retry, 2);
-			}
+		if (!is_grpc && (policy == NULL || !policy->attempts.set || policy->attempts.v > 0))
+			PB_WITH (retry, pb_route_v3_RouteAction_retry_policy(a))
+				route_retry_inbound_write(retry, policy);
 		PB_WITH (d, pb_route_v3_RouteAction_max_stream_duration(a)) {
 			pb_route_v3_RouteAction_MaxStreamDuration_max_stream_duration(d, 0);
 			pb_route_v3_RouteAction_MaxStreamDuration_grpc_timeout_header_max(d, 0);

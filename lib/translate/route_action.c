@@ -196,6 +196,18 @@ void route_retry_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry 
 			pb_route_v3_RetryPolicy_RetryBackOff_base_interval(b, r->backoff_ns.v);
 }
 
+void route_retry_inbound_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry *r)
+{
+	/* Only what surely did not reach the application is tried again. */
+	retry_on_write(p, r && r->retry_on.n > 0 ? r->retry_on : COX_STR("reset-before-request"));
+	pb_route_v3_RetryPolicy_num_retries(p, r && r->attempts.set ? (uint32_t)r->attempts.v : 2);
+	if (r && r->per_try_timeout_ns.set)
+		pb_route_v3_RetryPolicy_per_try_timeout(p, r->per_try_timeout_ns.v);
+	if (r && r->backoff_ns.set)
+		PB_WITH (b, pb_route_v3_RetryPolicy_retry_back_off(p))
+			pb_route_v3_RetryPolicy_RetryBackOff_base_interval(b, r->backoff_ns.v);
+}
+
 /* --- hashing ---------------------------------------------------------------------------------- */
 
 static const struct cox_consistent_hash *hash_find(const struct cox_tr *t, const struct cox_snap_svc *svc, struct cox_str subset,

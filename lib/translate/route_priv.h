@@ -19,6 +19,8 @@ bool route_match_is_catch_all(const struct cox_http_match *m);
 /* route_action.c */
 /* The value given for "host" or ":authority" in set or add; empty: none. */
 struct cox_str route_authority_of(const struct cox_header_ops *ops);
+/* To the application beside the proxy: `r` is the mesh's policy for that, or NULL. */
+void route_retry_inbound_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry *r);
 void route_retry_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry *r, bool is_hashed);
 /* Writes the action of http[] into the route and returns the single cluster it names ("" for several, redirect, direct response). */
 struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
