@@ -15,7 +15,7 @@ const char *cox_finding_code_name(enum cox_finding_code code)
 	return names[code];
 }
 
-void snap_finding_add(struct snap_checking *c, int code, enum cox_severity severity, struct cox_str id, struct cox_str path,
+void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path,
                 const char *fmt, ...)
 {
 	c->out->counts[code]++;
@@ -27,10 +27,8 @@ void snap_finding_add(struct snap_checking *c, int code, enum cox_severity sever
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	size_t len = n < 0 ? 0 : cox_min_size((size_t)n, sizeof(text) - 1);
-	c->items[c->out->items.n++] = (struct cox_finding){ (enum cox_finding_code)code, severity, id, path, cox_arena_str(c->arena, cox_str_make(text, len)) };
+	c->items[c->out->items.n++] = (struct cox_finding){ code, severity, id, path, cox_arena_str(c->arena, cox_str_make(text, len)) };
 }
-
-#define add snap_finding_add
 
 static struct cox_str place_path(struct snap_checking *c, const struct snap_place *at, const char *field)
 {
@@ -243,7 +241,7 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 	const struct cox_registry_finding *of_registry = NULL;
 	size_t n = r ? cox_registry_findings(r, arena, &of_registry) : 0;
 	for (size_t i = 0; i < n; i++)
-		add(&c, of_registry[i].is_secret ? COX_FINDING_BAD_SECRET : COX_FINDING_CLAIMED, of_registry[i].severity, of_registry[i].object_id, of_registry[i].path, "%.*s",
+		snap_finding_add(&c, of_registry[i].is_secret ? COX_FINDING_BAD_SECRET : COX_FINDING_CLAIMED, of_registry[i].severity, of_registry[i].object_id, of_registry[i].path, "%.*s",
 		    COX_FMT(of_registry[i].text));
 	for (size_t i = 0; i < s->virtual_services.n; i++)
 		check_vs(&c, s->virtual_services.p[i]);

@@ -1,7 +1,5 @@
 /* What is odd about PeerAuthentications: those that never count, and ports on which nobody listens. */
-#include "snapshot/check.h"
-
-#include "snapshot/snapshot_priv.h"
+#include "snapshot/check_priv.h"
 
 static bool same_selector(const struct cox_peer_authentication *a, const struct cox_peer_authentication *b)
 {

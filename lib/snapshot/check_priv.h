@@ -1,8 +1,9 @@
-/* Shared by the files of check: the list that findings go into. */
+/* Shared by check.c, check_service.c and check_peer_auth.c: the list that findings go into. */
 #ifndef COX_SNAPSHOT_CHECK_PRIV_H
 #define COX_SNAPSHOT_CHECK_PRIV_H
 
 #include "snapshot/check.h"
+#include "snapshot/snapshot_priv.h"
 
 struct snap_checking {
 	const struct cox_snapshot *s;
@@ -12,11 +13,14 @@ struct snap_checking {
 	const struct cox_vs *vs; /* at hand */
 };
 
+/* Beyond COX_FINDINGS_MAX it is counted only. */
 void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path, const char *fmt,
                       ...) COX_PRINTF(6, 7);
 /* Whether some namespace sees both. */
 bool snap_share_viewers(const struct cox_export *a, const struct cox_export *b);
 /* What services take from each other, and services that nobody can reach. */
 void snap_check_services(struct snap_checking *c);
+/* Policies that lose, that cannot count where they are, or name what is not there. */
+void snap_check_peer_auths(struct snap_checking *c);
 
 #endif

@@ -142,21 +142,6 @@ const struct cox_snap_svc *snap_hosts_next(const struct cox_snapshot *s, const s
 const struct snap_ips *snap_ips_build(const struct cox_snapshot *s, const struct cox_snapshot *before);
 void snap_ips_unref(const struct snap_ips *i);
 
-/* check.c, check_peer_auth.c */
-struct cox_findings;
-struct cox_finding;
-struct snap_checking {
-	const struct cox_snapshot *s;
-	struct cox_arena *arena;
-	struct cox_findings *out;
-	struct cox_finding *items;
-	const struct cox_vs *vs; /* at hand */
-};
-/* `code`: enum cox_finding_code. Beyond COX_FINDINGS_MAX it is counted only. */
-void snap_finding_add(struct snap_checking *c, int code, enum cox_severity severity, struct cox_str id, struct cox_str path, const char *fmt,
-                      ...) COX_PRINTF(6, 7);
-void snap_check_peer_auths(struct snap_checking *c);
-
 /* Whether `a` goes before `b` for one hostname seen from namespace `ns`. */
 bool snap_svc_is_preferred(const struct cox_snap_svc *a, const struct cox_snap_svc *b, struct cox_str ns);
 

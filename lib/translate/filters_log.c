@@ -123,6 +123,8 @@ bool cox_access_log_is_on(const struct cox_tr *t)
 void cox_access_logs(const struct cox_tr *t, bool is_listener, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg)
 {
 	struct log_file l;
+	if (is_listener && t->s->mesh->disable_envoy_listener_log.v)
+		return;
 	for (size_t i = 0; log_at(t->s->mesh, i, &l); i++)
 		PB_WITH (log, open(arg))
 			log_write(log, t, &l, is_listener);

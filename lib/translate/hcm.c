@@ -252,8 +252,9 @@ static void body_write(hcm_pb h, const struct cox_hcm *o)
 	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_stat_prefix(h, o->stat_prefix);
 	routes_write(h, o);
 	filters_write(h, o);
-	PB_WITH (tr, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_tracing(h))
-		tracing_write(tr, o);
+	if (o->t->s->mesh->enable_tracing.v)
+		PB_WITH (tr, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_tracing(h))
+			tracing_write(tr, o);
 	if (o->http10)
 		PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_protocol_options(h))
 			pb_core_v3_Http1ProtocolOptions_accept_http_10(p, true);

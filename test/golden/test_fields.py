@@ -1,0 +1,39 @@
+"""No field of our kinds is decoded and then forgotten: somebody outside of lib/model reads it, or its row says that it has no effect, which
+becomes a warning."""
+import glob
+import os
+import re
+
+import refdiff
+
+FILES = ("virtual_service", "destination_rule", "gateway", "service_entry", "sidecar", "common", "mesh")
+# Read in another way, with the reason.
+ELSEWHERE = {
+    "min_cluster_size": "part of zoneAwareLbSetting, which has no effect",
+    "discovery_address": "for the agent: in proxy_config.raw",
+    "drain_duration_ns": "for the agent: in proxy_config.raw",
+    "termination_drain_duration_ns": "for the agent: in proxy_config.raw",
+    "enable_prometheus_merge": "for the injector, which is an issue of its own",
+}
+ROW = re.compile(r'\b[FM]\((?:\w+, )?(\w+), "(\w+)",(?=((?:[^\n]*\n){1,3}))')
+
+
+def rows():
+    for name in FILES:
+        with open(os.path.join(refdiff.ROOT, "lib/model", name + ".c")) as f:
+            for member, json, rest in ROW.findall(f.read()):
+                yield name, member, json, "NO_EFFECT" in re.split(r"\b[FM]\(", rest)[0]
+
+
+def test_every_field_is_read():
+    code = ""
+    for path in glob.glob(os.path.join(refdiff.ROOT, "lib/*/*.[ch]")) + glob.glob(os.path.join(refdiff.ROOT, "cmd/*/*.[ch]")):
+        if "/lib/model/" not in path:
+            with open(path) as f:
+                code += f.read()
+    read = set(re.findall(r"(?:->|\.)(\w+)\b", code))
+    all_rows = list(rows())
+    forgotten = ["lib/model/%s.c: %s (%s)" % (n, json, member) for n, member, json, flagged in all_rows
+                 if not flagged and member not in read and member not in ELSEWHERE]
+    assert not forgotten, "\n".join(forgotten)
+    assert len(all_rows) > 300
