@@ -204,6 +204,25 @@ def test_process_figures(mesh):
     assert abs(mesh.metric("process_start_time_seconds") - time.time()) < 3600
 
 
+def test_metrics_read_as_prometheus_text(mesh):
+    """One family, one TYPE, no series twice; what is a counter ends as counters do, but for istiod's names."""
+    family, seen, series = None, set(), set()
+    for line in mesh.get("/metrics")[1].decode().splitlines():
+        if line.startswith("# HELP "):
+            family = line.split(" ")[2]
+            assert family not in seen, "%s stands twice" % family
+            seen.add(family)
+        elif line.startswith("# TYPE "):
+            assert line.split(" ")[2] == family and line.split(" ")[3] in ("counter", "gauge", "histogram")
+        else:
+            hit = re.fullmatch(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})? (-?[0-9.e+-]+|NaN|[+-]Inf)', line)
+            assert hit, line
+            assert re.sub(r"_(bucket|sum|count)$", "", hit.group(1)) == family or hit.group(1) == family, line
+            assert (hit.group(1), hit.group(2)) not in series, line
+            series.add((hit.group(1), hit.group(2)))
+    assert len(seen) > 40
+
+
 def test_resources_of_a_rejected_change_stay(mesh):
     """The last good version of a VirtualService is served while its new one is faulty. covers: b53"""
     mesh.write("vs.yaml", vs("web", "{hosts: [web], http: [{timeout: 5s, route: [{destination: {host: web}}]}]}"))
