@@ -72,10 +72,13 @@ static void take_eds(struct cox_push *p, struct unit *u, struct cox_set *eds, in
 	u->wanted = w;
 }
 
-static bool has_service(const struct unit *u, const struct cox_snap_svc *svc)
+/* False: none of its clusters is here. Saves the work for most. */
+static bool may_have_service(const struct unit *u, const struct cox_snap_svc *svc)
 {
 	const struct cox_set *eds = u->wanted ? u->wanted->sets[COX_TYPE_EDS] : NULL;
 	char name[512];
+	if (u->part == COX_PUSH_WORKLOAD)
+		return eds != NULL; /* a router: it may have nothing but a subset's cluster */
 	for (size_t i = 0; eds && i < svc->svc->ports.n; i++) {
 		int n = snprintf(name, sizeof(name), "outbound|%u||%.*s", svc->svc->ports.p[i].port, COX_FMT(svc->svc->hostname));
 		if (n > 0 && (size_t)n < sizeof(name) && cox_set_find(eds, cox_str_make(name, (size_t)n)))
@@ -86,14 +89,21 @@ static bool has_service(const struct unit *u, const struct cox_snap_svc *svc)
 
 static bool apply_to(struct cox_push *p, struct unit *u, const struct cox_snap_svc *svc, const struct cox_endpoint_set *e, int64_t event_ns)
 {
-	if (!has_service(u, svc))
+	if (!may_have_service(u, svc))
 		return false;
 	cox_arena_reset(&p->arena);
 	struct cox_tr t = { .s = p->snapshot, .view = u->view ? u->view : &u->workload->view, .memo = p->memo, .arena = &p->arena };
 	cox_resources made = { 0 };
 	cox_translate_service_endpoints(&t, svc, e, &made);
-	for (size_t i = 0; i < made.n; i++)
-		made.p[i] = cox_intern_resource_take(&p->intern, made.p[i]);
+	size_t n = 0;
+	for (size_t i = 0; i < made.n; i++) {
+		const struct cox_resource *r = cox_intern_resource_take(&p->intern, made.p[i]);
+		if (push_leave_out(p, u, r))
+			cox_resource_unref(r);
+		else
+			made.p[n++] = r;
+	}
+	made.n = n;
 	struct cox_set *eds = replaced(u->wanted->sets[COX_TYPE_EDS], &made);
 	if (eds)
 		take_eds(p, u, eds, event_ns);

@@ -27,6 +27,7 @@ void cox_push_free(struct cox_push *p)
 		return;
 	COX_ASSERT(!p->clients.n);
 	cox_timer_free(&p->turn);
+	cox_timer_free(&p->review);
 	push_overrides_clear(p);
 	cox_map_fini(&p->overrides);
 	push_rejections_sweep(p, true);

@@ -47,7 +47,10 @@ struct cox_push;
 struct cox_push_client *cox_push_attach(struct cox_push *p, const struct cox_push_client_spec *spec);
 /* On the client's loop: no delivery after this. */
 void cox_push_detach(struct cox_push *p, struct cox_push_client **client);
-/* A proxy of this class rejected a resource: it is left out (its last good version stays) until its content changes. */
+/* Of one proxy's rejections: a proxy that rejects more than that is broken, or means harm, and speaks for itself alone. */
+enum { COX_PUSH_REJECTIONS_MAX = 16 };
+/* A proxy of this class rejected a resource: it is left out for all of the class (its last good version stays) until its content
+ * changes. Not if one of the class accepted the same content, before or within the next moments: then it is that proxy's own affair. */
 void cox_push_reject(struct cox_push *p, const struct cox_push_client *client, const struct cox_resource *r, struct cox_str message);
 
 /* On the client's loop: its stream asks for the name table (NDS), which is made only for views in which somebody does. Once for a client. */

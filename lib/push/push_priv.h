@@ -22,6 +22,7 @@ struct cox_push_client {
 	size_t index;                          /* in push->clients */
 	bool is_queued;                        /* in push->outbox */
 	bool wants_names;                      /* its stream asked for the name table */
+	unsigned rejections;
 };
 
 /* A scope view or a workload view: something that is translated once for all its clients. */
@@ -34,6 +35,7 @@ struct unit {
 	struct cox_hash inputs;                /* fingerprint of everything that the last translation read */
 	const struct cox_wanted *wanted;       /* NULL until translated */
 	COX_VEC(struct cox_push_client *) clients;
+	COX_VEC(const struct cox_resource *) left_out; /* made, but rejected */
 	bool is_dirty, is_first;
 	COX_VEC(struct push_secret_use) secrets; /* workload: what its configuration names, in the last translation */
 };
@@ -77,7 +79,8 @@ struct cox_push {
 	const struct cox_set *globals[COX_TYPE_COUNT]; /* globals.c */
 	struct cox_map overrides;              /* endpoint sets that came after the snapshot */
 	struct cox_map objects;                /* "<kind>/<ns>/<name>": struct push_object */
-	struct cox_map rejected;               /* "<class>/<type>/<hash>": struct rejection */
+	struct cox_map rejected;               /* "<class>/<type>/<hash>": struct rejection (reject.c) */
+	struct cox_timer *review;              /* runs while there are rejections */
 	struct cox_registry_changes changes;   /* taken, waiting for the round in progress to end */
 	bool has_changes;
 	int64_t event_ns;                      /* oldest event of the round in progress */
@@ -94,11 +97,16 @@ void push_unit_mark(struct cox_push *p, struct unit *u);
 bool push_unit_work(struct cox_push *p, struct unit *u);
 struct cox_hash push_keying(const struct cox_snapshot *s);
 struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s);
+/* reject.c */
 bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r);
+/* Whether `r` must stay out of the unit's sets; if so the unit remembers it. */
+bool push_leave_out(struct cox_push *p, struct unit *u, const struct cox_resource *r);
+/* Puts rejections into force that nobody of the class contradicted, and ends those that somebody did. */
+void push_rejections_review(struct cox_push *p);
 /* Forgives rejections of content that is made no more, or all of them. */
 void push_rejections_sweep(struct cox_push *p, bool all);
 /* Takes the resources. What some proxy rejected stays out: its last good version is kept. NULL: an empty list and no set before. */
-const struct cox_set *push_make_set(struct cox_push *p, const struct unit *u, enum cox_type type, cox_resources *list);
+const struct cox_set *push_make_set(struct cox_push *p, struct unit *u, enum cox_type type, cox_resources *list);
 /* secrets.c */
 /* What the workload's client proved, into its key. */
 void push_secrets_identify(struct cox_workload *w, const struct cox_push_identity *id);

@@ -92,11 +92,20 @@ static struct cox_hash workload_inputs(struct cox_push *push, struct cox_workloa
 
 /* --- units ----------------------------------------------------------------------------------- */
 
+static void clear_left_out(struct unit *u)
+{
+	for (size_t i = 0; i < u->left_out.n; i++)
+		cox_resource_unref(u->left_out.p[i]);
+	cox_vec_clear(&u->left_out);
+}
+
 static void unit_free(struct unit *u)
 {
 	COX_ASSERT(!u->clients.n && !u->is_dirty);
 	cox_vec_fini(&u->clients);
 	cox_vec_fini(&u->secrets);
+	clear_left_out(u);
+	cox_vec_fini(&u->left_out);
 	cox_view_free(u->view);
 	cox_workload_free(u->workload);
 	cox_proxy_unref(u->proxy);
@@ -181,27 +190,13 @@ void push_unit_mark(struct cox_push *p, struct unit *u)
 
 /* --- translation ----------------------------------------------------------------------------- */
 
-static struct cox_str rejection_key(char *buf, size_t cap, enum cox_proxy_class klass, const struct cox_resource *r)
-{
-	char hex[33];
-	cox_hash_to_hex(r->hash, hex);
-	int n = snprintf(buf, cap, "%d/%d/%s", (int)klass, (int)r->type, hex);
-	return cox_str_make(buf, (size_t)n);
-}
-
-bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r)
-{
-	char buf[64];
-	return p->rejected.n && cox_map_find(&p->rejected, rejection_key(buf, sizeof(buf), u->view ? u->view->klass : u->workload->view.klass, r));
-}
-
-const struct cox_set *push_make_set(struct cox_push *p, const struct unit *u, enum cox_type type, cox_resources *list)
+const struct cox_set *push_make_set(struct cox_push *p, struct unit *u, enum cox_type type, cox_resources *list)
 {
 	const struct cox_set *before = u->wanted ? u->wanted->sets[type] : NULL;
 	size_t n = 0;
 	for (size_t i = 0; i < list->n; i++) {
 		const struct cox_resource *r = cox_intern_resource_take(&p->intern, list->p[i]);
-		if (push_is_rejected(p, u, r)) {
+		if (push_leave_out(p, u, r)) {
 			const struct cox_resource *good = before ? cox_set_find(before, r->name) : NULL;
 			bool usable = good && !push_is_rejected(p, u, good);
 			cox_resource_unref(r);
@@ -285,6 +280,7 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 	if (u->wanted && cox_hash_eq(inputs, u->inputs))
 		return false;
 	u->inputs = inputs;
+	clear_left_out(u);
 	struct cox_wanted *w = COX_NEW(struct cox_wanted);
 	cox_ref_init(&w->ref);
 	w->generation = p->snapshot->generation;
@@ -301,82 +297,4 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 	cox_wanted_unref(before);
 	push_endpoints_catch_up(p, u);
 	return changed;
-}
-
-/* --- rejections: any thread ------------------------------------------------------------------- */
-
-struct rejection {
-	struct cox_str key;
-	const struct cox_resource *resource;
-	uint64_t generation;
-};
-struct reject_message {
-	struct cox_loop_task task;
-	struct cox_push *push;
-	enum cox_proxy_class klass;
-	const struct cox_resource *resource;
-	char *text;
-};
-
-/* Every view that has it is made anew: without it. */
-static void mark_holders(struct cox_push *p, const struct cox_resource *r)
-{
-	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
-		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
-			struct unit *u = m->value;
-			const struct cox_set *s = u->wanted ? u->wanted->sets[r->type] : NULL;
-			const struct cox_resource *has = s ? cox_set_find(s, r->name) : NULL;
-			if (has && cox_hash_eq(has->hash, r->hash)) {
-				u->inputs = (struct cox_hash){ 0, 0 };
-				push_unit_mark(p, u);
-			}
-		}
-}
-
-static void on_reject(struct cox_loop_task *task)
-{
-	struct reject_message *m = (struct reject_message *)(void *)task;
-	struct cox_push *p = m->push;
-	char buf[64];
-	struct cox_str key = rejection_key(buf, sizeof(buf), m->klass, m->resource);
-	if (!cox_map_find(&p->rejected, key)) {
-		struct rejection *r = COX_NEW(struct rejection);
-		r->key = cox_str_of(cox_str_dup_cstr(key));
-		r->resource = cox_resource_ref(m->resource);
-		cox_map_set(&p->rejected, r->key, r);
-		cox_metric_set(COX_M_XDS_QUARANTINED, NULL, (double)p->rejected.n);
-		mark_holders(p, m->resource);
-		push_wake(p);
-	}
-	if (p->opts.on_reject)
-		p->opts.on_reject(p->opts.arg, m->resource->type, m->resource->name, m->resource->origins, cox_str_of(m->text));
-	cox_resource_unref(m->resource);
-	cox_free(m->text);
-	cox_free(m);
-}
-
-void cox_push_reject(struct cox_push *p, const struct cox_push_client *client, const struct cox_resource *r, struct cox_str message)
-{
-	struct reject_message *m = COX_NEW(struct reject_message);
-	m->task.fn = on_reject;
-	m->push = p;
-	m->klass = client->spec.proxy->klass;
-	m->resource = cox_resource_ref(r);
-	m->text = cox_str_dup_cstr(message);
-	cox_loop_post(p->opts.loop, &m->task);
-}
-
-/* Content that nobody makes any more (only the rejection and the intern table hold it) is forgiven. */
-void push_rejections_sweep(struct cox_push *p, bool all)
-{
-	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&p->rejected, e));) {
-		struct rejection *r = e->value;
-		if (!all && atomic_load_explicit(&((struct cox_ref *)&r->resource->ref)->n, memory_order_acquire) > 2)
-			continue;
-		cox_map_remove(&p->rejected, e->key);
-		cox_resource_unref(r->resource);
-		cox_free((void *)r->key.p);
-		cox_free(r);
-	}
-	cox_metric_set(COX_M_XDS_QUARANTINED, NULL, (double)p->rejected.n);
 }

@@ -127,6 +127,18 @@ const struct cox_resource *cox_resource_ref(const struct cox_resource *r)
 	return r;
 }
 
+void cox_resource_mark_accepted(const struct cox_resource *r, unsigned klass)
+{
+	uint32_t bit = 1u << klass;
+	if (!(atomic_load_explicit(&r->accepted_by, memory_order_relaxed) & bit))
+		atomic_fetch_or_explicit(&((struct cox_resource *)r)->accepted_by, bit, memory_order_relaxed);
+}
+
+bool cox_resource_is_accepted(const struct cox_resource *r, unsigned klass)
+{
+	return atomic_load_explicit(&r->accepted_by, memory_order_relaxed) & 1u << klass;
+}
+
 void cox_resource_unref(const struct cox_resource *r)
 {
 	if (r == NULL || !cox_ref_put(&((struct cox_resource *)r)->ref))

@@ -52,7 +52,11 @@ struct cox_resource {
 	struct cox_str needs;            /* names this resource refers to, joined by '\n' (cluster names in routes and listeners; route names in
 	                                    listeners, as "rds:<name>"): order and gates, dangling check */
 	const struct cox_piece *pieces;  /* in the same block; each holds a reference on its bytes */
+	_Atomic uint32_t accepted_by;    /* classes of proxies (1 << enum cox_proxy_class) of which one acknowledged it */
 };
+/* Any thread. */
+void cox_resource_mark_accepted(const struct cox_resource *r, unsigned klass);
+bool cox_resource_is_accepted(const struct cox_resource *r, unsigned klass);
 /* One piece: copies the bytes. Gives. */
 struct cox_resource *cox_resource_new(enum cox_type type, struct cox_str name, struct cox_str bytes, struct cox_str origins, struct cox_str needs);
 /* Composed of pieces (references are added). */

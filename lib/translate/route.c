@@ -376,6 +376,17 @@ static const struct cox_resource *config_compose(struct cox_tr *t, struct cox_st
 	return r;
 }
 
+static const struct cox_bytes *name_field_build(struct cox_str name)
+{
+	COX_AUTO(cox_buf_fini) struct cox_buf b = { 0 };
+	struct cox_pb pb;
+	cox_pb_init(&pb, &b);
+	PB_ROOT (v, pb_route_v3_VirtualHost, &pb) {
+		pb_route_v3_VirtualHost_name(v, name);
+	}
+	return cox_bytes_new(b.p, b.n);
+}
+
 static const struct cox_resource *vhost_resource(struct cox_tr *t, struct cox_str route, const struct cox_vhost *v)
 {
 	struct cox_hash id = cox_hash_combine(mix_str(cox_hash128("vhds", 4), route), v->bytes->hash);
@@ -383,9 +394,14 @@ static const struct cox_resource *vhost_resource(struct cox_tr *t, struct cox_st
 	if (r)
 		return r;
 	struct cox_str name = cox_arena_printf(t->arena, "%.*s/%.*s", COX_FMT(route), COX_FMT(v->name));
-	struct cox_piece piece = { v->bytes, v->skip, v->n - v->skip };
+	/* Envoy removes a virtual host by looking for the resource's name among the virtual hosts' own names, so the two must be equal
+	 * (test/envoy/test_model.py). The block is shared with whole routes: of a field that comes twice the last one counts. */
+	const struct cox_bytes *own_name = name_field_build(name);
+	struct cox_piece pieces[] = { { v->bytes, v->skip, v->n - v->skip }, { own_name, 0, (uint32_t)own_name->n } };
+	r = cox_resource_compose(COX_TYPE_VHDS, name, pieces, COX_LEN(pieces), v->origins, v->needs);
+	cox_bytes_unref(own_name);
 	t->built++;
-	return cox_memo_put_take(t->memo, id, cox_resource_compose(COX_TYPE_VHDS, name, &piece, 1, v->origins, v->needs));
+	return cox_memo_put_take(t->memo, id, r);
 }
 
 const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_str name, struct cox_vhost *vhosts, size_t n, bool has_ports,

@@ -3,7 +3,7 @@
  * (protocol facts, section 7). Used by sidecars' outbound routes and by gateways. Pure.
  *
  * A virtual host is encoded once per distinct input and kept in the memo as a shared block; route configurations are
- * composed of such blocks, and VHDS resources are the same blocks without tag and length.
+ * composed of such blocks, and VHDS resources are the same blocks without tag and length, and a name of their own behind.
  */
 #ifndef COX_TRANSLATE_ROUTE_H
 #define COX_TRANSLATE_ROUTE_H

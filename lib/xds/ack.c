@@ -1,6 +1,10 @@
 /* ack - acknowledgements and rejections: what is known again, what becomes unknown, and who the offender is. */
 #include "xds/core_priv.h"
 
+#include <stdlib.h>
+
+enum { LAST_ERROR_BYTES = 2048 }; /* kept for dumps: Envoy prints whole resources into it */
+
 static void drop_acked_clusters(struct cox_xds_core *c, uint64_t cds_nonce)
 {
 	size_t n = 0;
@@ -36,6 +40,7 @@ static void prove_clusters(struct cox_xds_core *c, const struct sent_response *r
 static void advance_probe(struct cox_xds_core *c, enum cox_type type, uint64_t nonce)
 {
 	struct type_state *t = &c->types[type];
+	/* A later one: state-of-the-world answers the last response alone, and that one listed them, too. */
 	if (!t->suspects.n || !t->probe_nonce || nonce < t->probe_nonce)
 		return;
 	t->probe_nonce = 0;
@@ -54,21 +59,50 @@ static void reject(struct cox_xds_core *c, enum cox_type type, const struct cox_
 		c->opts.rejected(c->opts.arg, &(struct cox_xds_rejection){ type, r, message });
 }
 
-void core_ack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, int64_t now_ms)
+/* What one of a class accepted is no fault of the resource: others' rejections stay their own (push, decision 9). */
+static void mark_accepted(const struct cox_xds_core *c, const struct sent_response *r)
 {
-	struct type_state *t = &c->types[type];
-	size_t done = 0;
-	while (done < t->on_way.n && t->on_way.p[done].nonce <= nonce) {
-		if (type == COX_TYPE_EDS)
-			prove_clusters(c, &t->on_way.p[done]);
-		core_response_fini(&t->on_way.p[done]);
-		done++;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		for (size_t i = 0; r->steps[p] && i < r->steps[p]->changed_n; i++)
+			cox_resource_mark_accepted(r->steps[p]->changed[i], c->opts.klass);
+	for (size_t i = 0; i < r->extra.n; i++)
+		cox_resource_mark_accepted(r->extra.p[i], c->opts.klass);
+}
+
+static void keep_acked(struct type_state *t, struct sent_response *r)
+{
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		cox_set_unref(t->acked[p]);
+		t->acked[p] = r->sent[p];
+		r->sent[p] = NULL;
 	}
+}
+
+/* Responses up to `nonce` are answered. */
+static void drop_answered(struct type_state *t, uint64_t nonce)
+{
+	size_t done = 0;
+	while (done < t->on_way.n && t->on_way.p[done].nonce <= nonce)
+		core_response_fini(&t->on_way.p[done++]);
 	if (done) {
 		t->on_way.n -= done;
 		memmove(t->on_way.p, t->on_way.p + done, t->on_way.n * sizeof(*t->on_way.p));
 	}
 	t->acked_nonce = nonce;
+}
+
+void core_ack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, int64_t now_ms)
+{
+	struct type_state *t = &c->types[type];
+	for (size_t i = 0; i < t->on_way.n && t->on_way.p[i].nonce <= nonce; i++) {
+		if (type == COX_TYPE_EDS)
+			prove_clusters(c, &t->on_way.p[i]);
+		if (t->on_way.p[i].nonce == nonce) {
+			mark_accepted(c, &t->on_way.p[i]);
+			keep_acked(t, &t->on_way.p[i]);
+		}
+	}
+	drop_answered(t, nonce);
 	t->last_ack_ms = now_ms;
 	if (type == COX_TYPE_CDS)
 		drop_acked_clusters(c, nonce);
@@ -116,36 +150,80 @@ static void forget_all(struct type_state *t, const struct cox_resource *const *i
 	cox_vec_fini(&gone);
 }
 
-/* Suspects that the message names are offenders; true when there was one. */
-static bool reject_named(struct cox_xds_core *c, enum cox_type type, const struct cox_resource *const *suspects, size_t n, struct cox_str message)
+/* --- who it was ------------------------------------------------------------------------------ */
+
+static bool is_one_of(char ch, const char *set) { return ch && strchr(set, ch); }
+
+/* Whether the message speaks of `name`: quoted, or with a colon behind, as Envoy writes it; a long name also between spaces. A name
+ * that merely occurs (a route "80" in an address) is not meant. */
+static bool is_named_in(struct cox_str message, struct cox_str name)
 {
-	const struct cox_resource *found = NULL;
-	size_t hits = 0;
-	for (size_t i = 0; i < n; i++)
-		if (cox_str_search(message, suspects[i]->name) >= 0 && (!found || suspects[i]->name.n > found->name.n)) {
-			found = suspects[i]; /* of names that contain each other the longest is meant */
-			hits++;
-		}
-	if (hits)
-		reject(c, type, found, message);
-	return hits > 0;
+	enum { LONG_NAME = 12 };
+	for (size_t at = 0; name.n && at + name.n <= message.n; at++) {
+		ptrdiff_t hit = cox_str_search(cox_str_sub(message, at, message.n), name);
+		if (hit < 0)
+			return false;
+		at += (size_t)hit;
+		char before = at ? message.p[at - 1] : ' ', after = at + name.n < message.n ? message.p[at + name.n] : ' ';
+		if ((is_one_of(before, "\"'`") && is_one_of(after, "\"'`")) || (is_one_of(before, " ,(\n") && after == ':') ||
+		    (name.n >= LONG_NAME && is_one_of(before, " ,(\n") && is_one_of(after, " ,).;\n")))
+			return true;
+	}
+	return false;
 }
 
-static void set_suspects(struct type_state *t, const struct cox_resource *const *items, size_t n)
+/* Envoy writes of a virtual host without the route configuration that its resource's name begins with. */
+static struct cox_str said_name(const struct cox_resource *r)
 {
-	COX_VEC(const struct cox_resource *) fresh = { 0 };
-	for (size_t i = 0; i < n; i++)
-		cox_vec_push(&fresh, cox_resource_ref(items[i]));
+	ptrdiff_t slash = r->type == COX_TYPE_VHDS ? cox_str_find(r->name, '/') : -1;
+	return cox_str_sub(r->name, (size_t)(slash + 1), r->name.n);
+}
+
+typedef COX_VEC(const struct cox_resource *) resources;
+
+static void collect_named(resources *out, const resources *all, struct cox_str message)
+{
+	for (size_t i = 0; i < all->n; i++)
+		if (is_named_in(message, all->p[i]->name) || (all->p[i]->type == COX_TYPE_VHDS && is_named_in(message, said_name(all->p[i]))))
+			cox_vec_push(out, cox_resource_ref(all->p[i]));
+}
+
+static void set_suspects(struct type_state *t, resources *take)
+{
 	core_resources_clear(&t->suspects);
-	t->suspects.p = fresh.p;
-	t->suspects.n = fresh.n;
-	t->suspects.cap = fresh.cap;
-	t->probe_n = (n + 1) / 2;
+	t->suspects.p = take->p;
+	t->suspects.n = take->n;
+	t->suspects.cap = take->cap;
+	*take = (resources){ 0 };
+	t->probe_n = t->suspects.n / 2;
+	t->probe_nonce = 0;
 }
 
-static void collect(const struct sent_response *r, void *out_vec)
+/* At least one of `all` is to blame: the one that the message names, or one among those that it names, or any. Those that are not
+ * tried meanwhile are held back; what was suspected before and is not of this response goes out again with the next one. */
+static void find_offender(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, resources *all, struct cox_str message)
 {
-	COX_VEC(const struct cox_resource *) *out = out_vec;
+	struct type_state *t = &c->types[type];
+	resources named = { 0 };
+	collect_named(&named, all, message);
+	/* A response older than the one that tries the suspects says nothing of them, unless it names somebody. */
+	bool is_older = t->suspects.n && (!t->probe_nonce || nonce < t->probe_nonce);
+	resources *among = named.n ? &named : all;
+	if (among->n == 1) {
+		reject(c, type, among->p[0], message);
+		core_resources_clear(&t->suspects);
+		t->probe_n = 0;
+		t->probe_nonce = 0;
+	} else if (!is_older) {
+		set_suspects(t, among);
+	}
+	core_resources_clear(&named);
+}
+
+/* --- rejections ------------------------------------------------------------------------------ */
+
+static void collect(const struct sent_response *r, resources *out)
+{
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		for (size_t i = 0; r->steps[p] && i < r->steps[p]->changed_n; i++)
 			cox_vec_push(out, cox_resource_ref(r->steps[p]->changed[i]));
@@ -153,59 +231,58 @@ static void collect(const struct sent_response *r, void *out_vec)
 		cox_vec_push(out, cox_resource_ref(r->extra.p[i]));
 }
 
-static void find_offender(struct cox_xds_core *c, enum cox_type type, const struct cox_resource *const *items, size_t n, struct cox_str message)
+static int cmp_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* Envoy took the good ones, and where it stopped at the first fault it did not remove what it should have. */
+static void note_perhaps(struct type_state *t, const struct sent_response *r, const resources *all)
 {
-	struct type_state *t = &c->types[type];
-	bool probing = t->suspects.n > 0;
-	t->probe_nonce = 0;
-	/* While halving, the suspects are those of this response that were being tried. */
-	if (probing && t->probe_n && t->probe_n < t->suspects.n) {
-		size_t tried = t->probe_n;
-		for (size_t i = tried; i < t->suspects.n; i++)
-			cox_resource_unref(t->suspects.p[i]); /* no suspects for now: sent again with the next difference */
-		t->suspects.n = tried;
-	}
-	if (reject_named(c, type, items, n, message)) {
-		core_resources_clear(&t->suspects);
-		t->probe_n = 0;
-		return;
-	}
-	if (!probing)
-		set_suspects(t, items, n);
-	if (t->suspects.n == 1) {
-		reject(c, type, t->suspects.p[0], message);
-		core_resources_clear(&t->suspects);
-	}
-	t->probe_n = t->suspects.n / 2;
+	for (size_t i = 0; i < all->n; i++)
+		cox_vec_push(&t->perhaps, cox_str_dup_cstr(all->p[i]->name));
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		for (size_t i = 0; r->steps[p] && i < r->steps[p]->removed_n; i++)
+			cox_vec_push(&t->perhaps, cox_str_dup_cstr(r->steps[p]->removed[i]));
+	for (size_t i = 0; i < r->removed.n; i++)
+		cox_vec_push(&t->perhaps, cox_str_dup_cstr(cox_str_of(r->removed.p[i])));
+	if (t->perhaps.n > 1)
+		qsort(t->perhaps.p, t->perhaps.n, sizeof(*t->perhaps.p), cmp_text);
+	size_t n = 0;
+	for (size_t i = 0; i < t->perhaps.n; i++)
+		if (n && strcmp(t->perhaps.p[n - 1], t->perhaps.p[i]) == 0)
+			cox_free(t->perhaps.p[i]);
+		else
+			t->perhaps.p[n++] = t->perhaps.p[i];
+	t->perhaps.n = n;
 }
 
-void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struct cox_str message)
+/* A proxy that rejects for ever must cost no more than one that is quiet. */
+static void spend_nack(struct type_state *t, int64_t now_ms)
+{
+	int64_t gained = (now_ms - t->nack_refilled_ms) / COX_XDS_NACK_REFILL_MS;
+	t->nack_refilled_ms += gained * COX_XDS_NACK_REFILL_MS;
+	t->nack_spent = gained < t->nack_spent ? t->nack_spent - gained : 0;
+	if (++t->nack_spent > COX_XDS_NACK_BURST)
+		t->nack_hold_ms = now_ms + COX_XDS_NACK_REFILL_MS;
+}
+
+void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struct cox_str message, int64_t now_ms)
 {
 	struct type_state *t = &c->types[type];
-	COX_VEC(const struct cox_resource *) all = { 0 };
-	size_t done = 0;
+	resources all = { 0 };
 	t->nacks++;
 	cox_free(t->last_error);
-	t->last_error = cox_str_dup_cstr(message);
-	while (done < t->on_way.n && t->on_way.p[done].nonce <= nonce) {
-		if (t->on_way.p[done].nonce == nonce)
-			collect(&t->on_way.p[done], &all);
-		core_response_fini(&t->on_way.p[done]);
-		done++;
-	}
-	if (done) {
-		t->on_way.n -= done;
-		memmove(t->on_way.p, t->on_way.p + done, t->on_way.n * sizeof(*t->on_way.p));
-	}
-	t->acked_nonce = nonce;
+	t->last_error = cox_str_dup_cstr(cox_str_sub(message, 0, LAST_ERROR_BYTES));
+	spend_nack(t, now_ms);
+	for (size_t i = 0; i < t->on_way.n; i++)
+		if (t->on_way.p[i].nonce == nonce) {
+			collect(&t->on_way.p[i], &all);
+			if (!core_type_is_named(type))
+				note_perhaps(t, &t->on_way.p[i], &all);
+		}
+	drop_answered(t, nonce);
 	if (type == COX_TYPE_CDS)
 		drop_acked_clusters(c, nonce);
 	forget_all(t, all.p, all.n);
-	for (size_t i = 0; i < all.n && !core_type_is_named(type); i++)
-		cox_vec_push(&t->perhaps, cox_str_dup_cstr(all.p[i]->name));
-	/* Of an older response than the one that tries the suspects: says nothing of them. */
-	bool is_older = t->suspects.n && (!t->probe_nonce || nonce < t->probe_nonce);
-	if (all.n && !is_older)
-		find_offender(c, type, all.p, all.n, message);
+	if (all.n)
+		find_offender(c, type, nonce, &all, message);
 	core_resources_clear(&all);
 }

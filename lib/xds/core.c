@@ -28,6 +28,11 @@ void core_response_fini(struct sent_response *r)
 {
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		cox_step_unref(r->steps[p]);
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		cox_set_unref(r->sent[p]);
+	for (size_t i = 0; i < r->removed.n; i++)
+		cox_free(r->removed.p[i]);
+	cox_vec_fini(&r->removed);
 	core_resources_clear(&r->extra);
 }
 
@@ -64,6 +69,7 @@ static void type_fini(struct type_state *t)
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		cox_set_unref(t->wanted[p]);
 		cox_set_unref(t->sent[p]);
+		cox_set_unref(t->acked[p]);
 	}
 	for (size_t i = 0; i < t->on_way.n; i++)
 		core_response_fini(&t->on_way.p[i]);
@@ -88,10 +94,8 @@ void cox_xds_core_free(struct cox_xds_core *c)
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		cox_step_unref(c->out_steps[p]);
 	free_texts(c->late_removed.p, c->late_removed.n);
-	free_texts(c->tombstones.p, c->tombstones.n);
 	free_texts(c->out_texts.p, c->out_texts.n);
 	cox_vec_fini(&c->late_removed);
-	cox_vec_fini(&c->tombstones);
 	cox_vec_fini(&c->out_texts);
 	cox_vec_fini(&c->unacked_clusters);
 	cox_vec_fini(&c->early_clusters);
@@ -99,16 +103,35 @@ void cox_xds_core_free(struct cox_xds_core *c)
 	cox_vec_fini(&c->out_resources);
 	cox_vec_fini(&c->out_removed);
 	cox_vec_fini(&c->out_missing);
-	cox_vec_fini(&c->out_tombstones);
 	cox_free(c);
 }
 
-static bool is_wanted_as_it_is(const struct type_state *t, const struct cox_resource *r)
+static bool is_wanted_as_it_is(const void *arg, const struct cox_resource *r)
 {
-	const struct cox_resource *now = NULL;
-	for (unsigned p = 0; p < COX_XDS_PARTS && !now; p++)
-		now = t->wanted[p] ? cox_set_find(t->wanted[p], r->name) : NULL;
-	return now && cox_hash_eq(now->hash, r->hash);
+	const struct type_state *t = arg;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		const struct cox_resource *now = t->wanted[p] ? cox_set_find(t->wanted[p], r->name) : NULL;
+		if (now && cox_hash_eq(now->hash, r->hash))
+			return true;
+	}
+	return false;
+}
+
+void core_suspects_keep(struct type_state *t, bool (*keep)(const void *arg, const struct cox_resource *r), const void *arg)
+{
+	size_t tried = t->probe_n, kept = 0;
+	for (size_t i = 0; i < t->suspects.n; i++)
+		if (keep(arg, t->suspects.p[i])) {
+			t->suspects.p[kept++] = t->suspects.p[i];
+		} else {
+			cox_resource_unref(t->suspects.p[i]);
+			t->probe_n -= i < tried;
+		}
+	t->suspects.n = kept;
+	if (kept && !t->probe_n) {
+		t->probe_n = (kept + 1) / 2; /* none of those being tried is left: the next half */
+		t->probe_nonce = 0;
+	}
 }
 
 /* A rejected or suspected resource that is wanted no more, or with other content, need not be remembered. */
@@ -121,17 +144,15 @@ static void prune_withheld(struct type_state *t)
 		else
 			cox_resource_unref(t->withheld.p[i]);
 	t->withheld.n = n;
-	size_t tried = t->probe_n, kept = 0;
-	for (size_t i = 0; i < t->suspects.n; i++)
-		if (is_wanted_as_it_is(t, t->suspects.p[i])) {
-			t->suspects.p[kept++] = t->suspects.p[i];
-		} else {
-			cox_resource_unref(t->suspects.p[i]);
-			t->probe_n -= i < tried;
-		}
-	t->suspects.n = kept;
-	if (kept && !t->probe_n)
-		t->probe_n = (kept + 1) / 2; /* none of those being tried is left: the next half */
+	core_suspects_keep(t, is_wanted_as_it_is, t);
+}
+
+static bool loses_some(struct cox_xds_core *c, const struct cox_set *from, const struct cox_set *to)
+{
+	const struct cox_step *s = cox_step_between(c->opts.steps, from, to);
+	bool loses = s->removed_n > 0;
+	cox_step_unref(s);
+	return loses;
 }
 
 void cox_xds_core_want(struct cox_xds_core *c, unsigned part, const struct cox_set *const sets[COX_TYPE_COUNT], int64_t now_ms)
@@ -142,11 +163,11 @@ void cox_xds_core_want(struct cox_xds_core *c, unsigned part, const struct cox_s
 		struct type_state *t = &c->types[i];
 		if (t->wanted[part] == sets[i])
 			continue;
+		if (i == COX_TYPE_CDS && loses_some(c, t->wanted[part], sets[i]))
+			c->remove_at_ms = INT64_MAX; /* the grace of removals starts anew: see next.c */
 		cox_set_unref(t->wanted[part]);
 		t->wanted[part] = sets[i] ? cox_set_ref(sets[i]) : NULL;
 		prune_withheld(t);
-		if (i == COX_TYPE_CDS)
-			c->remove_at_ms = INT64_MAX; /* the grace of removals starts anew: see next.c */
 	}
 	c->has_part[part] = true;
 }

@@ -12,8 +12,11 @@
  *   - listeners and routes wait for the clusters that they newly name to be acknowledged (CDS or their EDS), at most GATE_MS
  *   - a cluster goes away after routes and listeners are settled, plus REMOVE_GRACE_MS
  *   - virtual hosts (VHDS) go out after their route configuration is acknowledged, all of them again when it was sent again
- *   - after a NACK every resource of that response counts as unknown; the offender is named by the message or found by
- *     halving, and withheld; what is good is sent again
+ *   - after a NACK every resource of that response counts as unknown, and every removal as not done; the offender is named by the
+ *     message or found by halving, and withheld; what is good is sent again. A state-of-the-world answer, which must list
+ *     everything, lists the last acknowledged version in its place
+ *   - who goes on rejecting is answered once in NACK_REFILL_MS only
+ *   - of a name that both parts have, the workload's own counts; it changes hands in one response, never removed in between
  */
 #ifndef COX_XDS_CORE_H
 #define COX_XDS_CORE_H
@@ -26,7 +29,8 @@ enum {
 	COX_XDS_CDS_PATIENCE_MS = 1000,
 	COX_XDS_GATE_MS = 5000,
 	COX_XDS_REMOVE_GRACE_MS = 10000,
-	COX_XDS_TOMBSTONES_MAX = 100,
+	COX_XDS_NACK_BURST = 64,           /* halving of several offenders among some 1,000 resources takes no more rejections than this ... */
+	COX_XDS_NACK_REFILL_MS = 1000,     /* ... and one that rejects for ever costs one response in this time */
 	COX_XDS_NAMES_MAX = 100000,        /* subscribed names of a type: a mesh has at most some 10,000 clusters a proxy */
 };
 
@@ -54,10 +58,8 @@ struct cox_xds_response {
 	size_t resource_n;
 	const struct cox_str *removed;     /* further names */
 	size_t removed_n;
-	const struct cox_str *missing;     /* RDS: names asked for that do not exist: answered with an empty route configuration */
+	const struct cox_str *missing;     /* RDS, and EDS of state-of-the-world: names asked for that do not exist: answered with an empty one */
 	size_t missing_n;
-	const struct cox_str *tombstones;  /* VHDS: names to bury under a domain that no request has */
-	size_t tombstone_n;
 	struct cox_hash version;           /* SotW: hash of the answered state */
 	bool is_asked;
 };
@@ -72,6 +74,7 @@ struct cox_xds_rejection {
 struct cox_xds_core;
 struct cox_xds_core_options {
 	bool is_delta, has_vhds;
+	unsigned klass;                    /* of the proxy (enum cox_proxy_class): what it acknowledges is marked as accepted by it */
 	struct cox_steps *steps;           /* borrowed */
 	void (*rejected)(void *arg, const struct cox_xds_rejection *r); /* an offender was found; may be NULL */
 	void (*gate_expired)(void *arg, enum cox_type type);

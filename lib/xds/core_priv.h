@@ -9,6 +9,8 @@ struct sent_response {
 	uint64_t nonce;
 	const struct cox_step *steps[COX_XDS_PARTS];
 	COX_VEC(const struct cox_resource *) extra; /* references */
+	COX_VEC(char *) removed;                    /* names, besides those of the steps */
+	const struct cox_set *sent[COX_XDS_PARTS];  /* state-of-the-world: what the proxy has once it acknowledges this */
 };
 struct asked_name {
 	uint64_t hash;
@@ -29,6 +31,7 @@ struct type_state {
 	bool answers_known;              /* the answer owed is the first one: compare with `known` */
 	const struct cox_names *names;
 	const struct cox_set *wanted[COX_XDS_PARTS], *sent[COX_XDS_PARTS];
+	const struct cox_set *acked[COX_XDS_PARTS]; /* state-of-the-world: what the last acknowledged response listed */
 	COX_VEC(struct asked_name) asked;
 	COX_VEC(const struct cox_resource *) force; /* EDS: clusters (CDS resources) whose endpoints go out even if unchanged: they warm */
 	COX_VEC(struct known_resource) known;
@@ -39,8 +42,9 @@ struct type_state {
 	COX_VEC(const struct cox_resource *) suspects; /* of a NACK that names nobody; the first probe_n of them may be sent */
 	size_t probe_n;
 	uint64_t probe_nonce;            /* the response that tries them; 0: not sent yet */
-	COX_VEC(char *) perhaps;         /* names of rejected responses: Envoy took the good ones, so it may hold them though they are not in `sent` */
+	COX_VEC(char *) perhaps;         /* names of rejected responses that the proxy may hold though they are not in `sent`; sorted, distinct */
 	uint64_t nacks;
+	int64_t nack_spent, nack_refilled_ms, nack_hold_ms; /* see COX_XDS_NACK_BURST */
 	char *last_error;
 };
 struct pending_cluster { uint64_t hash, nonce; };
@@ -56,11 +60,10 @@ struct cox_xds_core {
 	int64_t remove_at_ms, remove_first_ms;            /* INT64_MAX: no removal of clusters is pending */
 	COX_VEC(char *) late_removed;                     /* clusters that a reconnecting proxy holds in vain */
 	COX_VEC(uint64_t) resent_routes;                  /* route configurations sent since their virtual hosts went out */
-	COX_VEC(char *) tombstones;                       /* virtual hosts buried so far */
 	uint64_t stale_nonces;
 	/* The last response, borrowed by the caller. */
 	COX_VEC(const struct cox_resource *) out_resources;
-	COX_VEC(struct cox_str) out_removed, out_missing, out_tombstones;
+	COX_VEC(struct cox_str) out_removed, out_missing;
 	COX_VEC(char *) out_texts;
 	const struct cox_step *out_steps[COX_XDS_PARTS];
 };
@@ -75,7 +78,9 @@ bool core_is_withheld(const struct type_state *t, const struct cox_resource *r);
 void core_response_fini(struct sent_response *r);
 /* ack.c: an acknowledgement or a rejection of the response `nonce`. */
 void core_ack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, int64_t now_ms);
-void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struct cox_str message);
+void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struct cox_str message, int64_t now_ms);
+/* While halving: suspects that are wanted no more, or not so, are not waited for. */
+void core_suspects_keep(struct type_state *t, bool (*keep)(const void *arg, const struct cox_resource *r), const void *arg);
 /* next.c: the set that the proxy should have now; gives a reference or NULL. */
 const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, unsigned part, bool with_removals);
 bool core_is_clean(struct cox_xds_core *c, enum cox_type type);

@@ -2,6 +2,7 @@
 
 #include "envoy/envoy.h"
 #include "envoy/core_v3.h"
+#include "envoy/endpoint_v3.h"
 #include "envoy/google_protobuf.h"
 #include "envoy/route_v3.h"
 #include "envoy/service_discovery_v3.h"
@@ -182,32 +183,21 @@ static void add_made(struct cox_buf *heads, struct cox_str name, struct cox_str 
 	cox_buf_append_str(heads, value);
 }
 
-static void add_empty_route(struct cox_buf *heads, struct cox_str name, struct cox_str url, bool is_delta)
+/* "There is none" as a resource without content: a listener that waits for a route goes on, and so does a cluster for its endpoints. */
+static void add_empty(struct cox_buf *heads, enum cox_type type, struct cox_str name, struct cox_str url, bool is_delta)
 {
 	struct cox_buf value = { 0 };
 	struct cox_pb pb;
 	cox_pb_init(&pb, &value);
-	PB_ROOT (r, pb_route_v3_RouteConfiguration, &pb) {
-		pb_route_v3_RouteConfiguration_name(r, name);
-	}
+	if (type == COX_TYPE_EDS)
+		PB_ROOT (e, pb_endpoint_v3_ClusterLoadAssignment, &pb) {
+			pb_endpoint_v3_ClusterLoadAssignment_cluster_name(e, name);
+		}
+	else
+		PB_ROOT (r, pb_route_v3_RouteConfiguration, &pb) {
+			pb_route_v3_RouteConfiguration_name(r, name);
+		}
 	add_made(heads, name, url, cox_buf_str(&value), is_delta);
-	cox_buf_fini(&value);
-}
-
-/* A virtual host for a domain that no request has: the way to be rid of one where Envoy ignores its removal. */
-static void add_tombstone(struct cox_buf *heads, struct cox_str name, struct cox_str url)
-{
-	struct cox_buf value = { 0 };
-	struct cox_pb pb;
-	char domain[64];
-	ptrdiff_t slash = cox_str_find(name, '/');
-	int n = snprintf(domain, sizeof(domain), "removed-%016llx.invalid", (unsigned long long)cox_name_hash(name));
-	cox_pb_init(&pb, &value);
-	PB_ROOT (v, pb_route_v3_VirtualHost, &pb) {
-		pb_route_v3_VirtualHost_name(v, cox_str_sub(name, (size_t)(slash + 1), name.n));
-		pb_route_v3_VirtualHost_domains(v, cox_str_make(domain, (size_t)n));
-	}
-	add_made(heads, name, url, cox_buf_str(&value), true);
 	cox_buf_fini(&value);
 }
 
@@ -226,9 +216,7 @@ static size_t add_own(cox_pieces *out, const struct cox_xds_response *r, bool is
 	add_varint(&heads, field_bytes(PB_core_v3_ControlPlane_identifier__NUM, control_plane.n));
 	add_text(&heads, PB_core_v3_ControlPlane_identifier__NUM, control_plane);
 	for (size_t i = 0; i < r->missing_n; i++)
-		add_empty_route(&heads, r->missing[i], url, is_delta);
-	for (size_t i = 0; i < r->tombstone_n; i++)
-		add_tombstone(&heads, r->tombstones[i], url);
+		add_empty(&heads, r->type, r->missing[i], url, is_delta);
 	for (size_t i = 0; i < r->removed_n && is_delta; i++)
 		add_text(&heads, DELTA(removed_resources), r->removed[i]);
 	for (size_t i = 0; i < r->resource_n; i++) {

@@ -3,25 +3,32 @@
 
 #include <stdlib.h>
 
-enum { REMOVE_PATIENCE_MS = 60000 }; /* constant churn must not keep removed clusters for ever */
+enum {
+	REMOVE_PATIENCE_MS = 60000, /* constant churn must not keep removed clusters for ever */
+	WORKLOAD = 1,               /* the part that wins where both have a name */
+};
 
 /* --- what a proxy should have ---------------------------------------------------------------- */
 
 const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, unsigned part, bool with_removals)
 {
 	struct type_state *t = &c->types[type];
-	const struct cox_set *wanted = t->wanted[part], *target;
+	/* A Sidecar's ingress listener may have the name of an outbound one: the workload's own counts. */
+	const struct cox_set *wanted = cox_steps_without(c->opts.steps, t->wanted[part], part == WORKLOAD ? NULL : t->wanted[WORKLOAD]), *target;
 	bool is_named = core_type_is_named(type);
-	if (type == COX_TYPE_VHDS) /* one whose route configuration is not there is dropped by Envoy, yet listed as held (facts, section 20) */
-		target = cox_steps_vhosts_of(c->opts.steps, wanted, c->types[COX_TYPE_RDS].sent[part]);
+	/* A virtual host whose route configuration is not there is dropped by Envoy, yet listed as held (facts, section 20); one that is
+	 * there stays as it is while its route configuration is in doubt. */
+	if (type == COX_TYPE_VHDS)
+		target = cox_steps_vhosts_of(c->opts.steps, wanted, c->types[COX_TYPE_RDS].sent[part], t->sent[part]);
 	else if (is_named)
 		target = cox_steps_filter(c->opts.steps, wanted, t->names);
 	else
 		target = wanted ? cox_set_ref(wanted) : NULL;
+	cox_set_unref(wanted);
 	/* Named resources are dropped by the proxy itself when nothing refers to them; clusters leave late. */
 	if (!is_named && with_removals)
 		return target;
-	const struct cox_set *kept = cox_steps_keep(c->opts.steps, t->sent[part], target);
+	const struct cox_set *kept = cox_steps_keep(c->opts.steps, t->sent[part], target, t->wanted[1 - part]);
 	cox_set_unref(target);
 	return kept;
 }
@@ -55,15 +62,22 @@ bool core_is_clean(struct cox_xds_core *c, enum cox_type type)
 static bool is_settled(struct cox_xds_core *c, enum cox_type type)
 {
 	struct type_state *t = &c->types[type];
+	if (type == COX_TYPE_VHDS && !c->types[COX_TYPE_RDS].is_watched)
+		return true; /* no route, no virtual host; an answer to it waits for the routes */
 	return !t->is_watched || (!core_is_outstanding(t) && !t->is_asked && core_is_clean(c, type));
 }
 
-/* Clusters may go once nothing that the proxy serves can name them, plus a grace: an acknowledgement is not yet "live". */
+/* Clusters may go once nothing that the proxy serves can name them, plus a grace: an acknowledgement is not yet "live". Where others
+ * go all the time, so that the grace starts anew and anew, it is waived after a while; never that nothing can name them. */
 static bool may_remove_clusters(struct cox_xds_core *c, int64_t now_ms, int64_t *wake_ms)
 {
 	if (c->remove_first_ms == INT64_MAX)
 		c->remove_first_ms = now_ms;
-	if (c->remove_at_ms == INT64_MAX && is_settled(c, COX_TYPE_LDS) && is_settled(c, COX_TYPE_RDS) && is_settled(c, COX_TYPE_VHDS))
+	if (!is_settled(c, COX_TYPE_LDS) || !is_settled(c, COX_TYPE_RDS) || !is_settled(c, COX_TYPE_VHDS)) {
+		c->remove_at_ms = INT64_MAX;
+		return false; /* an acknowledgement comes back here */
+	}
+	if (c->remove_at_ms == INT64_MAX)
 		c->remove_at_ms = now_ms + COX_XDS_REMOVE_GRACE_MS;
 	int64_t at = c->remove_first_ms + REMOVE_PATIENCE_MS;
 	if (c->remove_at_ms < at)
@@ -82,9 +96,11 @@ static bool has_cluster_removals(struct cox_xds_core *c)
 	for (unsigned p = 0; p < COX_XDS_PARTS && !has; p++) {
 		if (t->sent[p] == t->wanted[p])
 			continue;
-		const struct cox_step *s = cox_step_between(c->opts.steps, t->sent[p], t->wanted[p]);
+		const struct cox_set *target = core_target(c, COX_TYPE_CDS, p, true);
+		const struct cox_step *s = cox_step_between(c->opts.steps, t->sent[p], target);
 		has = s->removed_n > 0;
 		cox_step_unref(s);
+		cox_set_unref(target);
 	}
 	return has;
 }
@@ -124,7 +140,7 @@ static bool names_pending_cluster(struct cox_xds_core *c, const struct cox_step 
 /* A stream lost while clusters warmed asks for CDS last: what its listeners and routes newly name is not there yet (facts, section 20). */
 static bool may_have_clusters_pending(const struct cox_xds_core *c)
 {
-	return c->types[COX_TYPE_CDS].is_watched || (c->opts.is_delta && c->types[COX_TYPE_EDS].is_watched);
+	return c->types[COX_TYPE_CDS].is_watched || c->types[COX_TYPE_EDS].is_watched;
 }
 
 static bool gate_is_closed(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps, int64_t now_ms, int64_t *wake_ms)
@@ -203,16 +219,12 @@ static void add_extra(struct cox_xds_core *c, struct draft *d, const struct cox_
 	cox_vec_push(&d->record.extra, cox_resource_ref(r));
 }
 
-static void add_missing(struct cox_xds_core *c, struct draft *d, struct asked_name *a)
+/* "There is none" is an answer, too: the listener, or the cluster, goes on without. */
+static void add_missing(struct cox_xds_core *c, enum cox_type type, struct cox_str name)
 {
-	if (d->type != COX_TYPE_RDS && d->type != COX_TYPE_EDS)
-		return;
-	struct cox_str name = { a->text, a->n };
-	cox_vec_push(&c->out_texts, a->text);
-	a->text = NULL;
-	if (d->type == COX_TYPE_RDS)
+	if (type == COX_TYPE_RDS || (type == COX_TYPE_EDS && !c->opts.is_delta))
 		cox_vec_push(&c->out_missing, name);
-	else if (c->opts.is_delta)
+	else if (type == COX_TYPE_EDS)
 		cox_vec_push(&c->out_removed, name);
 }
 
@@ -227,24 +239,57 @@ static void answer_asked(struct cox_xds_core *c, struct draft *d)
 		struct asked_name *a = &t->asked.p[i];
 		unsigned part;
 		const struct cox_resource *r = target_find(d, (struct cox_str){ a->text, a->n }, &part);
-		if (!r)
-			add_missing(c, d, a);
-		else if (!is_in_steps(d, part, r) && !core_is_withheld(t, r))
+		if (!r) {
+			add_missing(c, d->type, cox_str_make(a->text, a->n));
+			cox_vec_push(&c->out_texts, a->text);
+			a->text = NULL;
+		} else if (!is_in_steps(d, part, r) && !core_is_withheld(t, r)) {
 			add_extra(c, d, r);
+		}
 	}
 	core_asked_clear(t);
+}
+
+static bool is_listed(const void *names_vec, struct cox_str name)
+{
+	const COX_VEC(struct cox_str) *names = names_vec;
+	for (size_t i = 0; i < names->n; i++)
+		if (cox_str_eq(names->p[i], name))
+			return true;
+	return false;
+}
+
+/* State-of-the-world: the version that the proxy acknowledged last. */
+static const struct cox_resource *find_acked(const struct type_state *t, struct cox_str name)
+{
+	const struct cox_resource *r = NULL;
+	for (unsigned p = 0; p < COX_XDS_PARTS && !r; p++)
+		r = t->acked[p] ? cox_set_find(t->acked[p], name) : NULL;
+	return r && !core_is_withheld(t, r) ? r : NULL;
 }
 
 static void answer_forced(struct cox_xds_core *c, struct draft *d)
 {
 	unsigned part;
 	for (size_t i = 0; i < d->t->force.n; i++) {
-		struct known_resource *k = find_known(d->t, d->t->force.p[i]->name);
+		struct cox_str name = d->t->force.p[i]->name;
+		struct known_resource *k = find_known(d->t, name);
 		if (k)
 			k->has_version = false; /* its cluster warms: held or not, it is sent */
-		const struct cox_resource *r = target_find(d, d->t->force.p[i]->name, &part);
-		if (r && !is_in_steps(d, part, r) && !core_is_withheld(d->t, r))
-			add_extra(c, d, r);
+		const struct cox_resource *r = target_find(d, name, &part);
+		if (r && !core_is_withheld(d->t, r)) {
+			if (!is_in_steps(d, part, r))
+				add_extra(c, d, r);
+		} else if (cox_names_has(d->t->names, cox_name_hash(name)) && !is_listed(&c->out_removed, name) && !is_listed(&c->out_missing, name)) {
+			/* None, or one that this proxy rejects: it would warm for ever. */
+			const struct cox_resource *had = r ? find_acked(d->t, name) : NULL;
+			char *text = cox_str_dup_cstr(name);
+			cox_vec_push(&c->out_texts, text);
+			if (had)
+				add_extra(c, d, had);
+			else
+				add_missing(c, d->type, cox_str_of(text));
+		}
 	}
 	core_resources_clear(&d->t->force);
 }
@@ -279,27 +324,32 @@ static void answer_resent_routes(struct cox_xds_core *c, struct draft *d)
 	cox_vec_clear(&c->resent_routes);
 }
 
-static void bury(struct cox_xds_core *c, struct cox_str name)
+/* In place of what is held back: what was sent before, or (state-of-the-world, where to leave it out would be to remove it) what was
+ * acknowledged last. */
+static const struct cox_set *without_withheld(struct draft *d, unsigned p)
 {
-	cox_vec_push(&c->out_tombstones, name);
-	for (size_t i = 0; i < c->tombstones.n; i++)
-		if (cox_str_eq_cstr(name, c->tombstones.p[i]))
-			return;
-	cox_vec_push(&c->tombstones, cox_str_dup_cstr(name));
-}
-
-static void remove_name(struct cox_xds_core *c, struct draft *d, struct cox_str name)
-{
-	bool has_route = false;
-	const struct cox_set *const *routes = c->types[COX_TYPE_RDS].sent;
-	size_t route_n = (routes[0] ? routes[0]->n : 0) + (routes[1] ? routes[1]->n : 0);
-	/* With two or more route configurations Envoy acknowledges the removal of a virtual host but keeps it (facts, section 20). */
-	for (unsigned p = 0; p < COX_XDS_PARTS && d->type == COX_TYPE_VHDS; p++)
-		has_route |= routes[p] && cox_set_find(routes[p], route_of(name));
-	if (has_route && route_n > 1)
-		bury(c, name);
-	else
-		cox_vec_push(&c->out_removed, name);
+	const struct type_state *t = d->t;
+	const struct cox_set *target = d->target[p];
+	COX_VEC(const struct cox_resource *) items = { 0 };
+	for (size_t i = 0; i < target->n; i++) {
+		const struct cox_resource *r = target->items[i];
+		if (core_is_withheld(t, r)) {
+			struct cox_str name = r->name;
+			r = t->sent[p] ? cox_set_find(t->sent[p], name) : NULL;
+			if (!r && t->acked[p]) {
+				r = cox_set_find(t->acked[p], name);
+				if (r && !core_is_withheld(t, r))
+					cox_vec_push(&d->record.extra, cox_resource_ref(r)); /* it may have taken the other one: a change */
+			}
+			if (r && core_is_withheld(t, r))
+				r = NULL;
+		}
+		if (r)
+			cox_vec_push(&items, cox_resource_ref(r));
+	}
+	const struct cox_set *have = cox_set_build_take(target->type, items.p, items.n);
+	cox_vec_fini(&items);
+	return have;
 }
 
 /* Everything one by one: after a NACK, on a reconnect, or state-of-the-world. Returns what the proxy will have. */
@@ -314,30 +364,19 @@ static const struct cox_set *emit_slowly(struct cox_xds_core *c, struct draft *d
 			holds_back = true;
 			continue;
 		}
-		if (!proxy_has(t, r)) {
+		if (proxy_has(t, r)) {
+			cox_resource_mark_accepted(r, c->opts.klass);
+		} else {
 			cox_vec_push(&d->record.extra, cox_resource_ref(r));
 			if (!is_full)
 				cox_vec_push(&c->out_resources, r);
 		}
 	}
-	if (c->opts.is_delta)
-		for (size_t i = 0; i < s->removed_n; i++)
-			remove_name(c, d, s->removed[i]);
-	const struct cox_set *have;
-	if (!holds_back) {
-		have = d->target[p] ? cox_set_ref(d->target[p]) : NULL;
-	} else {
-		COX_VEC(const struct cox_resource *) items = { 0 };
-		for (size_t i = 0; i < d->target[p]->n; i++) {
-			const struct cox_resource *r = d->target[p]->items[i];
-			if (core_is_withheld(t, r))
-				r = t->sent[p] ? cox_set_find(t->sent[p], r->name) : NULL;
-			if (r)
-				cox_vec_push(&items, cox_resource_ref(r));
-		}
-		have = cox_set_build_take(d->type, items.p, items.n);
-		cox_vec_fini(&items);
-	}
+	const struct cox_set *other = d->target[1 - p];
+	for (size_t i = 0; c->opts.is_delta && i < s->removed_n; i++)
+		if (!other || !cox_set_find(other, s->removed[i])) /* it changes hands */
+			cox_vec_push(&c->out_removed, s->removed[i]);
+	const struct cox_set *have = holds_back ? without_withheld(d, p) : d->target[p] ? cox_set_ref(d->target[p]) : NULL;
 	for (size_t i = 0; is_full && have && i < have->n; i++)
 		cox_vec_push(&c->out_resources, have->items[i]);
 	return have;
@@ -360,7 +399,7 @@ static void remove_known(struct cox_xds_core *c, struct draft *d)
 		if (d->type == COX_TYPE_CDS) {
 			cox_vec_push(&c->late_removed, k->name);
 		} else {
-			remove_name(c, d, cox_str_of(k->name));
+			cox_vec_push(&c->out_removed, cox_str_of(k->name));
 			cox_vec_push(&c->out_texts, k->name);
 		}
 		k->name = NULL;
@@ -411,11 +450,20 @@ static void finish_draft(struct draft *d)
 	}
 }
 
+/* A name that leaves part `p` comes with the other one. */
+static bool changes_hands(const struct draft *d, unsigned p)
+{
+	const struct cox_set *other = d->target[1 - p];
+	for (size_t i = 0; other && i < d->steps[p]->removed_n; i++)
+		if (cox_set_find(other, d->steps[p]->removed[i]))
+			return true;
+	return false;
+}
+
 static bool is_fast(const struct cox_xds_core *c, const struct draft *d)
 {
 	const struct type_state *t = d->t;
-	bool buries = d->type == COX_TYPE_VHDS && ((d->steps[0] && d->steps[0]->removed_n) || (d->steps[1] && d->steps[1]->removed_n));
-	return c->opts.is_delta && !t->withheld.n && !t->suspects.n && !t->known.n && !buries;
+	return c->opts.is_delta && !t->withheld.n && !t->suspects.n && !t->known.n && !changes_hands(d, 0) && !changes_hands(d, 1);
 }
 
 static bool has_name(const struct cox_set *const *sets, struct cox_str name)
@@ -457,10 +505,28 @@ static void remove_perhaps(struct cox_xds_core *c, struct draft *d)
 			d->t->perhaps.p[n++] = name;
 			continue;
 		}
-		remove_name(c, d, cox_str_of(name));
+		cox_vec_push(&c->out_removed, cox_str_of(name));
 		cox_vec_push(&c->out_texts, name);
 	}
 	d->t->perhaps.n = n;
+}
+
+static bool is_step_removed(const struct draft *d, struct cox_str name)
+{
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		if (d->steps[p]->from && cox_set_find(d->steps[p]->from, name))
+			return true;
+	return false;
+}
+
+/* What an answer to this response will mean: see core_ack() and core_nack(). */
+static void keep_record(struct cox_xds_core *c, struct draft *d)
+{
+	for (size_t i = 0; i < c->out_removed.n; i++)
+		cox_vec_push(&d->record.removed, cox_str_dup_cstr(c->out_removed.p[i]));
+	for (unsigned p = 0; p < COX_XDS_PARTS && !c->opts.is_delta; p++)
+		d->record.sent[p] = d->t->sent[p] ? cox_set_ref(d->t->sent[p]) : NULL;
+	cox_vec_push(&d->t->on_way, d->record);
 }
 
 static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct cox_xds_response *out)
@@ -493,7 +559,9 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	if (d->removes) {
 		for (size_t i = 0; i < c->late_removed.n; i++) {
 			unsigned part;
-			if (!target_find(d, cox_str_of(c->late_removed.p[i]), &part)) /* it may have come back since */
+			struct cox_str name = cox_str_of(c->late_removed.p[i]);
+			/* It may have come back since, and gone again. */
+			if (!target_find(d, name, &part) && !is_step_removed(d, name) && !is_listed(&c->out_removed, name))
 				cox_vec_push(&c->out_removed, cox_str_of(c->late_removed.p[i]));
 			cox_vec_push(&c->out_texts, c->late_removed.p[i]);
 		}
@@ -506,15 +574,13 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	t->is_asked = false;
 	t->answers_known = false;
 	t->sent_ms = now_ms;
-	cox_vec_push(&t->on_way, d->record);
+	keep_record(c, d);
 	out->resources = c->out_resources.p;
 	out->resource_n = c->out_resources.n;
 	out->removed = c->out_removed.p;
 	out->removed_n = c->out_removed.n;
 	out->missing = c->out_missing.p;
 	out->missing_n = c->out_missing.n;
-	out->tombstones = c->out_tombstones.p;
-	out->tombstone_n = c->out_tombstones.n;
 }
 
 /* Nothing to send: remember the identity, so that the next look is two comparisons. */
@@ -533,6 +599,11 @@ static bool must_wait(struct cox_xds_core *c, enum cox_type type, int64_t now_ms
 	/* A virtual host sent before its route configuration is acknowledged is dropped by Envoy. */
 	if (type == COX_TYPE_VHDS && (!c->types[COX_TYPE_RDS].is_watched || !is_settled(c, COX_TYPE_RDS)))
 		return true;
+	if (now_ms < t->nack_hold_ms) {
+		if (t->nack_hold_ms < *wake_ms)
+			*wake_ms = t->nack_hold_ms;
+		return true;
+	}
 	if (t->is_asked || !core_is_outstanding(t))
 		return false;
 	/* An agent acknowledges a bundle of phase SIGN only with a certificate by the new issuer: a revocation does not wait for that. */
@@ -556,6 +627,25 @@ static bool is_unchanged(const struct cox_xds_core *c, const struct type_state *
 	return t->sent[0] == t->wanted[0] && t->sent[1] == t->wanted[1];
 }
 
+static bool is_to_be_sent(const void *arg, const struct cox_resource *r)
+{
+	const struct draft *d = arg;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		const struct cox_resource *now = d->target[p] ? cox_set_find(d->target[p], r->name) : NULL;
+		if (now && cox_hash_eq(now->hash, r->hash) && is_in_steps(d, p, now))
+			return true;
+	}
+	return false;
+}
+
+static bool may_remove_now(struct cox_xds_core *c, int64_t now_ms, int64_t *wake_ms)
+{
+	if (has_cluster_removals(c))
+		return may_remove_clusters(c, now_ms, wake_ms);
+	c->remove_at_ms = c->remove_first_ms = INT64_MAX; /* what was to go came back */
+	return false;
+}
+
 static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms)
 {
 	struct type_state *t = &c->types[type];
@@ -565,10 +655,14 @@ static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms,
 		return false; /* nobody serves these here; the name table is made once it is asked for */
 	struct draft d = { .type = type, .t = t };
 	size_t changes = sort_perhaps(c, type);
-	d.removes = type == COX_TYPE_CDS && has_cluster_removals(c) && may_remove_clusters(c, now_ms, wake_ms);
+	d.removes = type == COX_TYPE_CDS && may_remove_now(c, now_ms, wake_ms);
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		d.target[p] = core_target(c, type, p, type != COX_TYPE_CDS || d.removes);
 		d.steps[p] = cox_step_between(c->opts.steps, t->sent[p], d.target[p]);
+	}
+	if (t->suspects.n && !t->probe_nonce)
+		core_suspects_keep(t, is_to_be_sent, &d);
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		changes += sendable_changes(t, d.steps[p]) + d.steps[p]->removed_n;
 	}
 	bool resends = type == COX_TYPE_VHDS && c->resent_routes.n;
@@ -595,7 +689,6 @@ static void clear_last(struct cox_xds_core *c)
 	cox_vec_clear(&c->out_resources);
 	cox_vec_clear(&c->out_removed);
 	cox_vec_clear(&c->out_missing);
-	cox_vec_clear(&c->out_tombstones);
 }
 
 bool cox_xds_core_next(struct cox_xds_core *c, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms)

@@ -6,13 +6,14 @@
 
 enum { ROUNDS_KEPT = 2 };
 
-enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP };
+enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT };
+enum { INPUTS = 3 };
 struct entry {                 /* one cached result; the identity of its inputs is its key */
-	struct { enum entry_kind kind; const void *a, *b; } id;
+	struct { enum entry_kind kind; const void *in[INPUTS]; } id;
 	unsigned used;         /* round of the last use */
 	const struct cox_step *step;
 	const struct cox_set *set;
-	const struct cox_set *in_a, *in_b;   /* references that keep the addresses of the inputs from being used again */
+	const struct cox_set *in[INPUTS];    /* references that keep the addresses of the inputs from being used again */
 	const struct cox_names *in_names;
 };
 struct cox_steps {
@@ -113,6 +114,8 @@ void cox_step_unref(const struct cox_step *shared)
 	cox_free(s);
 }
 
+static void cox_step_unref_at(const struct cox_step **s) { cox_step_unref(*s); }
+
 typedef COX_VEC(uint64_t) hashes;
 
 static void add_needs(hashes *out, const struct cox_resource *r)
@@ -198,8 +201,8 @@ static void entry_free(struct entry *e)
 {
 	cox_step_unref(e->step);
 	cox_set_unref(e->set);
-	cox_set_unref(e->in_a);
-	cox_set_unref(e->in_b);
+	for (size_t i = 0; i < INPUTS; i++)
+		cox_set_unref(e->in[i]);
 	cox_names_unref(e->in_names);
 	cox_free(e);
 }
@@ -237,13 +240,12 @@ void cox_steps_age(struct cox_steps *c)
 }
 
 /* The entry for these inputs, new (nothing in it yet) or found. */
-static struct entry *entry_of(struct cox_steps *c, enum entry_kind kind, const void *a, const void *b)
+static struct entry *entry_of(struct cox_steps *c, enum entry_kind kind, const void *const in[INPUTS])
 {
 	struct entry probe;
 	memset(&probe, 0, sizeof(probe)); /* padding too: the identity is compared as bytes */
 	probe.id.kind = kind;
-	probe.id.a = a;
-	probe.id.b = b;
+	memcpy(probe.id.in, in, sizeof(probe.id.in));
 	struct entry *e = cox_map_find(&c->entries, cox_str_make(&probe.id, sizeof(probe.id)));
 	if (!e) {
 		e = cox_alloc(sizeof(*e));
@@ -256,7 +258,7 @@ static struct entry *entry_of(struct cox_steps *c, enum entry_kind kind, const v
 
 const struct cox_step *cox_step_between(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to)
 {
-	struct entry *e = entry_of(c, ENTRY_STEP, from, to);
+	struct entry *e = entry_of(c, ENTRY_STEP, (const void *[INPUTS]){ from, to });
 	if (!e->step)
 		e->step = compare(from, to); /* holds both sets, so their addresses stay theirs */
 	return cox_step_ref(e->step);
@@ -282,9 +284,9 @@ const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set
 {
 	if (!set)
 		return NULL;
-	struct entry *e = entry_of(c, ENTRY_FILTER, set, names);
+	struct entry *e = entry_of(c, ENTRY_FILTER, (const void *[INPUTS]){ set, names });
 	if (!e->set) {
-		e->in_a = cox_set_ref(set);
+		e->in[0] = cox_set_ref(set);
 		e->in_names = cox_names_ref(names);
 		e->set = filtered(set, names);
 		if (!e->set)
@@ -293,54 +295,82 @@ const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set
 	return cox_set_ref(e->set);
 }
 
-const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes)
+/* An entry whose inputs are sets: with references to them, once. */
+static struct entry *sets_entry_of(struct cox_steps *c, enum entry_kind kind, const struct cox_set *const in[INPUTS])
+{
+	struct entry *e = entry_of(c, kind, (const void *[INPUTS]){ in[0], in[1], in[2] });
+	for (size_t i = 0; i < INPUTS && !e->set; i++)
+		if (in[i] && !e->in[i])
+			e->in[i] = cox_set_ref(in[i]);
+	return e;
+}
+
+/* Takes the references in `kept`; `whole` where they are all of it. */
+static const struct cox_set *some_of(const struct cox_set *whole, bool is_whole, const struct cox_resource **kept, size_t n)
+{
+	if (!is_whole)
+		return cox_set_build_take(whole->type, kept, n);
+	for (size_t i = 0; i < n; i++)
+		cox_resource_unref(kept[i]);
+	return cox_set_ref(whole);
+}
+
+const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes, const struct cox_set *sent)
 {
 	if (!vhosts)
 		return NULL;
-	struct entry *e = entry_of(c, ENTRY_VHOSTS, vhosts, routes);
+	struct entry *e = sets_entry_of(c, ENTRY_VHOSTS, (const struct cox_set *[INPUTS]){ vhosts, routes, sent });
 	if (e->set)
 		return cox_set_ref(e->set);
 	COX_VEC(const struct cox_resource *) kept = { 0 };
-	e->in_a = cox_set_ref(vhosts);
-	e->in_b = routes ? cox_set_ref(routes) : NULL;
-	for (size_t i = 0; routes && i < vhosts->n; i++) {
-		struct cox_str name = vhosts->items[i]->name;
-		ptrdiff_t slash = cox_str_find(name, '/');
-		if (cox_set_find(routes, cox_str_sub(name, 0, slash < 0 ? name.n : (size_t)slash)))
-			cox_vec_push(&kept, cox_resource_ref(vhosts->items[i]));
+	bool is_whole = true;
+	for (size_t i = 0; i < vhosts->n; i++) {
+		const struct cox_resource *r = vhosts->items[i];
+		ptrdiff_t slash = cox_str_find(r->name, '/');
+		bool has_route = routes && cox_set_find(routes, cox_str_sub(r->name, 0, slash < 0 ? r->name.n : (size_t)slash));
+		if (!has_route)
+			r = sent ? cox_set_find(sent, r->name) : NULL;
+		is_whole &= r == vhosts->items[i];
+		if (r)
+			cox_vec_push(&kept, cox_resource_ref(r));
 	}
-	if (kept.n == vhosts->n) {
-		for (size_t i = 0; i < kept.n; i++)
-			cox_resource_unref(kept.p[i]);
-		e->set = cox_set_ref(vhosts);
-	} else {
-		e->set = cox_set_build_take(vhosts->type, kept.p, kept.n);
-	}
+	e->set = some_of(vhosts, is_whole, kept.p, kept.n);
 	cox_vec_fini(&kept);
 	return cox_set_ref(e->set);
 }
 
-const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to)
+const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to, const struct cox_set *other)
 {
 	if (!from || from == to)
 		return to ? cox_set_ref(to) : NULL;
-	struct entry *e = entry_of(c, ENTRY_KEEP, from, to);
-	if (!e->set) {
-		const struct cox_step *step = cox_step_between(c, from, to);
-		e->in_a = cox_set_ref(from);
-		e->in_b = to ? cox_set_ref(to) : NULL;
-		if (!step->removed_n && to) {
-			e->set = cox_set_ref(to);
-		} else {
-			COX_VEC(const struct cox_resource *) all = { 0 };
-			for (size_t i = 0; to && i < to->n; i++)
-				cox_vec_push(&all, cox_resource_ref(to->items[i]));
-			for (size_t i = 0; i < step->removed_n; i++)
-				cox_vec_push(&all, cox_resource_ref(cox_set_find(from, step->removed[i])));
-			e->set = cox_set_build_take(from->type, all.p, all.n);
-			cox_vec_fini(&all);
-		}
-		cox_step_unref(step);
-	}
+	struct entry *e = sets_entry_of(c, ENTRY_KEEP, (const struct cox_set *[INPUTS]){ from, to, other });
+	if (e->set)
+		return cox_set_ref(e->set);
+	COX_AUTO(cox_step_unref_at) const struct cox_step *step = cox_step_between(c, from, to);
+	COX_VEC(const struct cox_resource *) all = { 0 };
+	for (size_t i = 0; i < step->removed_n; i++)
+		if (!other || !cox_set_find(other, step->removed[i]))
+			cox_vec_push(&all, cox_resource_ref(cox_set_find(from, step->removed[i])));
+	bool is_to = to && !all.n;
+	for (size_t i = 0; to && !is_to && i < to->n; i++)
+		cox_vec_push(&all, cox_resource_ref(to->items[i]));
+	e->set = is_to ? cox_set_ref(to) : cox_set_build_take(from->type, all.p, all.n);
+	cox_vec_fini(&all);
+	return cox_set_ref(e->set);
+}
+
+const struct cox_set *cox_steps_without(struct cox_steps *c, const struct cox_set *set, const struct cox_set *other)
+{
+	if (!set || !other || !other->n)
+		return set ? cox_set_ref(set) : NULL;
+	struct entry *e = sets_entry_of(c, ENTRY_WITHOUT, (const struct cox_set *[INPUTS]){ set, other });
+	if (e->set)
+		return cox_set_ref(e->set);
+	COX_VEC(const struct cox_resource *) kept = { 0 };
+	for (size_t i = 0; i < set->n; i++)
+		if (!cox_set_find(other, set->items[i]->name))
+			cox_vec_push(&kept, cox_resource_ref(set->items[i]));
+	e->set = some_of(set, kept.n == set->n, kept.p, kept.n);
+	cox_vec_fini(&kept);
 	return cox_set_ref(e->set);
 }

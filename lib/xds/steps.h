@@ -47,9 +47,12 @@ void cox_step_unref(const struct cox_step *s);
 
 /* `set` restricted to `names`; the set itself where all are named. Shares. NULL gives NULL. */
 const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set *set, const struct cox_names *names);
-/* Virtual hosts whose route configuration (their name before the slash) is in `routes`; `vhosts` itself where all are. Shares. NULL gives NULL. */
-const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes);
-/* `to`, and what only `from` has. Shares. */
-const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to);
+/* Virtual hosts whose route configuration (their name before the slash) is in `routes`; of the others those that are in `sent` (may be
+ * NULL), as they are there. `vhosts` itself where all are. Shares. NULL gives NULL. */
+const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes, const struct cox_set *sent);
+/* `to`, and what only `from` has, but no name that `other` (may be NULL) has. Shares. */
+const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to, const struct cox_set *other);
+/* `set` without the names of `other`; the set itself where they share none. Shares. Either may be NULL. */
+const struct cox_set *cox_steps_without(struct cox_steps *c, const struct cox_set *set, const struct cox_set *other);
 
 #endif

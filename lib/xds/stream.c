@@ -201,7 +201,7 @@ static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char *
 	}
 	a->proxy = proxy;
 	a->core = cox_xds_core_new(&(struct cox_xds_core_options){
-	    .is_delta = a->is_delta, .has_vhds = a->is_delta && proxy->has_vhds, .steps = l->steps, .rejected = on_rejected, .gate_expired = on_gate_expired, .arg = a });
+	    .is_delta = a->is_delta, .has_vhds = a->is_delta && proxy->has_vhds, .klass = proxy->klass, .steps = l->steps, .rejected = on_rejected, .gate_expired = on_gate_expired, .arg = a });
 	a->client = cox_push_attach(l->server->opts.push, &(struct cox_push_client_spec){
 	    .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = identity, .deliver = on_deliver, .arg = a });
 	cox_metric_add(COX_M_XDS_CONNECTED, proxy->version.n ? proxy->version.p : "unknown", 1);

@@ -117,20 +117,19 @@ enum cox_rc cox_xds_core_request(struct cox_xds_core *c, const struct cox_xds_re
 	struct type_state *t = &c->types[r->type];
 	uint64_t nonce = 0;
 	bool has_nonce = r->nonce.n > 0, is_first = !t->is_watched;
-	if (has_nonce && (!parse_nonce(r->nonce, &nonce) || nonce > t->last_nonce || nonce <= t->acked_nonce)) {
+	if (!c->opts.is_delta && !is_first && !r->has_error && has_nonce && parse_nonce(r->nonce, &nonce) && nonce == t->last_nonce && nonce == t->acked_nonce) {
+		has_nonce = false; /* a change of names carries the nonce that was acknowledged already */
+	} else if (has_nonce && (!parse_nonce(r->nonce, &nonce) || nonce > t->last_nonce || nonce <= t->acked_nonce)) {
 		/* Of an older response or of another server. In delta the subscriptions of such a request still count. */
 		c->stale_nonces++;
 		has_nonce = false;
 		if (!c->opts.is_delta && !is_first)
 			return COX_OK;
-	} else if (has_nonce && !c->opts.is_delta && nonce != t->last_nonce) {
-		c->stale_nonces++;
-		return COX_OK;
 	}
 	if (r->type == COX_TYPE_CDS)
 		c->cds_was_asked = true;
 	if (has_nonce && r->has_error)
-		core_nack(c, r->type, nonce, r->error);
+		core_nack(c, r->type, nonce, r->error, now_ms);
 	else if (has_nonce)
 		core_ack(c, r->type, nonce, now_ms);
 	if (r->has_error && !c->opts.is_delta)

@@ -8,7 +8,7 @@ void sim_fail(struct sim *s, const char *fmt, ...)
 {
 	va_list ap;
 	if (!s->failed) {
-		printf("seed %llu step %u (%s): ", (unsigned long long)s->seed, s->step, s->action);
+		printf("seed %llu%s step %u (%s): ", (unsigned long long)s->seed, s->with_nacks ? " --nacks" : "", s->step, s->action);
 		va_start(ap, fmt);
 		(void)vprintf(fmt, ap);
 		va_end(ap);
@@ -33,15 +33,20 @@ static bool is_wanted_cluster(const struct envoy *e, struct cox_str name)
 	return false;
 }
 
+static void excuse_take(struct sim *s, struct cox_buf *key)
+{
+	if (!cox_map_find(&s->world.excused, cox_buf_str(key))) {
+		char *text = cox_str_dup_cstr(cox_buf_str(key));
+		cox_map_set(&s->world.excused, cox_str_of(text), text);
+	}
+	cox_buf_fini(key);
+}
+
 static void excuse(struct sim *s, const struct cox_resource *r, struct cox_str need)
 {
 	struct cox_buf key = { 0 };
 	excuse_key(&key, r, need);
-	if (!cox_map_find(&s->world.excused, cox_buf_str(&key))) {
-		char *text = cox_str_dup_cstr(cox_buf_str(&key));
-		cox_map_set(&s->world.excused, cox_str_of(text), text);
-	}
-	cox_buf_fini(&key);
+	excuse_take(s, &key);
 }
 
 /* What led nowhere before an update and still does is not the update's fault. */
@@ -78,6 +83,38 @@ void excuse_dangling(struct sim *s, const struct envoy *e)
 	}
 }
 
+/* The newest version of it is rejected, by this Envoy or for its class. */
+static bool rejects_wanted(const struct envoy *e, enum cox_type type, struct cox_str name)
+{
+	for (unsigned p = 0; p < COX_PUSH_PARTS; p++) {
+		const struct cox_set *set = e->wanted[p] ? e->wanted[p]->sets[type] : NULL;
+		const struct cox_resource *r = set ? cox_set_find(set, name) : NULL;
+		if (r && envoy_rejects(e, r))
+			return true;
+		const struct unit *u = e->client->units[p];
+		for (size_t i = 0; u && i < u->left_out.n; i++)
+			if (u->left_out.p[i]->type == type && cox_str_eq(u->left_out.p[i]->name, name))
+				return true;
+	}
+	return false;
+}
+
+/* A cluster that this Envoy itself rejects is not there, whatever the order; what named it then may go on to do so. And what it keeps
+ * because it rejects the successor may name what is no more. */
+static bool is_own_fault(struct sim *s, const struct envoy *e, const struct cox_resource *r, struct cox_str need)
+{
+	struct cox_buf key = { 0 };
+	excuse_key(&key, r, need);
+	cox_buf_printf(&key, "/%u", e->index);
+	bool is_known = cox_map_find(&s->world.excused, cox_buf_str(&key)) != NULL;
+	if (is_known || !(rejects_wanted(e, COX_TYPE_CDS, need) || rejects_wanted(e, r->type, r->name))) {
+		cox_buf_fini(&key);
+		return is_known;
+	}
+	excuse_take(s, &key);
+	return true;
+}
+
 static void check_needs(struct sim *s, const struct envoy *e, const struct cox_resource *r)
 {
 	struct cox_buf key = { 0 };
@@ -89,8 +126,7 @@ static void check_needs(struct sim *s, const struct envoy *e, const struct cox_r
 		if (c && c->active)
 			continue;
 		excuse_key(&key, r, need);
-		if (!cox_map_find(&s->world.excused, cox_buf_str(&key)))
-		{
+		if (!cox_map_find(&s->world.excused, cox_buf_str(&key)) && !is_own_fault(s, e, r, need)) {
 			const struct held *self = table_find(&e->have[r->type], r->name);
 			const struct cox_resource *w = NULL;
 			for (unsigned p = 0; p < COX_PUSH_PARTS && !w; p++)
@@ -107,7 +143,7 @@ void check_references(struct sim *s)
 {
 	for (unsigned i = 0; i < PROXIES && !s->failed; i++) {
 		const struct envoy *e = &s->envoys[i];
-		if (e->gate_expired)
+		if (e->gate_expired || e->is_rejoining)
 			continue;
 		static const enum cox_type types[] = { COX_TYPE_LDS, COX_TYPE_RDS, COX_TYPE_VHDS };
 		for (size_t t = 0; t < COX_LEN(types); t++)
@@ -132,12 +168,16 @@ static bool is_excepted(const struct envoy *e, const struct cox_resource *r)
 static void compare_one(struct sim *s, const struct envoy *e, const struct cox_resource *want, const struct held *h)
 {
 	char a[33], b[33] = "none";
-	if (is_excepted(e, want) || (h && h->active && cox_hash_eq(h->active->hash, want->hash) && !h->warming))
+	if (is_excepted(e, want) || (h && h->is_unlisted) || (h && h->active && cox_hash_eq(h->active->hash, want->hash) && !h->warming))
 		return;
 	cox_hash_to_hex(want->hash, a);
 	if (h && h->active)
 		cox_hash_to_hex(h->active->hash, b);
-	sim_fail(s, "proxy %u: %s %.*s should be %s, is %s%s", e->index, cox_type_metric(want->type), COX_FMT(want->name), a, b, h && h->warming ? ", and one warms" : "");
+	const struct cox_resource *engine = NULL;
+	for (unsigned p = 0; p < COX_PUSH_PARTS && !engine; p++)
+		engine = e->wanted[p] && e->wanted[p]->sets[want->type] ? cox_set_find(e->wanted[p]->sets[want->type], want->name) : NULL;
+	sim_fail(s, "proxy %u: %s %.*s should be %s, is %s%s (the engine wants %s)", e->index, cox_type_metric(want->type), COX_FMT(want->name), a, b,
+		 h && h->warming ? ", and one warms" : "", !engine ? "none" : cox_hash_eq(engine->hash, want->hash) ? "the former" : "another");
 }
 
 static bool is_wanted(const struct envoy *e, enum cox_type type, struct cox_str name)
@@ -152,7 +192,7 @@ static void check_extra(struct sim *s, const struct envoy *e, enum cox_type type
 {
 	for (size_t i = 0; i < e->have[type].items.n; i++) {
 		const struct held *h = e->have[type].items.p[i];
-		if ((h->active || h->warming) && !(target && cox_set_find(target, cox_str_of(h->name))))
+		if ((h->active || h->warming) && !h->is_unlisted && !(target && cox_set_find(target, cox_str_of(h->name))))
 			sim_fail(s, "proxy %u: %s %s should be gone%s", e->index, cox_type_metric(type), h->name, is_wanted(e, type, cox_str_of(h->name)) ? " (the engine wants it)" : "");
 	}
 }
@@ -174,10 +214,7 @@ static void compare(struct sim *s, struct envoy *e, const struct cox_rendered *w
 				if (!e->has_vhds || !route || !route->active)
 					continue;
 			}
-			/* A cluster whose endpoints this Envoy rejects cannot get warm. */
-			const struct cox_resource *cla = type == COX_TYPE_CDS && want->sets[COX_TYPE_EDS] ? cox_set_find(want->sets[COX_TYPE_EDS], name) : NULL;
-			if (!cla || !is_excepted(e, cla))
-				compare_one(s, e, target->items[i], h);
+			compare_one(s, e, target->items[i], h);
 		}
 		if (type != COX_TYPE_EDS && type != COX_TYPE_RDS)
 			check_extra(s, e, type, target);
@@ -188,16 +225,15 @@ static void check_waiting(struct sim *s, const struct envoy *e)
 {
 	for (size_t i = 0; i < e->have[COX_TYPE_RDS].items.n; i++) {
 		const struct held *h = e->have[COX_TYPE_RDS].items.p[i];
-		if ((!h->active && !h->is_missing) || (h->needs_vhosts && !e->bad.n))
-			if (!e->bad.n)
-				sim_fail(s, "proxy %u: waits for route %s for ever%s", e->index, h->name, h->active ? " (virtual hosts)" : "");
+		if ((!h->active && !h->is_missing) || h->needs_vhosts)
+			sim_fail(s, "proxy %u: waits for route %s for ever%s", e->index, h->name, h->active ? " (virtual hosts)" : "");
 	}
 	for (size_t i = 0; i < e->have[COX_TYPE_CDS].items.n; i++) {
 		const struct held *h = e->have[COX_TYPE_CDS].items.p[i], *cla = table_find(&e->have[COX_TYPE_EDS], cox_str_of(h->name));
-		if (h->warming && !e->bad.n)
+		if (h->warming)
 			sim_fail(s, "proxy %u: cluster %s warms for ever (%s)", e->index, h->name, cla && cla->active ? "with endpoints" : "without endpoints");
 	}
-	if (e->held_acks.n && !e->bad.n)
+	if (e->held_acks.n)
 		sim_fail(s, "proxy %u: CDS is not acknowledged", e->index);
 }
 
@@ -207,7 +243,7 @@ void check_quiet(struct sim *s)
 		struct envoy *e = &s->envoys[i];
 		struct cox_rendered want;
 		check_waiting(s, e);
-		world_render(s, e->proxy, &want);
+		world_render(s, e->rendered_proxy, &want);
 		compare(s, e, &want);
 		cox_rendered_fini(&want);
 		e->gate_expired = false;

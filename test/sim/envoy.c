@@ -1,4 +1,4 @@
-/* envoy - a delta ADS client that behaves as Envoy 1.40 was measured to (protocol facts, section 20). */
+/* envoy - an ADS client, delta or state-of-the-world, that behaves as Envoy 1.40 was measured to (protocol facts, section 20). */
 #include "sim.h"
 
 #include "codec/pb_read.h"
@@ -91,7 +91,6 @@ static void message_fini(struct message *m)
 	cox_vec_fini(&m->resources);
 	FREE_TEXTS(&m->removed);
 	FREE_TEXTS(&m->missing);
-	FREE_TEXTS(&m->tombstones);
 }
 
 static void request_fini(struct request *r)
@@ -175,20 +174,58 @@ static struct request *new_request(struct envoy *e, enum cox_type type)
 
 static bool is_named(enum cox_type t) { return t == COX_TYPE_EDS || t == COX_TYPE_RDS; }
 
+static void name_all(struct envoy *e, struct request *r)
+{
+	for (size_t i = 0; i < e->have[r->type].items.n && is_named(r->type); i++)
+		cox_vec_push(&r->add, cox_str_dup_cstr(cox_str_of(e->have[r->type].items.p[i]->name)));
+}
+
+/* What it holds is not always what it lists: of a rejected response it took the good ones and recorded no version, and did the removals
+ * but goes on listing them. */
+static void note_unlisted(struct held *h)
+{
+	const struct cox_resource *has = h->warming ? h->warming : h->active;
+	char hex[33] = "";
+	if (has)
+		cox_hash_to_hex(has->hash, hex);
+	h->is_unlisted = strcmp(h->version, hex) != 0;
+}
+
 /* The first request of a type on a stream names all that is held. */
 static void ask_first(struct envoy *e, enum cox_type type)
 {
 	struct request *r = new_request(e, type);
 	e->is_asked[type] = true;
-	for (size_t i = 0; i < e->have[type].items.n; i++) {
-		const struct held *h = e->have[type].items.p[i];
-		if (is_named(type))
-			cox_vec_push(&r->add, cox_str_dup_cstr(cox_str_of(h->name)));
+	name_all(e, r);
+	for (size_t i = 0; i < e->have[type].items.n && e->is_delta; i++) {
+		struct held *h = e->have[type].items.p[i];
+		note_unlisted(h);
 		if (h->version[0]) {
 			cox_vec_push(&r->names, cox_str_dup_cstr(cox_str_of(h->name)));
 			cox_vec_push(&r->versions, cox_str_dup_cstr(cox_str_of(h->version)));
 		}
 	}
+}
+
+/* Names changed: delta says which, state-of-the-world names all again, with the nonce of the last response. Takes. */
+static void ask_changed(struct envoy *e, struct request *change)
+{
+	if (!change->add.n && !change->del.n)
+		return;
+	if (e->is_asked[change->type] && e->is_delta) {
+		cox_vec_push(&e->outbox, *change);
+		return;
+	}
+	enum cox_type type = change->type;
+	request_fini(change);
+	if (!e->is_asked[type]) {
+		ask_first(e, type);
+		return;
+	}
+	struct request *r = new_request(e, type);
+	name_all(e, r);
+	r->nonce = e->last_nonce[type];
+	r->has_nonce = r->nonce != 0;
 }
 
 static bool is_warming(const struct envoy *e)
@@ -207,9 +244,12 @@ static void on_warm(struct envoy *e)
 	if (!e->is_asked[COX_TYPE_CDS])
 		ask_first(e, COX_TYPE_CDS);
 	for (size_t i = 0; i < e->held_acks.n; i++) {
-		cox_vec_push(&e->outbox, e->held_acks.p[i]);
-		e->was_started = true;
+		if (e->is_delta || i + 1 == e->held_acks.n)
+			cox_vec_push(&e->outbox, e->held_acks.p[i]);
+		else
+			request_fini(&e->held_acks.p[i]); /* state-of-the-world: one request says the latest */
 	}
+	e->was_started |= e->last_nonce[COX_TYPE_CDS] != 0;
 	e->held_acks.n = 0;
 	if (e->was_started && !e->is_asked[COX_TYPE_LDS])
 		ask_first(e, COX_TYPE_LDS);
@@ -247,12 +287,14 @@ void envoy_attach(struct envoy *e)
 {
 	e->steps = cox_steps_new();
 	e->core = cox_xds_core_new(&(struct cox_xds_core_options){
-	    .is_delta = true, .has_vhds = e->has_vhds, .steps = e->steps, .rejected = on_core_rejected, .gate_expired = on_gate_expired, .arg = e });
+	    .is_delta = e->is_delta, .has_vhds = e->has_vhds, .klass = e->proxy->klass, .steps = e->steps, .rejected = on_core_rejected, .gate_expired = on_gate_expired, .arg = e });
 	e->client = cox_push_attach(e->sim->world.push, &(struct cox_push_client_spec){
-	    .loop = e->sim->world.loop, .proxy = e->proxy, .is_delta = true, .deliver = on_deliver, .arg = e });
+	    .loop = e->sim->world.loop, .proxy = e->proxy, .is_delta = e->is_delta, .deliver = on_deliver, .arg = e });
 	loop_settle(e->sim->world.loop);
 	bool had_vhds = e->is_asked[COX_TYPE_VHDS];
+	e->is_rejoining = !e->is_delta && e->was_started;
 	memset(e->is_asked, 0, sizeof(e->is_asked));
+	memset(e->last_nonce, 0, sizeof(e->last_nonce));
 	e->wake_ms = 0;
 	on_warm(e); /* CDS is not asked while clusters warm */
 	if (e->have[COX_TYPE_EDS].items.n)
@@ -269,9 +311,12 @@ void envoy_init(struct envoy *e, struct sim *s, unsigned index)
 {
 	e->sim = s;
 	e->index = index;
-	struct cox_proxy *p = proxy_of(nodes[index]);
+	struct cox_proxy *p = proxy_of(nodes[index]), *rendered = proxy_of(nodes[index]);
 	e->proxy = p;
-	e->has_vhds = p->has_vhds && p->type == COX_PROXY_SIDECAR;
+	e->is_delta = rng_below(&s->rng, 3);
+	e->has_vhds = e->is_delta && p->has_vhds && p->type == COX_PROXY_SIDECAR;
+	rendered->has_vhds &= e->is_delta;
+	e->rendered_proxy = rendered;
 	envoy_attach(e);
 }
 
@@ -289,6 +334,7 @@ void envoy_fini(struct envoy *e)
 	forget_all(e);
 	FREE_TEXTS(&e->bad);
 	cox_proxy_unref(e->proxy);
+	cox_proxy_unref(e->rendered_proxy);
 }
 
 void envoy_reconnect(struct envoy *e, bool forgets)
@@ -300,6 +346,19 @@ void envoy_reconnect(struct envoy *e, bool forgets)
 }
 
 /* --- the wire ----------------------------------------------------------------------------------------- */
+
+/* Envoy rejects a delta response that removes a name twice. */
+static void check_removed(struct envoy *e, const struct message *m)
+{
+	for (size_t i = 0; i < m->removed.n; i++) {
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(m->removed.p[i], m->removed.p[k]) == 0)
+				sim_fail(e->sim, "proxy %u: %s removed twice in one response", e->index, m->removed.p[i]);
+		for (size_t k = 0; k < m->resources.n; k++)
+			if (cox_str_eq_cstr(m->resources.p[k]->name, m->removed.p[i]))
+				sim_fail(e->sim, "proxy %u: %s added and removed in one response", e->index, m->removed.p[i]);
+	}
+}
 
 bool envoy_send(struct envoy *e)
 {
@@ -322,17 +381,16 @@ bool envoy_send(struct envoy *e)
 		cox_vec_push(&m->removed, cox_str_dup_cstr(r.removed[i]));
 	for (size_t i = 0; i < r.missing_n; i++)
 		cox_vec_push(&m->missing, cox_str_dup_cstr(r.missing[i]));
-	for (size_t i = 0; i < r.tombstone_n; i++)
-		cox_vec_push(&m->tombstones, cox_str_dup_cstr(r.tombstones[i]));
 	e->sent_resources += m->resources.n;
 	if (e->sim->verbose)
-		printf("      -> proxy %u %s #%llu: %zu resources (%.*s ...), %zu removed, %zu missing, %zu buried\n", e->index, cox_type_metric(m->type),
+		printf("      -> proxy %u %s #%llu: %zu resources (%.*s ...), %zu removed, %zu missing\n", e->index, cox_type_metric(m->type),
 		       (unsigned long long)m->nonce, m->resources.n, m->resources.n ? (int)m->resources.p[0]->name.n : 0, m->resources.n ? m->resources.p[0]->name.p : "",
-		       m->removed.n, m->missing.n, m->tombstones.n);
+		       m->removed.n, m->missing.n);
 	for (size_t i = 0; i < m->resources.n; i++)
 		for (size_t k = 0; k < i; k++)
 			if (cox_str_eq(m->resources.p[i]->name, m->resources.p[k]->name))
 				sim_fail(e->sim, "proxy %u: %.*s twice in one response", e->index, COX_FMT(m->resources.p[i]->name));
+	check_removed(e, m);
 	return true;
 }
 
@@ -480,14 +538,7 @@ static void settle_listeners(struct envoy *e)
 		table_drop(routes, name);
 		i--;
 	}
-	if (rds.add.n || rds.del.n) {
-		if (!e->is_asked[COX_TYPE_RDS]) {
-			request_fini(&rds);
-			ask_first(e, COX_TYPE_RDS);
-		} else {
-			cox_vec_push(&e->outbox, rds);
-		}
-	}
+	ask_changed(e, &rds);
 }
 
 static void take_route(struct envoy *e, const struct cox_resource *r)
@@ -512,7 +563,6 @@ static void take_vhost(struct envoy *e, const struct cox_resource *r)
 	if (route && route->active) {
 		excuse_carried(e, h->active, r);
 		hold(&h->active, r);
-		h->is_buried = false;
 		route->needs_vhosts = false;
 	} else if (e->sim->verbose) {
 		printf("      proxy %u dropped virtual host %.*s: it has not got its route\n", e->index, COX_FMT(r->name));
@@ -525,19 +575,6 @@ static void free_routes(struct envoy *e)
 	for (size_t i = 0; i < e->have[COX_TYPE_RDS].items.n; i++)
 		if (e->have[COX_TYPE_RDS].items.p[i]->active)
 			e->have[COX_TYPE_RDS].items.p[i]->needs_vhosts = false;
-}
-
-static void drop_vhost(struct envoy *e, struct cox_str name)
-{
-	struct held *h = table_find(&e->have[COX_TYPE_VHDS], name);
-	size_t routes = 0;
-	for (size_t i = 0; i < e->have[COX_TYPE_RDS].items.n; i++)
-		routes += e->have[COX_TYPE_RDS].items.p[i]->active != NULL;
-	if (!h)
-		return;
-	h->version[0] = 0;
-	if (routes < 2 || !h->active)
-		table_drop(&e->have[COX_TYPE_VHDS], name); /* with two or more it is acknowledged, and stays */
 }
 
 static void take_one(struct envoy *e, const struct cox_resource *r, struct request *eds)
@@ -577,9 +614,39 @@ static void drop_one(struct envoy *e, enum cox_type type, struct cox_str name, s
 	else if (type == COX_TYPE_EDS)
 		warm_up(e, name); /* "there is none" is an answer, too */
 	else if (type == COX_TYPE_VHDS)
-		drop_vhost(e, name);
+		table_drop(&e->have[type], name); /* its own name is the resource's: see translate/route.c */
 	else if (type == COX_TYPE_LDS)
 		table_drop(&e->have[type], name);
+}
+
+/* A state-of-the-world answer of these types lists everything: what it leaves out is gone. */
+static void drop_unlisted(struct envoy *e, const struct message *m, struct request *eds)
+{
+	struct table *t = &e->have[m->type];
+	for (size_t i = t->items.n; i-- > 0;) {
+		struct cox_str name = cox_str_of(t->items.p[i]->name);
+		bool is_listed = false;
+		for (size_t k = 0; k < m->resources.n && !is_listed; k++)
+			is_listed = cox_str_eq(m->resources.p[k]->name, name);
+		if (!is_listed) {
+			char *copy = cox_str_dup_cstr(name);
+			drop_one(e, m->type, cox_str_of(copy), eds);
+			cox_free(copy);
+		}
+	}
+}
+
+static void take_missing(struct envoy *e, const struct message *m)
+{
+	for (size_t i = 0; i < m->missing.n; i++) {
+		struct held *h = table_find(&e->have[m->type], cox_str_of(m->missing.p[i]));
+		if (h) {
+			h->is_missing = true;
+			hold(&h->active, NULL);
+		}
+		if (m->type == COX_TYPE_EDS)
+			warm_up(e, cox_str_of(m->missing.p[i]));
+	}
 }
 
 static void take_all(struct envoy *e, const struct message *m, bool is_accepted, struct request *eds)
@@ -595,21 +662,36 @@ static void take_all(struct envoy *e, const struct message *m, bool is_accepted,
 		cox_hash_to_hex(r->hash, hex);
 		if (h && is_accepted)
 			(void)snprintf(h->version, sizeof(h->version), "%s", hex);
+		if (h && !envoy_rejects(e, r))
+			h->is_unlisted = false;
 	}
-	for (size_t i = 0; i < m->removed.n; i++)
-		drop_one(e, m->type, cox_str_of(m->removed.p[i]), eds);
-	for (size_t i = 0; i < m->missing.n; i++) {
-		struct held *h = table_find(&e->have[m->type], cox_str_of(m->missing.p[i]));
-		if (h) {
+	for (size_t i = 0; i < m->removed.n; i++) {
+		struct cox_str name = cox_str_of(m->removed.p[i]);
+		const struct held *h = table_find(&e->have[m->type], name);
+		char version[40] = "";
+		if (h && !is_accepted)
+			(void)snprintf(version, sizeof(version), "%s", h->version);
+		drop_one(e, m->type, name, eds);
+		if (version[0])
+			(void)snprintf(table_get(&e->have[m->type], name)->version, sizeof(version), "%s", version);
+	}
+	if (!e->is_delta && !is_named(m->type))
+		drop_unlisted(e, m, eds);
+	take_missing(e, m);
+}
+
+/* A rejection ends every wait for that type: an Envoy must be able to start with a bad configuration. */
+static void stop_waiting(struct envoy *e, enum cox_type type)
+{
+	if (type == COX_TYPE_EDS)
+		for (size_t i = 0; i < e->have[COX_TYPE_CDS].items.n; i++)
+			warm_up(e, cox_str_of(e->have[COX_TYPE_CDS].items.p[i]->name));
+	for (size_t i = 0; i < e->have[COX_TYPE_RDS].items.n; i++) {
+		struct held *h = e->have[COX_TYPE_RDS].items.p[i];
+		if (type == COX_TYPE_RDS && !h->active)
 			h->is_missing = true;
-			hold(&h->active, NULL);
-		}
-	}
-	for (size_t i = 0; i < m->tombstones.n; i++) {
-		struct held *h = table_get(&e->have[m->type], cox_str_of(m->tombstones.p[i]));
-		hold(&h->active, NULL);
-		h->is_buried = true;
-		(void)snprintf(h->version, sizeof(h->version), "removed");
+		if (type == COX_TYPE_VHDS)
+			h->needs_vhosts = false;
 	}
 }
 
@@ -618,12 +700,29 @@ static const struct cox_resource *find_fault(struct envoy *e, const struct messa
 {
 	if (e->sim->nacks_on && m->resources.n && rng_chance(&e->sim->rng, 80)) {
 		const struct cox_resource *r = m->resources.p[rng_below(&e->sim->rng, (unsigned)m->resources.n)];
-		cox_vec_push(&e->bad, bad_key(r));
+		const struct held *h = table_find(&e->have[m->type], r->name);
+		if (!h || !(same(h->active, r) || same(h->warming, r))) /* what it has it does not look at again */
+			cox_vec_push(&e->bad, bad_key(r));
 	}
 	for (size_t i = 0; i < m->resources.n; i++)
 		if (envoy_rejects(e, m->resources.p[i]))
 			return m->resources.p[i];
 	return NULL;
+}
+
+static char *complain(struct envoy *e, const struct cox_resource *fault)
+{
+	char text[400];
+	struct cox_str name = fault->name;
+	ptrdiff_t slash = fault->type == COX_TYPE_VHDS ? cox_str_find(name, '/') : -1;
+	unsigned how = rng_below(&e->sim->rng, 4);
+	if (how == 0)
+		(void)snprintf(text, sizeof(text), "not to my taste");
+	else if (how == 1)
+		(void)snprintf(text, sizeof(text), "name: \"%.*s\" : validation failed", COX_FMT(cox_str_sub(name, (size_t)(slash + 1), name.n)));
+	else
+		(void)snprintf(text, sizeof(text), "Error adding/updating resource(s) %.*s: not to my taste", COX_FMT(name));
+	return cox_str_dup_cstr(cox_str_of(text));
 }
 
 bool envoy_read(struct envoy *e)
@@ -634,32 +733,25 @@ bool envoy_read(struct envoy *e)
 	cox_vec_remove(&e->inbox, 0);
 	const struct cox_resource *fault = find_fault(e, &m);
 	struct request answer = { .type = m.type, .nonce = m.nonce, .has_nonce = true }, eds = { .type = COX_TYPE_EDS };
-	if (fault) {
-		char text[400];
-		if (rng_below(&e->sim->rng, 3))
-			(void)snprintf(text, sizeof(text), "Error adding/updating resource(s) %.*s: not to my taste", COX_FMT(fault->name));
-		else
-			(void)snprintf(text, sizeof(text), "not to my taste");
-		answer.error = cox_str_dup_cstr(cox_str_of(text));
-	}
-	bool first_vhds = m.type == COX_TYPE_VHDS && m.nonce == 1;
-	take_all(e, &m, !fault, &eds);
-	if (first_vhds && !fault)
+	if (fault)
+		answer.error = complain(e, fault);
+	e->last_nonce[m.type] = m.nonce;
+	if (!fault || rng_below(&e->sim->rng, 3)) /* else it does not even decode: nothing of it is taken */
+		take_all(e, &m, !fault, &eds);
+	if (fault)
+		stop_waiting(e, m.type);
+	else if (m.type == COX_TYPE_VHDS && m.nonce == 1)
 		free_routes(e);
-	if (m.type == COX_TYPE_CDS)
+	if (!e->is_delta)
+		name_all(e, &answer);
+	if (m.type == COX_TYPE_CDS && e->was_started) /* while it starts nothing is held back, and listeners are not asked yet */
 		cox_vec_push(&e->held_acks, answer);
 	else
 		cox_vec_push(&e->outbox, answer);
-	if (eds.add.n || eds.del.n) {
-		if (e->is_asked[COX_TYPE_EDS]) {
-			cox_vec_push(&e->outbox, eds);
-		} else {
-			request_fini(&eds);
-			ask_first(e, COX_TYPE_EDS);
-		}
-	}
+	ask_changed(e, &eds);
 	settle_listeners(e);
 	on_warm(e);
+	e->is_rejoining &= !e->last_nonce[COX_TYPE_LDS] || (e->have[COX_TYPE_RDS].items.n && !e->last_nonce[COX_TYPE_RDS]);
 	message_fini(&m);
 	return true;
 }

@@ -1,4 +1,5 @@
-/* main - coxsim --seeds N [--seed S] [--verbose]: random histories, each from one number. */
+/* main - coxsim [--seeds N | --seed S] [--plain | --nacks] [--verbose]: random histories, each from one number, each without and with
+ * proxies that reject what they get. */
 #include "sim.h"
 
 #include <stdio.h>
@@ -82,11 +83,11 @@ static void quiet(struct sim *s)
 		/* Another control plane has nothing new to say to who holds everything. */
 		uint64_t before = 0, after = 0;
 		for (unsigned i = 0; i < PROXIES; i++)
-			before += s->envoys[i].sent_resources;
+			before += s->envoys[i].is_delta ? s->envoys[i].sent_resources : 0;
 		restart_control_plane(s);
 		settle(s);
 		for (unsigned i = 0; i < PROXIES; i++)
-			after += s->envoys[i].sent_resources;
+			after += s->envoys[i].is_delta ? s->envoys[i].sent_resources : 0;
 		if (!s->failed && after != before)
 			sim_fail(s, "%llu resources were sent again after a restart", (unsigned long long)(after - before));
 		if (!s->failed)
@@ -126,6 +127,7 @@ static bool run(uint64_t seed, bool nacks, bool verbose)
 	struct sim *s = COX_NEW(struct sim);
 	s->seed = seed;
 	s->verbose = verbose;
+	s->with_nacks = nacks;
 	s->rng.s = seed;
 	s->rng.s = rng_next(&s->rng) ^ seed << 32; /* neighbours share nothing */
 	s->now_ms = 1000;
@@ -153,34 +155,44 @@ static bool run(uint64_t seed, bool nacks, bool verbose)
 	return passed;
 }
 
+enum { PLAIN = 1, NACKS = 2 };
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: coxsim [--seeds N | --seed S] [--plain | --nacks] [--verbose]\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t seeds = 200, first = 1;
-	bool verbose = false, nacks = false;
+	uint64_t seeds = 200, first = 1, passed = 0, failed = 0;
+	unsigned kinds = PLAIN | NACKS;
+	bool verbose = false;
 	for (int i = 1; i < argc; i++) {
 		struct cox_str value = cox_str_of(i + 1 < argc ? argv[i + 1] : "");
 		bool ok = true;
 		if (strcmp(argv[i], "--verbose") == 0)
 			verbose = true;
 		else if (strcmp(argv[i], "--nacks") == 0)
-			nacks = true;
+			kinds = NACKS;
+		else if (strcmp(argv[i], "--plain") == 0)
+			kinds = PLAIN;
 		else if (strcmp(argv[i], "--seeds") == 0)
 			ok = cox_str_to_u64(value, &seeds) == COX_OK, i++;
 		else if (strcmp(argv[i], "--seed") == 0)
 			ok = cox_str_to_u64(value, &first) == COX_OK, seeds = 1, i++;
 		else
 			ok = false;
-		if (!ok) {
-			fprintf(stderr, "usage: coxsim [--seeds N | --seed S] [--nacks] [--verbose]\n");
-			return 2;
-		}
+		if (!ok)
+			return usage();
 	}
-	uint64_t passed = 0, failed = 0;
-	for (uint64_t seed = first; seed < first + seeds; seed++) {
-		bool ok = run(seed, nacks, verbose);
-		passed += ok;
-		failed += !ok;
-	}
+	for (uint64_t seed = first; seed < first + seeds; seed++)
+		for (unsigned kind = PLAIN; kind <= NACKS; kind <<= 1)
+			if (kinds & kind) {
+				bool ok = run(seed, kind == NACKS, verbose);
+				passed += ok;
+				failed += !ok;
+			}
 	printf("sim: %llu passed, %llu failed\n", (unsigned long long)passed, (unsigned long long)failed);
 	return failed ? 1 : 0;
 }

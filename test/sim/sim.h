@@ -58,13 +58,14 @@ struct message {                         /* a response on the wire */
 	enum cox_type type;
 	uint64_t nonce;
 	COX_VEC(const struct cox_resource *) resources;
-	COX_VEC(char *) removed, missing, tombstones;
+	COX_VEC(char *) removed, missing;
 };
 struct held {                            /* a resource that the Envoy knows by name */
 	char *name;
 	const struct cox_resource *active, *warming; /* NULL: none (an empty route configuration: is_missing) */
 	char version[40];                    /* recorded for initial_resource_versions; empty: none */
-	bool is_missing, is_buried, needs_vhosts;
+	bool is_missing, needs_vhosts;
+	bool is_unlisted;                    /* delta: came with a rejected response and was not named on reconnect, or with an older version */
 };
 struct table { COX_VEC(struct held *) items; };
 struct request {
@@ -78,7 +79,9 @@ struct envoy {
 	struct sim *sim;
 	unsigned index;
 	const struct cox_proxy *proxy;
-	bool has_vhds;
+	const struct cox_proxy *rendered_proxy; /* as the control plane sees it: state-of-the-world has no VHDS */
+	bool has_vhds, is_delta;
+	uint64_t last_nonce[COX_TYPE_COUNT]; /* state-of-the-world: of the last response read */
 	struct cox_push_client *client;
 	const struct cox_wanted *wanted[COX_PUSH_PARTS];
 	struct cox_steps *steps;
@@ -91,6 +94,9 @@ struct envoy {
 	COX_VEC(char *) bad;                 /* "<type>/<hash>": content that it rejects */
 	COX_VEC(char *) vhost_ghosts;
 	bool gate_expired, is_slow, was_started;
+	/* state-of-the-world: back on a new stream, and listeners and routes are not answered yet. It cannot say what it holds, so clusters
+	 * that are no more go with the first answer, before the routes that use them are replaced. */
+	bool is_rejoining;
 	uint64_t sent_resources, responses;
 	int64_t wake_ms;
 };
@@ -112,7 +118,7 @@ bool is_eds_cluster(const struct cox_resource *r);
 struct sim {
 	uint64_t seed;
 	unsigned step;
-	bool verbose, failed, nacks_on;
+	bool verbose, failed, with_nacks, nacks_on;
 	int64_t now_ms;
 	struct rng rng;
 	struct world world;

@@ -65,10 +65,10 @@ static const struct cox_set *set_of(enum cox_type type, const char *text)
 	return cox_set_build_take(type, items, n);
 }
 
-struct want { const char *cds, *eds, *lds, *rds, *vhds, *trust; };
+struct want { const char *cds, *eds, *lds, *rds, *vhds, *own_cds, *own_lds, *trust; }; /* own: of the workload's part */
 static void want(struct fixture *f, struct want w)
 {
-	const struct cox_set *sets[COX_TYPE_COUNT] = { NULL }, *none[COX_TYPE_COUNT] = { NULL };
+	const struct cox_set *sets[COX_TYPE_COUNT] = { NULL }, *own[COX_TYPE_COUNT] = { NULL };
 	sets[COX_TYPE_CDS] = set_of(COX_TYPE_CDS, w.cds ? w.cds : "");
 	sets[COX_TYPE_EDS] = set_of(COX_TYPE_EDS, w.eds ? w.eds : "");
 	sets[COX_TYPE_LDS] = set_of(COX_TYPE_LDS, w.lds ? w.lds : "");
@@ -76,9 +76,13 @@ static void want(struct fixture *f, struct want w)
 	sets[COX_TYPE_TRUST] = set_of(COX_TYPE_TRUST, w.trust ? w.trust : "");
 	sets[COX_TYPE_VHDS] = set_of(COX_TYPE_VHDS, w.vhds ? w.vhds : "");
 	cox_xds_core_want(f->core, 0, sets, f->now);
-	cox_xds_core_want(f->core, 1, none, f->now);
-	for (size_t t = 0; t < COX_TYPE_COUNT; t++)
+	own[COX_TYPE_CDS] = w.own_cds ? set_of(COX_TYPE_CDS, w.own_cds) : NULL;
+	own[COX_TYPE_LDS] = w.own_lds ? set_of(COX_TYPE_LDS, w.own_lds) : NULL;
+	cox_xds_core_want(f->core, 1, own, f->now);
+	for (size_t t = 0; t < COX_TYPE_COUNT; t++) {
 		cox_set_unref(sets[t]);
+		cox_set_unref(own[t]);
+	}
 }
 
 static void request(struct fixture *f, struct cox_xds_request r)
@@ -103,7 +107,7 @@ static void answer(struct fixture *f, enum cox_type type, uint64_t nonce, const 
 
 static bool next(struct fixture *f) { return cox_xds_core_next(f->core, f->now, &f->r, &f->wake); }
 
-/* The response as "TYPE +name=body +name=body -removed ~tombstone ?missing", sorted as sent. */
+/* The response as "TYPE +name=body +name=body -removed ?missing", sorted as sent. */
 static const char *shown(struct fixture *f)
 {
 	static char text[512];
@@ -126,8 +130,6 @@ static const char *shown(struct fixture *f)
 	}
 	for (size_t i = 0; i < f->r.removed_n; i++)
 		cox_buf_printf(&b, " -%.*s", COX_FMT(f->r.removed[i]));
-	for (size_t i = 0; i < f->r.tombstone_n; i++)
-		cox_buf_printf(&b, " ~%.*s", COX_FMT(f->r.tombstones[i]));
 	for (size_t i = 0; i < f->r.missing_n; i++)
 		cox_buf_printf(&b, " ?%.*s", COX_FMT(f->r.missing[i]));
 	cox_str_to_cstr(cox_buf_str(&b), text, sizeof(text));
@@ -534,7 +536,8 @@ static void test_vhds_follows_its_route(void **state)
 	close_core(&f);
 }
 
-static void test_vhds_buries_with_several_routes(void **state)
+/* With several route configurations as with one: a virtual host's own name is that of its resource (translate/route.c). */
+static void test_vhds_removes_with_several_routes(void **state)
 {
 	struct fixture f;
 	(void)state;
@@ -550,7 +553,233 @@ static void test_vhds_buries_with_several_routes(void **state)
 	assert_true(next(&f));
 	ack(&f);
 	want(&f, (struct want){ .cds = "a=1", .lds = "l=1", .rds = "r=1 q=1", .vhds = "q/i=1" });
-	assert_string_equal(shown(&f), "VHDS ~r/h");
+	assert_string_equal(shown(&f), "VHDS -r/h");
+	close_core(&f);
+}
+
+/* A route configuration in doubt (rejected, its good version not sent again yet) keeps its virtual hosts: its old version serves on. */
+static void test_vhds_stays_while_its_route_is_in_doubt(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, true);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1", .vhds = "r/h=1 r/i=1" });
+	subscribe(&f, COX_TYPE_VHDS, "");
+	assert_string_equal(shown(&f), "VHDS +r/h=1 +r/i=1");
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=bad", .vhds = "r/h=1 r/i=1" });
+	assert_string_equal(shown(&f), "RDS +r=bad");
+	answer(&f, COX_TYPE_RDS, f.r.nonce, "no");
+	assert_int_equal(f.rejected, 1);
+	assert_string_equal(shown(&f), "VHDS +r/h=1 +r/i=1"); /* as ever after its route was sent; none is removed */
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1", .vhds = "r/h=1 r/i=1" });
+	assert_string_equal(shown(&f), "RDS +r=1");
+	ack(&f);
+	assert_string_equal(shown(&f), "VHDS +r/h=1 +r/i=1");
+	close_core(&f);
+}
+
+/* Found by the simulation: Envoy stops at the first fault of a VHDS response, so what that response removed is still there. */
+static void test_a_rejected_response_removed_nothing(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, true);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1", .vhds = "r/h=1 r/i=1" });
+	subscribe(&f, COX_TYPE_VHDS, "");
+	assert_true(next(&f));
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1", .vhds = "r/h=bad" });
+	assert_string_equal(shown(&f), "VHDS +r/h=bad -r/i");
+	answer(&f, COX_TYPE_VHDS, f.r.nonce, "name: \"h\": no"); /* Envoy says the virtual host's own name */
+	assert_string_equal(f.rejected_name, "r/h");
+	assert_string_equal(shown(&f), "VHDS -r/i");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
+/* A name that merely occurs in the message is not blamed. */
+static void test_the_message_must_mean_the_name(void **state)
+{
+	static const struct { const char *message, *blamed; } cases[] = {
+		{ "Error adding/updating listener(s) 80: no", "80" },
+		{ "name: \"80\" Proto constraint validation failed", "80" },
+		{ "error adding listener '443': no", "443" },
+		{ "cannot bind 10.0.0.1:80 at 443", "" },
+		{ "outbound_long_name is not right", "outbound_long_name" },
+		{ "xoutbound_long_name is not right", "" },
+		{ "\"80\" or \"443\"", "" }, /* one of the two: halved */
+	};
+	(void)state;
+	for (size_t i = 0; i < COX_LEN(cases); i++) {
+		struct fixture f;
+		open_core(&f, true, false);
+		want(&f, (struct want){ .lds = "80=1 443=1 outbound_long_name=1 c=1" });
+		subscribe(&f, COX_TYPE_LDS, "");
+		assert_true(next(&f));
+		answer(&f, COX_TYPE_LDS, f.r.nonce, cases[i].message);
+		assert_string_equal(f.rejected_name, cases[i].blamed);
+		close_core(&f);
+	}
+}
+
+static void test_two_offenders_are_both_found(void **state)
+{
+	struct fixture f;
+	unsigned steps = 0;
+	(void)state;
+	open_core(&f, true, false);
+	want(&f, (struct want){ .cds = "a=1 b=1 x=bad d=1 e=1 f=1 y=bad h=1" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	for (; steps < 30; steps++) {
+		const char *text = shown(&f);
+		if (strcmp(text, "nothing") == 0)
+			break;
+		answer(&f, COX_TYPE_CDS, f.r.nonce, strstr(text, "=bad") ? "?" : NULL);
+	}
+	assert_int_equal(f.rejected, 2);
+	assert_int_equal(cox_xds_core_sent(f.core, COX_TYPE_CDS, 0)->n, 6);
+	assert_in_range(steps, 4, 16);
+	close_core(&f);
+}
+
+/* A changed cluster warms; where its endpoints were rejected and taken out, "none" ends it. */
+static void test_a_changed_cluster_without_endpoints_is_told_so(void **state)
+{
+	struct cox_str names[] = { COX_STR("a") };
+	(void)state;
+	for (int is_delta = 0; is_delta < 2; is_delta++) {
+		struct fixture f;
+		open_core(&f, is_delta, false);
+		want(&f, (struct want){ .cds = "a=1", .eds = "a=bad" });
+		subscribe(&f, COX_TYPE_CDS, "");
+		assert_true(next(&f));
+		ack(&f);
+		subscribe(&f, COX_TYPE_EDS, "a");
+		assert_string_equal(shown(&f), "EDS +a=bad");
+		request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .nonce = COX_STR("1"), .has_error = true, .error = COX_STR("no"), .subscribe = names, .subscribe_n = 1 });
+		assert_int_equal(f.rejected, 1);
+		want(&f, (struct want){ .cds = "a=2" });
+		assert_string_equal(shown(&f), "CDS +a=2");
+		assert_string_equal(shown(&f), is_delta ? "EDS -a" : "EDS ?a"); /* state-of-the-world has no removal: an empty assignment */
+		close_core(&f);
+	}
+}
+
+/* A state-of-the-world answer lists everything: to leave the rejected one out would remove its good old version. */
+static void test_sotw_lists_the_last_good_version(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, false, false);
+	want(&f, (struct want){ .cds = "a=1 b=1" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_string_equal(shown(&f), "CDS +a=1 +b=1");
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=bad b=2" });
+	assert_string_equal(shown(&f), "CDS +a=bad +b=2");
+	answer(&f, COX_TYPE_CDS, f.r.nonce, "cluster 'a': no");
+	assert_string_equal(shown(&f), "CDS +a=1 +b=2");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
+/* Found by the simulation: a change of names carries the nonce that was acknowledged before; it is no stale request. */
+static void test_sotw_names_are_added_after_the_acknowledgement(void **state)
+{
+	struct fixture f;
+	struct cox_str names[] = { COX_STR("a"), COX_STR("b") };
+	(void)state;
+	open_core(&f, false, false);
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x" });
+	subscribe(&f, COX_TYPE_EDS, "a");
+	assert_string_equal(shown(&f), "EDS +a=x");
+	struct cox_xds_request r = { .type = COX_TYPE_EDS, .nonce = COX_STR("1"), .subscribe = names, .subscribe_n = 1 };
+	request(&f, r);
+	uint64_t stale = cox_xds_core_stale_nonces(f.core);
+	r.subscribe_n = 2;
+	request(&f, r);
+	assert_string_equal(shown(&f), "EDS +b=x");
+	assert_int_equal(cox_xds_core_stale_nonces(f.core), stale);
+	close_core(&f);
+}
+
+/* A Sidecar's ingress listener and an outbound one of the same name: the workload's own counts, whichever came first. */
+static void test_the_workloads_own_listener_wins(void **state)
+{
+	(void)state;
+	for (int is_delta = 0; is_delta < 2; is_delta++) {
+		struct fixture f;
+		open_core(&f, is_delta, false);
+		want(&f, (struct want){ .lds = "l=out m=1", .own_lds = "l=own v=1" });
+		subscribe(&f, COX_TYPE_LDS, "");
+		assert_string_equal(shown(&f), "LDS +m=1 +l=own +v=1");
+		ack(&f);
+		want(&f, (struct want){ .lds = "l=out2 m=1", .own_lds = "l=own v=1" });
+		assert_string_equal(shown(&f), "nothing"); /* the outbound one changed unseen */
+		want(&f, (struct want){ .lds = "l=out2 m=1", .own_lds = "v=1" });
+		assert_string_equal(shown(&f), is_delta ? "LDS +l=out2" : "LDS +l=out2 +m=1 +v=1"); /* never removed in between */
+		ack(&f);
+		want(&f, (struct want){ .lds = "l=out2 m=1", .own_lds = "l=own v=1" });
+		assert_string_equal(shown(&f), is_delta ? "LDS +l=own" : "LDS +m=1 +l=own +v=1");
+		ack(&f);
+		want(&f, (struct want){ .lds = "m=1", .own_lds = "l=own v=1" });
+		assert_string_equal(shown(&f), "nothing");
+		want(&f, (struct want){ .lds = "m=1", .own_lds = "v=1" });
+		assert_string_equal(shown(&f), is_delta ? "LDS -l" : "LDS +m=1 +v=1");
+		ack(&f);
+		assert_string_equal(shown(&f), "nothing");
+		close_core(&f);
+	}
+}
+
+static void test_who_rejects_for_ever_costs_little(void **state)
+{
+	struct fixture f;
+	unsigned responses = 0;
+	(void)state;
+	open_core(&f, true, false);
+	struct cox_buf b = { 0 };
+	for (int i = 0; i < 30; i++)
+		cox_buf_printf(&b, "%sc%d=1", i ? " " : "", i);
+	want(&f, (struct want){ .cds = cox_buf_cstr(&b) });
+	subscribe(&f, COX_TYPE_CDS, "");
+	for (int i = 0; i < 100000; i++, f.now++) /* 100 s */
+		if (next(&f)) {
+			responses++;
+			if (i % 7 == 0) { /* and what it should have changes all the time */
+				cox_buf_clear(&b);
+				for (int k = 0; k < 30; k++)
+					cox_buf_printf(&b, "%sc%d=%d", k ? " " : "", k, i);
+				want(&f, (struct want){ .cds = cox_buf_cstr(&b) });
+			}
+			answer(&f, COX_TYPE_CDS, f.r.nonce, "I take nothing");
+		}
+	assert_in_range(responses, 64, COX_XDS_NACK_BURST + 110);
+	cox_buf_fini(&b);
+	close_core(&f);
+}
+
+/* Found by the simulation: a removal that was called off must not take the grace of the next one. */
+static void test_the_grace_is_every_removals_own(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1" });
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "nothing");
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "nothing");
+	f.now += 600000;
+	want(&f, (struct want){ .cds = "b=1", .eds = "b=x", .lds = "l=1", .rds = "r=1" });
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, f.now + COX_XDS_REMOVE_GRACE_MS);
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "CDS -a");
 	close_core(&f);
 }
 
@@ -595,7 +824,17 @@ int main(void)
 		cmocka_unit_test(test_newest_wins),
 		cmocka_unit_test(test_sotw_sends_everything_and_versions),
 		cmocka_unit_test(test_vhds_follows_its_route),
-		cmocka_unit_test(test_vhds_buries_with_several_routes),
+		cmocka_unit_test(test_vhds_removes_with_several_routes),
+		cmocka_unit_test(test_vhds_stays_while_its_route_is_in_doubt),
+		cmocka_unit_test(test_a_rejected_response_removed_nothing),
+		cmocka_unit_test(test_the_message_must_mean_the_name),
+		cmocka_unit_test(test_two_offenders_are_both_found),
+		cmocka_unit_test(test_a_changed_cluster_without_endpoints_is_told_so),
+		cmocka_unit_test(test_sotw_lists_the_last_good_version),
+		cmocka_unit_test(test_sotw_names_are_added_after_the_acknowledgement),
+		cmocka_unit_test(test_the_workloads_own_listener_wins),
+		cmocka_unit_test(test_who_rejects_for_ever_costs_little),
+		cmocka_unit_test(test_the_grace_is_every_removals_own),
 		cmocka_unit_test(test_too_many_names_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
