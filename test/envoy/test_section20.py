@@ -4,88 +4,21 @@ covers: b16 b17 b25
 """
 import http.client
 import http.server
-import json
-import os
+import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-from coxswain import Coxswaind
+from google.protobuf import json_format
 
-ENVOY = os.path.join(os.path.dirname(sys.executable), "envoy")
+from adsmodel import TYPES, Ads, RealEnvoy, cluster, free_port, until
+from coxswain import CDS, EDS, Coxswaind, Stream
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def until(check, what, seconds=15):
-    deadline = time.time() + seconds
-    while time.time() < deadline:
-        got = check()
-        if got:
-            return got
-        time.sleep(0.05)
-    raise AssertionError("not within %d s: %s" % (seconds, what))
-
-
-class Envoy:
-    def __init__(self, xds_port, kind, tmp, labels=None, ip="10.1.0.99", xds_socket=None, **metadata):
-        self.admin = free_port()
-        node = {"id": f"{kind}~{ip}~{kind}-0.default~default.svc.cluster.local", "cluster": "twin",
-                "metadata": {"NAMESPACE": "default", "COXSWAIN_SDS": "none", "INTERCEPTION_MODE": "NONE", "INSTANCE_IPS": ip, "LABELS": labels or {}, **metadata}}
-        h2 = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}}
-        address = {"socket_address": {"address": "127.0.0.1", "port_value": xds_port}}
-        boot = {"node": node, "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin}}},
-                "dynamic_resources": {"lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
-                                      "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
-                                      "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}]}},
-                "static_resources": {"clusters": [{"name": "xds-grpc", "type": "STATIC", "connect_timeout": "1s", "typed_extension_protocol_options": h2,
-                                                   **({"transport_socket": xds_socket} if xds_socket else {}),
-                                                   "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}}]}}
-        path = tmp / "envoy.json"
-        path.write_text(json.dumps(boot))
-        self.log = open(tmp / "envoy.log", "w")
-        self.process = subprocess.Popen([ENVOY, "-c", str(path), "--concurrency", "1", "--use-dynamic-base-id"], stdout=self.log, stderr=self.log)
-
-    def get(self, path):
-        try:
-            c = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
-            c.request("GET", path)
-            return c.getresponse().read().decode()
-        except OSError:
-            return ""
-
-    def dump(self, section):
-        text = self.get("/config_dump?include_eds")
-        for one in json.loads(text)["configs"] if text else []:
-            if one["@type"].endswith("." + section):
-                return one
-        return {}
-
-    def clusters(self, part="dynamic_active_clusters"):
-        return {c["cluster"]["name"]: c["cluster"] for c in self.dump("ClustersConfigDump").get(part, [])}
-
-    def vhosts(self):
-        return {v["name"] for r in self.dump("RoutesConfigDump").get("dynamic_route_configs", []) for v in r["route_config"].get("virtual_hosts", [])}
-
-    def stat(self, name):
-        for line in self.get("/stats?filter=" + name).splitlines():
-            if line.startswith(name + ":"):
-                return int(line.split()[-1])
-        return 0
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(15)
-        self.log.close()
+def Envoy(xds_port, kind, tmp, labels=None, ip="10.1.0.99", xds_socket=None, delta=True, **metadata):
+    md = {"NAMESPACE": "default", "COXSWAIN_SDS": "none", "INTERCEPTION_MODE": "NONE", "INSTANCE_IPS": ip, "LABELS": labels or {}, **metadata}
+    return RealEnvoy(xds_port, tmp, f"{kind}~{ip}~{kind}-0.default~default.svc.cluster.local", delta, md, xds_socket)
 
 
 # Without capture an Envoy binds the services' ports on loopback: free ones.
@@ -152,10 +85,10 @@ def app():
     server.shutdown()
 
 
-@pytest.fixture
-def sidecar(app, tmp_path):
+@pytest.fixture(params=["delta", "sotw"])
+def sidecar(request, app, tmp_path):
     with Coxswaind({"a.yaml": service("a", "10.96.0.1"), "ae.yaml": endpoints("a", app)}) as c:
-        e = Envoy(c.wait_ready().grpc_port, "sidecar", tmp_path)
+        e = Envoy(c.wait_ready().grpc_port, "sidecar", tmp_path, delta=request.param == "delta")
         try:
             until(lambda: A in e.clusters() and any("a.default" in v for v in e.vhosts()), "configured")
             yield c, e
@@ -174,9 +107,9 @@ def test_a_changed_eds_cluster_is_not_left_warming(sidecar):
 def test_virtual_hosts_come_change_and_go(sidecar):
     c, e = sidecar
     c.write("b.yaml", service("b", "10.96.0.2"))
-    until(lambda: any(v.startswith("b.default") for v in e.vhosts()), "a virtual host later in the stream")
+    until(lambda: any("b.default" in v for v in e.vhosts()), "a virtual host later in the stream")
     c.write("other.yaml", service("other", "10.96.0.3", PORT2))  # a second route configuration
-    until(lambda: any(v.startswith("other.default") for v in e.vhosts()), "virtual hosts of a later route configuration")
+    until(lambda: any("other.default" in v for v in e.vhosts()), "virtual hosts of a later route configuration")
     c.remove("b.yaml")
 
     def is_gone():
@@ -256,3 +189,152 @@ def test_a_restart_of_the_control_plane_sends_nothing_and_traffic_flows(router):
         assert [e.stat(n) for n in names[2:]] == before
         assert fetch(port) == 200
         assert not e.clusters("dynamic_warming_clusters")
+
+
+def test_many_virtual_hosts_come_and_go_and_none_stays(sidecar):
+    """With two route configurations; more than a hundred, so that what stayed behind would be seen."""
+    c, e = sidecar
+    c.write("other.yaml", service("other", "10.96.0.3", PORT2))
+    until(lambda: any("other.default" in v for v in e.vhosts()), "a second route configuration")
+    before = e.vhosts()
+    for turn in range(3):
+        c.write("many.yaml", "---".join(service(f"m{turn}-{i}", f"10.96.{turn + 1}.{i}") for i in range(1, 51)))
+        until(lambda: len(e.vhosts()) == len(before) + 50, "fifty more")
+        c.remove("many.yaml")
+        until(lambda: e.vhosts() == before, "they are gone")
+    assert e.stat("cluster_manager.cds.update_rejected") == 0
+    assert "NACK" not in c.log_text()
+
+
+def pass_on(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass
+    for s in (source, target):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+class Relay:
+    """Between the Envoy and the control plane, so that a stream can be lost at will."""
+
+    def __init__(self, target):
+        self.target, self.pairs = target, []
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                down, _ = self.listening.accept()
+                up = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            self.pairs.append((down, up))
+            for a, b in ((down, up), (up, down)):
+                threading.Thread(target=pass_on, args=(a, b), daemon=True).start()
+
+    def cut(self):
+        pairs, self.pairs = self.pairs, []
+        for pair in pairs:
+            for s in pair:
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def stop(self):
+        self.listening.close()
+        self.cut()
+
+
+@pytest.mark.parametrize("delta", [True, False])
+def test_a_stream_lost_while_clusters_warm_does_not_leave_them_warming(app, tmp_path, delta):
+    """The Envoy is left with a warming cluster and a lost stream by a hand-driven server, then meets coxswaind: it asks for endpoints
+    first, naming the version that it has, and for clusters not at all until they are warm."""
+    ads = Ads()
+    relay = Relay(ads.port)
+    e = Envoy(relay.port, "sidecar", tmp_path, delta=delta)
+    try:
+        with Coxswaind({"a.yaml": service("a", "10.96.0.1"), "ae.yaml": endpoints("a", app), "rule.yaml": rule(9)}) as c:
+            with Stream(c.wait_ready().grpc_port, delta=delta) as me:  # what coxswaind would send, version and all
+                me.request(EDS, [A])
+                right = me.next(EDS).resources[0]
+                right = (json_format.MessageToDict(TYPES[EDS].FromString(getattr(right, "resource", right).value), preserving_proto_field_name=True), getattr(right, "version", ""))
+            s = ads.stream()
+            s.next(CDS)
+            s.send(CDS, {A: cluster(A)})
+            s.next(EDS)
+            assert s.is_acked(s.send(EDS, {A: right}))
+            s.send(CDS, {A: cluster(A, 5)}, version="2")
+            until(lambda: A in e.clusters("dynamic_warming_clusters"), "warming")
+            relay.target = c.grpc_port
+            relay.cut()
+            until(lambda: e.clusters().get(A, {}).get("circuit_breakers", {}).get("thresholds", [{}])[0].get("max_connections") == 9,
+                  "warm, and then as coxswaind has it", 40)
+            until(lambda: any("a.default" in v for v in e.vhosts()), "the rest of the configuration")
+            assert not e.clusters("dynamic_warming_clusters")
+    finally:
+        e.stop()
+        relay.stop()
+        ads.stop()
+
+
+@pytest.mark.parametrize("delta", [True, False])
+def test_streams_lost_at_any_moment_of_a_change_leave_nothing_warming(app, tmp_path, delta):
+    with Coxswaind({"a.yaml": service("a", "10.96.0.1"), "ae.yaml": endpoints("a", app)}) as c:
+        relay = Relay(c.wait_ready().grpc_port)
+        e = Envoy(relay.port, "sidecar", tmp_path, delta=delta)
+        try:
+            until(lambda: any("a.default" in v for v in e.vhosts()), "configured")
+            for i in range(8):
+                c.write("rule.yaml", rule(100 + i))
+                time.sleep(0.004 * i)
+                relay.cut()
+                until(lambda: e.clusters()[A].get("circuit_breakers", {}).get("thresholds", [{}])[0].get("max_connections") == 100 + i, f"change {i}", 40)
+                assert not e.clusters("dynamic_warming_clusters")
+        finally:
+            e.stop()
+            relay.stop()
+
+
+def test_goaway_by_age_sends_only_the_difference_and_no_request_fails(app, tmp_path):
+    port = free_port()
+    gateway = f"""
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: default}}
+spec: {{selector: {{istio: ingress}}, servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ["*"]}}]}}
+"""
+    files = {"a.yaml": service("a", "10.96.0.1"), "ae.yaml": endpoints("a", app), "gw.yaml": gateway, "vs.yaml": route("a")}
+    with Coxswaind(files, args=["--keepaliveMaxServerConnectionAge", "2s"]) as c:
+        e = Envoy(c.wait_ready().grpc_port, "router", tmp_path, {"istio": "ingress"})
+        seen, done = [], threading.Event()
+
+        def ask():
+            while not done.is_set():
+                seen.append(fetch(port))
+        try:
+            until(lambda: fetch(port) == 200, "traffic")
+            asker = threading.Thread(target=ask)
+            asker.start()
+            opened = c.log_text().count("stream opened")
+            counts = ["cluster_manager.cluster_modified", "cluster_manager.cluster_added", "listener_manager.listener_modified"]
+            before = [e.stat(n) for n in counts]
+            until(lambda: c.log_text().count("stream opened") >= opened + 2, "two more connections, by age", 40)
+            sent = [int(n) for n in re.findall(r"stream closed .*sent_bytes=(\d+)", c.log_text())]
+            assert [e.stat(n) for n in counts] == before
+            assert len(sent) >= 2 and all(n < sent[0] / 2 for n in sent[1:]), "a new connection gets the difference: headers alone"
+            c.write("rule.yaml", rule(7))
+            until(lambda: e.clusters()[A].get("circuit_breakers", {}).get("thresholds", [{}])[0].get("max_connections") == 7, "a change arrives as ever")
+            done.set()
+            asker.join()
+            assert len(seen) > 100 and set(seen) == {200}
+        finally:
+            done.set()
+            e.stop()
