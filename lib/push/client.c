@@ -66,6 +66,8 @@ static void on_detach(struct cox_loop_task *task)
 	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
 		if (c->units[part])
 			push_unit_leave(p, c->units[part], c);
+	c->has_left = true;
+	push_rejections_leave(p, c);
 	push_client_unref(c);
 }
 

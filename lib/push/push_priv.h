@@ -23,6 +23,7 @@ struct cox_push_client {
 	bool is_queued;                        /* in push->outbox */
 	bool wants_names;                      /* its stream asked for the name table */
 	unsigned rejections;
+	bool has_left;                         /* detached: a rejection may still be on its way */
 };
 
 /* A scope view or a workload view: something that is translated once for all its clients. */
@@ -101,8 +102,10 @@ struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s);
 bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r);
 /* Whether `r` must stay out of the unit's sets; if so the unit remembers it. */
 bool push_leave_out(struct cox_push *p, struct unit *u, const struct cox_resource *r);
-/* Puts rejections into force that nobody of the class contradicted, and ends those that somebody did. */
-void push_rejections_review(struct cox_push *p);
+/* Puts rejections into force that nobody of the class contradicted; ends those that somebody did, and those whose makers are gone. */
+void push_rejections_review(struct cox_push *p, int64_t now_ms);
+/* The client goes. */
+void push_rejections_leave(struct cox_push *p, const struct cox_push_client *c);
 /* Forgives rejections of content that is made no more, or all of them. */
 void push_rejections_sweep(struct cox_push *p, bool all);
 /* Takes the resources. What some proxy rejected stays out: its last good version is kept. NULL: an empty list and no set before. */

@@ -1,14 +1,16 @@
 /* reject - what proxies rejected and is left out for their class, until it is made no more, or one of the class accepts it. */
 #include "push/push_priv.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 
 #include <stdio.h>
 
 enum {
-	REVIEW_FIRST_MS = 300,  /* others who got it in the same push have answered by then */
+	REVIEW_FIRST_MS = 300,  /* others of the class who got it in the same push have answered by then */
 	REVIEW_AGAIN_MS = 5000, /* those whose clusters had to warm first */
+	ORPHAN_MS = 60000,      /* longer than an Envoy waits between two connections (30 s) */
 };
 
 struct rejection {
@@ -16,6 +18,8 @@ struct rejection {
 	enum cox_proxy_class klass;
 	const struct cox_resource *resource;
 	bool is_in_force, is_used;
+	COX_VEC(const struct cox_push_client *) witnesses; /* those connected that rejected it */
+	int64_t orphan_since_ms;                           /* 0: somebody is */
 };
 struct reject_message {
 	struct cox_loop_task task;
@@ -35,7 +39,7 @@ static struct rejection *find(const struct cox_push *p, enum cox_proxy_class kla
 	return cox_map_find(&p->rejected, cox_str_make(key, (size_t)n));
 }
 
-static void add(struct cox_push *p, enum cox_proxy_class klass, const struct cox_resource *r)
+static struct rejection *add(struct cox_push *p, enum cox_proxy_class klass, const struct cox_resource *r)
 {
 	struct rejection *made = COX_NEW(struct rejection);
 	char key[64], hex[33];
@@ -45,12 +49,14 @@ static void add(struct cox_push *p, enum cox_proxy_class klass, const struct cox
 	made->klass = klass;
 	made->resource = cox_resource_ref(r);
 	cox_map_set(&p->rejected, made->key, made);
+	return made;
 }
 
 static void drop(struct cox_push *p, struct rejection *r)
 {
 	cox_map_remove(&p->rejected, r->key);
 	cox_resource_unref(r->resource);
+	cox_vec_fini(&r->witnesses);
 	cox_free((void *)r->key.p);
 	cox_free(r);
 }
@@ -105,12 +111,23 @@ static void mark_concerned(struct cox_push *p, const struct rejection *r)
 		}
 }
 
-void push_rejections_review(struct cox_push *p)
+/* Those who rejected it are gone for a while: it is given another try. So a proxy that means harm takes something from others only
+ * while it is here, and one that merely reconnects does not have it tried again each time. */
+static bool is_orphaned(struct rejection *r, int64_t now_ms)
+{
+	if (r->witnesses.n)
+		r->orphan_since_ms = 0;
+	else if (!r->orphan_since_ms)
+		r->orphan_since_ms = now_ms;
+	return r->orphan_since_ms && now_ms - r->orphan_since_ms >= ORPHAN_MS;
+}
+
+void push_rejections_review(struct cox_push *p, int64_t now_ms)
 {
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&p->rejected, e));) {
 		struct rejection *r = e->value;
 		bool was_in_force = r->is_in_force;
-		r->is_in_force = !cox_resource_is_accepted(r->resource, r->klass);
+		r->is_in_force = !cox_resource_is_accepted(r->resource, r->klass) && !is_orphaned(r, now_ms);
 		if (r->is_in_force != was_in_force)
 			mark_concerned(p, r);
 		if (!r->is_in_force)
@@ -119,12 +136,31 @@ void push_rejections_review(struct cox_push *p)
 	cox_metric_set(COX_M_XDS_QUARANTINED, NULL, (double)p->rejected.n);
 }
 
+void push_rejections_leave(struct cox_push *p, const struct cox_push_client *c)
+{
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&p->rejected, e));) {
+		struct rejection *r = e->value;
+		for (size_t i = 0; i < r->witnesses.n; i++)
+			if (r->witnesses.p[i] == c)
+				cox_vec_remove(&r->witnesses, i--);
+	}
+}
+
 static void on_review(void *arg)
 {
 	struct cox_push *p = arg;
-	push_rejections_review(p);
+	push_rejections_review(p, cox_clock_mono_ms());
 	if (p->rejected.n)
 		cox_timer_start(p->review, REVIEW_AGAIN_MS, 0);
+}
+
+/* Nobody else of its class is here: no other opinion is to be waited for. */
+static bool is_alone(const struct cox_push *p, const struct cox_push_client *c)
+{
+	for (size_t i = 0; i < p->clients.n; i++)
+		if (p->clients.p[i] != c && p->clients.p[i]->spec.proxy->klass == c->spec.proxy->klass)
+			return false;
+	return true;
 }
 
 static void take_rejection(struct cox_push *p, struct reject_message *m)
@@ -136,10 +172,17 @@ static void take_rejection(struct cox_push *p, struct reject_message *m)
 				COX_PUSH_REJECTIONS_MAX, COX_FMT(proxy->id));
 		return;
 	}
-	if (!cox_resource_is_accepted(m->resource, proxy->klass) && !find(p, proxy->klass, m->resource)) {
-		add(p, proxy->klass, m->resource);
+	if (!cox_resource_is_accepted(m->resource, proxy->klass) && !m->client->has_left) {
+		struct rejection *r = find(p, proxy->klass, m->resource);
+		if (!r)
+			r = add(p, proxy->klass, m->resource);
+		cox_vec_push(&r->witnesses, m->client);
 		if (!p->review)
 			p->review = cox_timer_new(p->opts.loop, on_review, p);
+		if (!r->is_in_force && is_alone(p, m->client)) {
+			r->is_in_force = true;
+			mark_concerned(p, r);
+		}
 		if (p->is_synced) /* else somebody turns the engine by hand */
 			cox_timer_start(p->review, REVIEW_FIRST_MS, 0);
 	}

@@ -394,7 +394,7 @@ void world_turn(struct sim *s, bool to_the_end)
 {
 	struct cox_push *p = s->world.push;
 	if (to_the_end || rng_chance(&s->rng, 4))
-		push_rejections_review(p);
+		push_rejections_review(p, s->now_ms);
 	do {
 		take_changes(p);
 		if (!p->dirty.n && !p->firsts.n && (p->has_changes || !p->snapshot))
