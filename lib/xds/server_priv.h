@@ -28,6 +28,7 @@ struct stream_loop {
 	struct cox_timer *turn, *age, *wake;
 	int64_t wake_at_ms;
 	COX_VEC(struct ads_stream *) streams;
+	struct cox_map ids;                         /* proxy id: the newest of its streams */
 	COX_VEC(struct ads_stream *) ready, firsts; /* may have something to send; new ones wait in `firsts` */
 	struct cox_arena arena;
 };

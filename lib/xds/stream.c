@@ -135,6 +135,7 @@ void stream_loop_fini(struct stream_loop *l)
 	cox_timer_free(&l->wake);
 	cox_timer_free(&l->age);
 	cox_steps_free(l->steps);
+	cox_map_fini(&l->ids);
 	cox_vec_fini(&l->streams);
 	cox_vec_fini(&l->ready);
 	cox_vec_fini(&l->firsts);
@@ -184,6 +185,17 @@ void stream_refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, str
 	cox_grpc_finish(a->grpc, rc, text);
 }
 
+/* A proxy that comes back may be here before its old stream is known to be dead; else somebody takes the name of another. Each gets
+ * what its own node asks for, and neither disturbs the other. */
+static void note_id(struct stream_loop *l, struct ads_stream *a)
+{
+	const struct ads_stream *other = cox_map_set(&l->ids, a->proxy->id, a);
+	if (!other)
+		return;
+	cox_log(COX_LOG_WARN, "ads", "node id of a stream that is open: the proxy is back, or another claims its id proxy=%.*s peer=%s other_peer=%s",
+	        COX_FMT(a->proxy->id), cox_grpc_stream_peer_address(a->grpc), cox_grpc_stream_peer_address(other->grpc));
+}
+
 static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char **reason, struct cox_err *err)
 {
 	struct stream_loop *l = a->home;
@@ -205,6 +217,7 @@ static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char *
 	a->client = cox_push_attach(l->server->opts.push, &(struct cox_push_client_spec){
 	    .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = identity, .deliver = on_deliver, .arg = a });
 	cox_metric_add(COX_M_XDS_CONNECTED, proxy->version.n ? proxy->version.p : "unknown", 1);
+	note_id(l, a);
 	cox_log(COX_LOG_INFO, "ads", "stream opened proxy=%.*s peer=%s protocol=%s", COX_FMT(proxy->id), cox_grpc_stream_peer_address(a->grpc), a->is_delta ? "delta" : "sotw");
 	return COX_OK;
 }
@@ -306,6 +319,8 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 		return;
 	struct stream_loop *l = a->home;
 	if (a->proxy) {
+		if (cox_map_find(&l->ids, a->proxy->id) == a)
+			cox_map_remove(&l->ids, a->proxy->id);
 		cox_metric_add(COX_M_XDS_CONNECTED, a->proxy->version.n ? a->proxy->version.p : "unknown", -1);
 		cox_log(COX_LOG_INFO, "ads", "stream closed proxy=%.*s why=%s sent_bytes=%llu", COX_FMT(a->proxy->id), cox_rc_name(why), (unsigned long long)a->sent_bytes);
 	}
