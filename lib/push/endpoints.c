@@ -125,6 +125,16 @@ static const struct cox_snap_svc *find_svc(const struct cox_snapshot *s, struct 
 	return NULL;
 }
 
+static void apply_to_all(struct cox_push *p, const struct cox_snap_svc *svc, const struct cox_endpoint_set *e, int64_t event_ns)
+{
+	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
+		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
+			struct unit *u = m->value;
+			if (apply_to(p, u, svc, e, event_ns))
+				push_queue_all(p, u);
+		}
+}
+
 void push_endpoints_apply(struct cox_push *p, const struct cox_change *change)
 {
 	const struct cox_endpoint_set *e = cox_registry_endpoints_find(p->opts.registry, change->id, change->ns);
@@ -133,12 +143,18 @@ void push_endpoints_apply(struct cox_push *p, const struct cox_change *change)
 		return; /* not in the snapshot yet: the next one has both */
 	cox_metric_add(COX_M_PUSH_TRIGGERS, "endpoint", 1);
 	set_override(p, change->ns, change->id, e);
-	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
-		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
-			struct unit *u = m->value;
-			if (apply_to(p, u, svc, e, change->event_ns))
-				push_queue_all(p, u);
-		}
+	apply_to_all(p, svc, e, change->event_ns);
+}
+
+/* A service that went and came back as it was, with other endpoints, did not come by the fast path; nor does it make a unit that only
+ * looks at its shape anew. */
+void push_endpoints_compare(struct cox_push *p, const struct cox_snapshot *before)
+{
+	for (size_t i = 0; before && i < p->snapshot->svcs.n; i++) {
+		const struct cox_snap_svc *svc = &p->snapshot->svcs.p[i], *old = find_svc(before, svc->svc->hostname, svc->svc->ns);
+		if (old && old->endpoints != svc->endpoints)
+			apply_to_all(p, svc, svc->endpoints, p->event_ns);
+	}
 }
 
 /* After a unit was translated from the snapshot: endpoint sets that are newer than it. */

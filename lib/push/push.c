@@ -150,9 +150,10 @@ static void begin_round(struct cox_push *p)
 	const struct cox_snapshot *before = p->snapshot;
 	bool is_first = !before;
 	p->snapshot = cox_snapshot_build(p->opts.registry, before);
-	cox_snapshot_unref(before);
 	push_overrides_clear(p);
 	cox_memo_begin(p->memo);
+	push_endpoints_compare(p, before);
+	cox_snapshot_unref(before);
 	cox_metric_add(COX_M_SNAPSHOTS, NULL, 1);
 	cox_metric_add(COX_M_PUSH_TRIGGERS, "config", 1);
 	cox_metric_set(COX_M_SERVICES, NULL, (double)p->snapshot->svcs.n);

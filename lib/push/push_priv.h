@@ -123,6 +123,8 @@ void push_secrets_sweep(struct cox_push *p);
 void push_secrets_fini(struct cox_push *p);
 /* endpoints.c */
 void push_endpoints_apply(struct cox_push *p, const struct cox_change *change);
+/* The snapshot is new: endpoint sets that differ from those of the one before. */
+void push_endpoints_compare(struct cox_push *p, const struct cox_snapshot *before);
 void push_endpoints_catch_up(struct cox_push *p, struct unit *u);
 void push_overrides_clear(struct cox_push *p);
 /* globals.c */

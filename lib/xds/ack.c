@@ -222,13 +222,26 @@ static void find_offender(struct cox_xds_core *c, enum cox_type type, uint64_t n
 
 /* --- rejections ------------------------------------------------------------------------------ */
 
+/* A later response has the later content of a name. */
+static void collect_one(resources *out, size_t old_n, const struct cox_resource *r)
+{
+	for (size_t i = 0; i < old_n; i++)
+		if (cox_str_eq(out->p[i]->name, r->name)) {
+			cox_resource_unref(out->p[i]);
+			out->p[i] = cox_resource_ref(r);
+			return;
+		}
+	cox_vec_push(out, cox_resource_ref(r));
+}
+
 static void collect(const struct sent_response *r, resources *out)
 {
+	size_t old_n = out->n;
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		for (size_t i = 0; r->steps[p] && i < r->steps[p]->changed_n; i++)
-			cox_vec_push(out, cox_resource_ref(r->steps[p]->changed[i]));
+			collect_one(out, old_n, r->steps[p]->changed[i]);
 	for (size_t i = 0; i < r->extra.n; i++)
-		cox_vec_push(out, cox_resource_ref(r->extra.p[i]));
+		collect_one(out, old_n, r->extra.p[i]);
 }
 
 static int cmp_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
@@ -272,12 +285,12 @@ void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struc
 	cox_free(t->last_error);
 	t->last_error = cox_str_dup_cstr(cox_str_sub(message, 0, LAST_ERROR_BYTES));
 	spend_nack(t, now_ms);
-	for (size_t i = 0; i < t->on_way.n; i++)
-		if (t->on_way.p[i].nonce == nonce) {
-			collect(&t->on_way.p[i], &all);
-			if (!core_type_is_named(type))
-				note_perhaps(t, &t->on_way.p[i], &all);
-		}
+	/* Older ones are unanswered in state-of-the-world alone, where the answer to the last speaks for all since. */
+	for (size_t i = 0; i < t->on_way.n && t->on_way.p[i].nonce <= nonce; i++) {
+		collect(&t->on_way.p[i], &all);
+		if (!core_type_is_named(type))
+			note_perhaps(t, &t->on_way.p[i], &all);
+	}
 	drop_answered(t, nonce);
 	if (type == COX_TYPE_CDS)
 		drop_acked_clusters(c, nonce);

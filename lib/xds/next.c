@@ -173,6 +173,7 @@ struct draft {
 	const struct cox_step *steps[COX_XDS_PARTS];
 	bool removes;                /* clusters may go now */
 	struct sent_response record;
+	COX_VEC(const struct cox_resource *) back; /* borrowed from `acked`: former versions listed again: the proxy may have taken the newer one */
 };
 
 static int cmp_known(const void *a, const void *b)
@@ -339,7 +340,7 @@ static const struct cox_set *without_withheld(struct draft *d, unsigned p)
 			if (!r && t->acked[p]) {
 				r = cox_set_find(t->acked[p], name);
 				if (r && !core_is_withheld(t, r))
-					cox_vec_push(&d->record.extra, cox_resource_ref(r)); /* it may have taken the other one: a change */
+					cox_vec_push(&d->back, r);
 			}
 			if (r && core_is_withheld(t, r))
 				r = NULL;
@@ -432,6 +433,8 @@ static void note_effects(struct cox_xds_core *c, const struct draft *d)
 	const struct sent_response *r = &d->record;
 	if (d->type == COX_TYPE_CDS && !c->cds_first_nonce)
 		c->cds_first_nonce = r->nonce;
+	if (d->type == COX_TYPE_CDS)
+		note_clusters(c, d->back.p, d->back.n, r->nonce);
 	for (unsigned p = 0; p <= COX_XDS_PARTS; p++) {
 		const struct cox_resource *const *items = p < COX_XDS_PARTS ? (r->steps[p] ? r->steps[p]->changed : NULL) : r->extra.p;
 		size_t n = p < COX_XDS_PARTS ? (r->steps[p] ? r->steps[p]->changed_n : 0) : r->extra.n;
@@ -444,6 +447,7 @@ static void note_effects(struct cox_xds_core *c, const struct draft *d)
 
 static void finish_draft(struct draft *d)
 {
+	cox_vec_fini(&d->back);
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		cox_set_unref(d->target[p]);
 		cox_step_unref(d->steps[p]);

@@ -132,8 +132,8 @@ enum cox_rc cox_xds_core_request(struct cox_xds_core *c, const struct cox_xds_re
 		core_nack(c, r->type, nonce, r->error, now_ms);
 	else if (has_nonce)
 		core_ack(c, r->type, nonce, now_ms);
-	if (r->has_error && !c->opts.is_delta)
-		return COX_OK; /* names of a rejection repeat what was asked */
+	if (r->has_error && !c->opts.is_delta && !r->subscribe_n)
+		return COX_OK; /* Envoy names all again with a rejection, too; none are no unsubscription */
 	t->is_watched = true;
 	if (is_first) {
 		t->answers_known = true;

@@ -353,14 +353,16 @@ static void take_changes(struct cox_push *p)
 static void begin_round(struct cox_push *p)
 {
 	const struct cox_snapshot *before = p->snapshot;
+	bool is_first = !before;
 	p->has_changes = false;
 	p->snapshot = cox_snapshot_build(p->opts.registry, before);
-	cox_snapshot_unref(before);
 	push_overrides_clear(p);
 	cox_memo_begin(p->memo);
+	push_endpoints_compare(p, before);
+	cox_snapshot_unref(before);
 	p->snapshot_inputs = push_snapshot_inputs(p->snapshot);
 	struct cox_hash keying = push_keying(p->snapshot);
-	if (!before || !cox_hash_eq(keying, p->keying))
+	if (is_first || !cox_hash_eq(keying, p->keying))
 		push_rekey(p);
 	p->keying = keying;
 	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)

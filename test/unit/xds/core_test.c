@@ -707,6 +707,48 @@ static void test_sotw_names_are_added_after_the_acknowledgement(void **state)
 	close_core(&f);
 }
 
+/* Found by the simulation: while clusters warm, an Envoy holds back its answers and then gives the last alone. */
+static void test_sotw_answers_the_last_response_for_all(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, false, false);
+	want(&f, (struct want){ .cds = "a=1 b=1" });
+	subscribe(&f, COX_TYPE_CDS, "");
+	assert_true(next(&f));
+	ack(&f);
+	want(&f, (struct want){ .cds = "a=bad b=1" });
+	assert_string_equal(shown(&f), "CDS +a=bad +b=1");
+	f.now += COX_XDS_CDS_PATIENCE_MS;
+	want(&f, (struct want){ .cds = "a=bad b=2" });
+	assert_string_equal(shown(&f), "CDS +a=bad +b=2");
+	answer(&f, COX_TYPE_CDS, f.r.nonce, "no");
+	assert_int_equal(f.rejected, 0); /* not b, though it alone is new in the last response */
+	for (int i = 0; i < 4 && next(&f); i++) {
+		bool has_bad = false;
+		for (size_t k = 0; k < f.r.resource_n; k++)
+			has_bad |= f.r.resources[k]->size_bytes == 3;
+		answer(&f, COX_TYPE_CDS, f.r.nonce, has_bad ? "no" : NULL);
+	}
+	assert_string_equal(f.rejected_name, "a");
+	assert_int_equal(f.rejected, 1);
+	close_core(&f);
+}
+
+static void test_sotw_a_rejection_may_name_more(void **state)
+{
+	struct fixture f;
+	struct cox_str names[] = { COX_STR("r"), COX_STR("q") };
+	(void)state;
+	open_core(&f, false, false);
+	want(&f, (struct want){ .rds = "r=bad q=1" });
+	subscribe(&f, COX_TYPE_RDS, "r");
+	assert_string_equal(shown(&f), "RDS +r=bad");
+	request(&f, (struct cox_xds_request){ .type = COX_TYPE_RDS, .nonce = COX_STR("1"), .has_error = true, .error = COX_STR("no"), .subscribe = names, .subscribe_n = 2 });
+	assert_string_equal(shown(&f), "RDS +q=1");
+	close_core(&f);
+}
+
 /* A Sidecar's ingress listener and an outbound one of the same name: the workload's own counts, whichever came first. */
 static void test_the_workloads_own_listener_wins(void **state)
 {
@@ -832,6 +874,8 @@ int main(void)
 		cmocka_unit_test(test_a_changed_cluster_without_endpoints_is_told_so),
 		cmocka_unit_test(test_sotw_lists_the_last_good_version),
 		cmocka_unit_test(test_sotw_names_are_added_after_the_acknowledgement),
+		cmocka_unit_test(test_sotw_answers_the_last_response_for_all),
+		cmocka_unit_test(test_sotw_a_rejection_may_name_more),
 		cmocka_unit_test(test_the_workloads_own_listener_wins),
 		cmocka_unit_test(test_who_rejects_for_ever_costs_little),
 		cmocka_unit_test(test_the_grace_is_every_removals_own),
