@@ -168,8 +168,9 @@ static void take_rejection(struct cox_push *p, struct reject_message *m)
 	const struct cox_proxy *proxy = m->client->spec.proxy;
 	if (++m->client->rejections > COX_PUSH_REJECTIONS_MAX) {
 		if (m->client->rejections == COX_PUSH_REJECTIONS_MAX + 1)
-			cox_log(COX_LOG_WARN, "push", "a proxy rejected more than %d resources: from now on its rejections concern it alone proxy=%.*s",
-				COX_PUSH_REJECTIONS_MAX, COX_FMT(proxy->id));
+			cox_log(COX_LOG_WARN, "push",
+			        "a proxy rejected more than %d resources: from now on its rejections concern it alone proxy=%.*s",
+			        COX_PUSH_REJECTIONS_MAX, COX_FMT(proxy->id));
 		return;
 	}
 	if (!cox_resource_is_accepted(m->resource, proxy->klass) && !m->client->has_left) {

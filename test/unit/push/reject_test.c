@@ -24,7 +24,10 @@ struct fixture {
 	const struct cox_wanted *wanted[CLIENTS];
 	unsigned told;
 };
-struct seat { struct fixture *f; unsigned i; };
+struct seat {
+	struct fixture *f;
+	unsigned i;
+};
 
 static void on_deliver(void *arg, const struct cox_wanted *const parts[COX_PUSH_PARTS])
 {
@@ -57,14 +60,19 @@ static void put_services(struct fixture *f, unsigned n)
 	struct cox_arena arena = { 0 };
 	struct cox_buf b = { 0 };
 	for (unsigned i = 0; i < n; i++)
-		cox_buf_printf(&b, "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%u, namespace: default}\nspec: {clusterIP: 10.96.0.%u, ports: [{name: tcp, port: 80}]}\n",
-			       i, i + 1);
+		cox_buf_printf(
+		    &b,
+		    "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%u, namespace: default}\nspec: {clusterIP: 10.96.0.%u, ports: [{name: tcp, port: 80}]}\n",
+		    i, i + 1);
 	assert_int_equal(cox_yaml_each(&arena, cox_buf_str(&b), 1 << 20, on_doc, f, NULL), COX_OK);
 	cox_buf_fini(&b);
 	cox_arena_fini(&arena);
 }
 
-struct mark_task { struct cox_loop_task task; bool ran; };
+struct mark_task {
+	struct cox_loop_task task;
+	bool ran;
+};
 static void on_mark(struct cox_loop_task *t) { ((struct mark_task *)(void *)t)->ran = true; }
 static bool has_run(void *arg) { return ((struct mark_task *)arg)->ran; }
 static void settle(struct fixture *f)
@@ -97,13 +105,17 @@ static void attach(struct fixture *f, unsigned i, const char *extensions)
 	struct cox_arena arena = { 0 };
 	struct cox_json *json;
 	struct cox_proxy *proxy;
-	snprintf(text, sizeof(text), "{\"id\":\"sidecar~10.1.0.%u~p%u.default~default.svc.cluster.local\",\"extensions\":[%s],\"metadata\":{\"NAMESPACE\":\"default\"}}", 10 + i, i,
-		 extensions);
+	snprintf(
+	    text, sizeof(text),
+	    "{\"id\":\"sidecar~10.1.0.%u~p%u.default~default.svc.cluster.local\",\"extensions\":[%s],\"metadata\":{\"NAMESPACE\":\"default\"}}",
+	    10 + i, i, extensions);
 	assert_int_equal(cox_json_parse(&arena, cox_str_of(text), &json, NULL), COX_OK);
 	assert_int_equal(cox_proxy_build(json, &proxy, NULL), COX_OK);
 	cox_arena_fini(&arena);
 	seats[i] = (struct seat){ f, i };
-	f->clients[i] = cox_push_attach(f->push, &(struct cox_push_client_spec){ .loop = f->loop, .proxy = proxy, .is_delta = true, .deliver = on_deliver, .arg = &seats[i] });
+	f->clients[i] = cox_push_attach(
+	    f->push,
+	    &(struct cox_push_client_spec){ .loop = f->loop, .proxy = proxy, .is_delta = true, .deliver = on_deliver, .arg = &seats[i] });
 	cox_proxy_unref(proxy);
 	turn(f);
 }
@@ -119,7 +131,8 @@ static void detach(struct fixture *f, unsigned i)
 static void begin(struct fixture *f, unsigned services)
 {
 	*f = (struct fixture){ .loop = cox_loop_new("unit") };
-	f->registry = cox_registry_new(&(struct cox_registry_options){ .domain = COX_STR("cluster.local"), .cluster_id = COX_STR("Kubernetes"), .root_namespace = COX_STR("istio-system") });
+	f->registry = cox_registry_new(&(struct cox_registry_options){
+	    .domain = COX_STR("cluster.local"), .cluster_id = COX_STR("Kubernetes"), .root_namespace = COX_STR("istio-system") });
 	put_services(f, services);
 	struct cox_registry_changes changes = { 0 };
 	cox_registry_take_changes(f->registry, &changes);
