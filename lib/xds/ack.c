@@ -188,6 +188,24 @@ static void collect_named(resources *out, const resources *all, struct cox_str m
 			cox_vec_push(out, cox_resource_ref(all->p[i]));
 }
 
+/* State-of-the-world, where to hold a cluster back is to remove it: one that was not there before and whose endpoints are asked for now was
+ * taken. */
+static void acquit_clusters(const struct cox_xds_core *c, resources *all)
+{
+	const struct type_state *t = &c->types[COX_TYPE_CDS];
+	const struct cox_names *asked = c->types[COX_TYPE_EDS].names;
+	size_t n = 0;
+	for (size_t i = 0; i < all->n; i++) {
+		struct cox_str name = all->p[i]->name;
+		bool was_there = (t->acked[0] && cox_set_find(t->acked[0], name)) || (t->acked[1] && cox_set_find(t->acked[1], name));
+		if (!was_there && cox_names_has(asked, cox_name_hash(name)))
+			cox_resource_unref(all->p[i]);
+		else
+			all->p[n++] = all->p[i];
+	}
+	all->n = n;
+}
+
 static void set_suspects(struct type_state *t, resources *take)
 {
 	core_resources_clear(&t->suspects);
@@ -209,6 +227,8 @@ static void find_offender(struct cox_xds_core *c, enum cox_type type, uint64_t n
 	/* A response older than the one that tries the suspects says nothing of them, unless it names somebody. */
 	bool is_older = t->suspects.n && (!t->probe_nonce || nonce < t->probe_nonce);
 	resources *among = named.n ? &named : all;
+	if (!named.n && type == COX_TYPE_CDS && !c->opts.is_delta)
+		acquit_clusters(c, all);
 	if (among->n == 1) {
 		reject(c, type, among->p[0], message);
 		core_resources_clear(&t->suspects);

@@ -240,7 +240,7 @@ static void answer_asked(struct cox_xds_core *c, struct draft *d)
 		struct asked_name *a = &t->asked.p[i];
 		unsigned part;
 		const struct cox_resource *r = target_find(d, (struct cox_str){ a->text, a->n }, &part);
-		if (!r) {
+		if (!r || (core_is_withheld(t, r) && core_type_is_named(d->type))) { /* one that it rejects is none, too */
 			add_missing(c, d->type, cox_str_make(a->text, a->n));
 			cox_vec_push(&c->out_texts, a->text);
 			a->text = NULL;
