@@ -27,7 +27,9 @@ PKGS := $(sort $(foreach m,$(PRESENT),$($(m)_PKGS)))
 AGENT_PKGS := $(filter-out libcurl libmicrohttpd gnutls cjose libseccomp,$(PKGS))
 DAEMON_PKGS := $(filter-out libcares,$(PKGS))
 lacking := $(shell for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || echo $$p; done)
-$(if $(lacking),$(warning pkg-config does not know: $(lacking) - hack/deps installs what is needed))
+ifneq ($(filter-out help clean format,$(or $(MAKECMDGOALS),all)),)
+$(if $(lacking),$(error pkg-config does not know $(lacking), or what these require: hack/deps installs what is needed))
+endif
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wvla -Wformat=2
 ifdef CI
 WARN += -Werror
@@ -63,6 +65,8 @@ AGENT_LIBDIR := $(shell pkg-config --variable=libdir openssl 2>/dev/null)
 AGENT_ARCHIVES := $(foreach l,ssl crypto nghttp2 uv_a yaml xxhash cares,$(AGENT_LIBDIR)/lib$(l).a)
 LIBS_AGENT := $(if $(filter $(words $(AGENT_ARCHIVES)),$(words $(wildcard $(AGENT_ARCHIVES)))),$(AGENT_ARCHIVES) -ldl -lm -lpthread,$(call libs,$(AGENT_PKGS)))
 
+# A link that failed or was broken off leaves no half a program that looks made.
+.DELETE_ON_ERROR:
 .PHONY: all help
 all: $(BUILD)/coxswaind $(BUILD)/coxctl $(BUILD)/cox-agent
 
