@@ -72,6 +72,7 @@ class H(http.server.BaseHTTPRequestHandler):
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer(('0.0.0.0', 9080), H).serve_forever()
 """))
+# Outlier detection turns locality failover on: in another zone than the client, the broken endpoint would get nothing to fail at.
 OUTLIER = """
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
@@ -79,7 +80,7 @@ metadata: {name: ratings}
 spec:
   host: ratings
   trafficPolicy:
-    loadBalancer: {simple: ROUND_ROBIN}
+    loadBalancer: {simple: ROUND_ROBIN, localityLbSetting: {enabled: false}}
     outlierDetection: {consecutive5xxErrors: 2, interval: 500ms, baseEjectionTime: 4s, maxEjectionPercent: 50}
 """
 NO_RETRY = """
