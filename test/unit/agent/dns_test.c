@@ -290,30 +290,47 @@ struct world {
 	ssize_t answer_n;
 };
 
-static uint16_t free_port(int type, int *fd, uint16_t port)
+static uint16_t bind_to(int fd, uint16_t port)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof(at);
-	*fd = socket(AF_INET, type | SOCK_NONBLOCK, 0);
-	assert_int_equal(bind(*fd, (struct sockaddr *)&at, n), 0);
-	assert_int_equal(getsockname(*fd, (struct sockaddr *)&at, &n), 0);
+	if (bind(fd, (struct sockaddr *)&at, n) != 0)
+		return 0;
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
 	return ntohs(at.sin_port);
+}
+
+/* A port that is free for both protocols: what the system gives for one may be taken for the other by anybody on this machine. */
+static uint16_t free_port(int *udp, int *tcp)
+{
+	for (int i = 0; i < 100; i++) {
+		*udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		*tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		setsockopt(*tcp, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+		uint16_t port = bind_to(*tcp, 0);
+		if (port != 0 && bind_to(*udp, port) == port)
+			return port;
+		close(*udp);
+		close(*tcp);
+	}
+	fail_msg("no port is free for both protocols");
+	return 0;
 }
 
 static void world_open(struct world *w)
 {
 	*w = (struct world){ .loop = cox_loop_new("test") };
 	w->fake.loop = w->loop;
-	uint16_t port = free_port(SOCK_DGRAM, &w->fake.udp, 0);
-	free_port(SOCK_STREAM, &w->fake.tcp, port);
+	uint16_t port = free_port(&w->fake.udp, &w->fake.tcp);
 	assert_int_equal(listen(w->fake.tcp, 5), 0);
 	assert_int_equal(cox_poll_open(w->loop, w->fake.udp, fake_udp, &w->fake, &w->fake.polls[0]), COX_OK);
 	assert_int_equal(cox_poll_open(w->loop, w->fake.tcp, fake_accept, &w->fake, &w->fake.polls[1]), COX_OK);
 	cox_poll_want(w->fake.polls[0], COX_POLL_READ);
 	cox_poll_want(w->fake.polls[1], COX_POLL_READ);
-	int fd;
-	w->port = free_port(SOCK_DGRAM, &fd, 0);
-	close(fd);
+	int udp, tcp;
+	w->port = free_port(&udp, &tcp);
+	close(udp);
+	close(tcp);
 	char address[64];
 	snprintf(address, sizeof(address), "127.0.0.1:%u", w->port);
 	struct cox_resolv resolv = { .servers = { "127.0.0.1" }, .server_n = 1, .search = "default.svc.cluster.local", .timeout_ms = 200, .attempts = 2 };
@@ -489,13 +506,14 @@ static void test_open_refuses(void **state)
 	struct cox_err err = { 0 };
 	struct cox_agent_dns_spec spec = { .addresses = COX_STR("localhost"), .resolv = &resolv };
 	assert_int_equal(cox_agent_dns_open(loop, &spec, &dns, &err), COX_EINVAL);
-	int fd;
-	uint16_t port = free_port(SOCK_DGRAM, &fd, 0);
+	int udp, tcp;
+	uint16_t port = free_port(&udp, &tcp);
 	char address[64];
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	spec.addresses = cox_str_of(address);
 	assert_int_equal(cox_agent_dns_open(loop, &spec, &dns, &err), COX_EEXIST);
-	close(fd);
+	close(udp);
+	close(tcp);
 	assert_null(dns);
 	cox_loop_free(&loop);
 }
