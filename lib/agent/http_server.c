@@ -133,12 +133,14 @@ void cox_agent_exchange_end(struct cox_agent_exchange *x, bool is_whole)
 
 bool cox_agent_exchange_is_local(const struct cox_agent_exchange *x)
 {
-	struct sockaddr_storage sa;
+	struct sockaddr_storage sa = { 0 };
 	socklen_t n = sizeof(sa);
 	if (x->fd < 0 || getpeername(x->fd, (struct sockaddr *)&sa, &n) != 0)
 		return false;
 	if (sa.ss_family == AF_INET)
 		return ntohl(((struct sockaddr_in *)&sa)->sin_addr.s_addr) >> 24 == 127;
+	if (sa.ss_family != AF_INET6)
+		return false;
 	const struct in6_addr *six = &((struct sockaddr_in6 *)&sa)->sin6_addr;
 	return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
 }

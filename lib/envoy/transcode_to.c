@@ -205,7 +205,7 @@ static enum cox_rc entry_to(struct to *t, const struct cox_envoy_message *entry,
 {
 	struct cox_envoy_field key_field = cox_envoy_field_at(entry, 0), value_field = cox_envoy_field_at(entry, 1);
 	/* Either half may be missing and then has its default. */
-	struct cox_pb_field in, key = { .wire = wire_of(key_field.type) & 7 }, value = { .wire = wire_of(value_field.type) & 7 };
+	struct cox_pb_field in = { 0 }, key = { .wire = wire_of(key_field.type) & 7 }, value = { .wire = wire_of(value_field.type) & 7 };
 	if (f->wire != COX_PB_BYTES)
 		return fail(t, COX_EPROTO, "the map's entry has another wire type than declared");
 	struct cox_pb_reader r = cox_pb_reader(f->bytes);
@@ -217,7 +217,7 @@ static enum cox_rc entry_to(struct to *t, const struct cox_envoy_message *entry,
 	}
 	if (cox_pb_finish(&r, NULL) != COX_OK)
 		return fail(t, COX_EPROTO, r.what);
-	struct cox_str text;
+	struct cox_str text = { 0 };
 	COX_TRY(key_to(t, &key_field, &key, &text));
 	size_t was = path_key(&t->path, text);
 	struct cox_json v = { 0 };

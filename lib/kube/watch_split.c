@@ -218,6 +218,7 @@ static void next_in_meta(struct cox_kube_split *s)
 /* The key of a member was read: what becomes of its value? */
 static void next_of_key(struct cox_kube_split *s, const struct frame *f)
 {
+	COX_ASSERT(f); /* a key is inside of something */
 	s->next_message = NULL;
 	s->capture = CAP_NONE;
 	switch (f->role) {

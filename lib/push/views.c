@@ -222,6 +222,7 @@ static void translate_scope(struct cox_push *p, struct unit *u, const struct cox
 	w->sets[COX_TYPE_EDS] = push_make_set(p, u, COX_TYPE_EDS, &endpoints);
 	w->sets[COX_TYPE_LDS] = push_make_set(p, u, COX_TYPE_LDS, &listeners);
 	w->sets[COX_TYPE_RDS] = push_make_set(p, u, COX_TYPE_RDS, &routes);
+	COX_ASSERT(u->view); /* this part has one */
 	if (u->view->has_vhds)
 		w->sets[COX_TYPE_VHDS] = push_make_set(p, u, COX_TYPE_VHDS, &vhosts);
 	cox_metric_add(COX_M_TRANSLATED, "outbound", (double)t.built);
@@ -271,6 +272,7 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 	const struct cox_scope *scope = NULL;
 	bool is_router = (u->view ? u->view->type : u->workload->view.type) == COX_PROXY_ROUTER;
 	struct cox_hash inputs;
+	COX_ASSERT(u->part != COX_PUSH_SCOPE || u->view);
 	if (u->part == COX_PUSH_SCOPE && is_router)
 		inputs = (struct cox_hash){ 1, 1 }; /* all of a router's configuration is in its workload view */
 	else if (u->part == COX_PUSH_SCOPE)

@@ -22,7 +22,8 @@ static void group_add(struct cox_map *m, struct cox_str key, const struct cox_ob
 	if (!g) {
 		g = cox_zalloc(sizeof(*g) + key.n);
 		g->key_n = key.n;
-		memcpy(g->key, key.p, key.n);
+		if (key.n > 0)
+			memcpy(g->key, key.p, key.n);
 		cox_map_set(m, (struct cox_str){ g->key, g->key_n }, g);
 	}
 	for (size_t i = 0; i < g->slices.n; i++)

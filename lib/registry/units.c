@@ -196,6 +196,7 @@ void reg_unit_changed(struct cox_registry *r, const struct cox_object *old, cons
 		r->has_new_hosts = true;
 	}
 	if (!now) {
+		COX_ASSERT(u); /* what goes away was here */
 		reg_unit_mark(r, u);
 		cox_map_remove(&r->units, old->id);
 		u->o = NULL;

@@ -132,6 +132,7 @@ static struct snap_ips *ips_merge(const struct cox_snapshot *s, const struct sna
 		if (!before || before[i].endpoints != s->svcs.p[i].endpoints)
 			add_svc(&fresh, &s->svcs.p[i]);
 	fresh.n = drop_duplicates(fresh.p, fresh.n);
+	COX_ASSERT(fresh.n == 0 || fresh.p);
 	struct snap_ips *ips = cox_alloc(sizeof(*ips) + (fresh.n + (old ? old->n : 0)) * sizeof(ips->entries[0]));
 	cox_ref_init(&ips->ref);
 	ips->n = 0;
@@ -197,6 +198,7 @@ static void find_at(const struct cox_snapshot *s, struct cox_str ip, entries *ou
 static size_t finish(const struct cox_snapshot *s, entries *places, struct cox_arena *arena, const struct cox_snap_svc ***out)
 {
 	size_t n = drop_duplicates(places->p, places->n);
+	COX_ASSERT(n == 0 || places->p);
 	*out = COX_ARENA_ARRAY(arena, const struct cox_snap_svc *, n + 1);
 	for (size_t i = 0; i < n; i++)
 		(*out)[i] = &s->svcs.p[places->p[i]];

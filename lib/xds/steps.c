@@ -144,6 +144,7 @@ static void add_new_needs(hashes *out, const struct cox_resource *old, const str
 {
 	hashes had = { 0 };
 	size_t from = out->n, n = from;
+	COX_ASSERT(r);
 	add_needs(out, r);
 	if (old)
 		add_needs(&had, old);

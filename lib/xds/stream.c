@@ -253,6 +253,7 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	if (!a->proxy) {
 		*reason = "node";
 		COX_TRY(begin(a, d.node, reason, err));
+		COX_ASSERT(a->proxy);
 	}
 	if (d.request.type == COX_TYPE_COUNT) {
 		cox_log(COX_LOG_DEBUG, "ads", "type not served proxy=%.*s type=%.*s", COX_FMT(a->proxy->id), COX_FMT(d.type_url));
