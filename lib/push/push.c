@@ -64,7 +64,7 @@ void cox_push_set_synced(struct cox_push *p)
 	push_wake(p);
 }
 
-bool cox_push_is_synced(const struct cox_push *p) { return p->is_synced && p->snapshot; }
+bool cox_push_is_synced(const struct cox_push *p) { return p->is_synced && p->has_snapshot; }
 
 const struct cox_snapshot *cox_push_snapshot(const struct cox_push *p) { return p->snapshot; }
 
@@ -150,6 +150,7 @@ static void begin_round(struct cox_push *p)
 	const struct cox_snapshot *before = p->snapshot;
 	bool is_first = !before;
 	p->snapshot = cox_snapshot_build(p->opts.registry, before);
+	p->has_snapshot = true;
 	push_overrides_clear(p);
 	cox_memo_begin(p->memo);
 	push_endpoints_compare(p, before);

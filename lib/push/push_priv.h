@@ -85,6 +85,7 @@ struct cox_push {
 	struct cox_registry_changes changes;   /* taken, waiting for the round in progress to end */
 	bool has_changes;
 	int64_t event_ns;                      /* oldest event of the round in progress */
+	_Atomic bool has_snapshot; /* other threads ask for readiness; `snapshot` is the config loop's alone */
 	_Atomic bool is_synced;
 	struct cox_arena arena;                /* scratch of one translation */
 	unsigned sweep_in;                     /* rounds until the next sweep */
