@@ -2,6 +2,7 @@
 
 covers: b1 b2 b3 b16 b17 b18 b24 b25 b26 b35
 """
+import os
 import time
 
 import grpc
@@ -249,7 +250,8 @@ def test_a_proxy_that_never_reads_disturbs_nobody(mesh):
             mesh.write("web.yaml", endpoints("10.1.1.%d" % (i + 1)))
             r = s.next(EDS)
             s.ack(r)
-        assert mesh.rss_kib() - before < 8192
+        shadow = 4 if os.environ.get("COX_SAN") == "thread" else 1  # of what TSan notes beside every word
+        assert mesh.rss_kib() - before < 8192 * shadow
     silent.close()
     lazy.close()
 
