@@ -18,6 +18,7 @@ STRING, UINT64, INT64, MESSAGE = 9, 4, 3, 11
 
 def _message(package, name, fields, needs=()):
     """A message class from (number, name, type, repeated[, type name])."""
+    package = f"coxtest.{package}"  # other tests of this process have the real names
     f = descriptor_pb2.FileDescriptorProto(name=f"coxtest/{package}.{name}.proto", package=package, syntax="proto3", dependency=list(needs))
     m = f.message_type.add(name=name)
     for number, field, kind, repeated, *of in fields:

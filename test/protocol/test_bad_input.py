@@ -143,8 +143,8 @@ def test_bad_object(mesh, name):
 def test_first_of_two_at_one_address_is_served(mesh):
     """The older one has the listener; both keep their cluster."""
     mesh.write("rivals.yaml", service("s1", "{clusterIP: 10.96.2.1, ports: [{name: tcp, port: 90}]}") + "---\n" + service("s2", "{clusterIP: 10.96.2.1, ports: [{name: tcp, port: 90}]}"))
-    deadline, listener = time.time() + 10, None
-    while listener is None and time.time() < deadline:
+    deadline, listener, clusters = time.time() + 10, None, {}
+    while (listener is None or "outbound|90||s1.default.svc.cluster.local" not in clusters) and time.time() < deadline:
         with Stream(mesh.grpc_port) as s:
             clusters, listener = s.fetch(CDS), s.fetch(LDS).get("10.96.2.1_90")
     assert listener is not None and b"outbound|90||s1.default" in listener.SerializeToString() and b"||s2.default" not in listener.SerializeToString()
