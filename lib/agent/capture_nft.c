@@ -22,9 +22,11 @@ static void write_match(struct cox_buf *out, const struct capture_rule *r, bool 
 {
 	const char *ip = v6 ? "ip6" : "ip", *proto = r->is_udp ? "udp" : "tcp";
 	if (r->in.n) /* iptables' '+' at the end is '*' here */
-		cox_buf_printf(out, " iifname \"%.*s%s\"", (int)(r->in.n - (r->in.p[r->in.n - 1] == '+')), r->in.p, r->in.p[r->in.n - 1] == '+' ? "*" : "");
+		cox_buf_printf(out, " iifname \"%.*s%s\"", (int)(r->in.n - (r->in.p[r->in.n - 1] == '+')), r->in.p,
+		               r->in.p[r->in.n - 1] == '+' ? "*" : "");
 	if (r->out.n)
-		cox_buf_printf(out, " oifname \"%.*s%s\"", (int)(r->out.n - (r->out.p[r->out.n - 1] == '+')), r->out.p, r->out.p[r->out.n - 1] == '+' ? "*" : "");
+		cox_buf_printf(out, " oifname \"%.*s%s\"", (int)(r->out.n - (r->out.p[r->out.n - 1] == '+')), r->out.p,
+		               r->out.p[r->out.n - 1] == '+' ? "*" : "");
 	if (r->src.n)
 		cox_buf_printf(out, " %s saddr %.*s", ip, COX_FMT(r->src));
 	if (r->dst.n)

@@ -23,7 +23,7 @@ struct plan {
 const char *const *capture_chains(enum capture_table t)
 {
 	static const char *const nat[] = { IN, IN_REDIRECT, OUT, REDIRECT, DNS, NULL }, *const mangle[] = { IN, DIVERT, TPROXY, OUT, NULL },
-			  *const raw[] = { IN, DNS, NULL };
+	                         *const raw[] = { IN, DNS, NULL };
 	return t == CAPTURE_NAT ? nat : t == CAPTURE_MANGLE ? mangle : raw;
 }
 
@@ -49,16 +49,17 @@ static bool is_of_family(const struct plan *p, struct cox_str cidr) { return cap
 
 static void plan_kube_interfaces(const struct plan *p)
 {
-	EACH(name, p->c->kube_interfaces) {
+	EACH(name, p->c->kube_interfaces)
+	{
 		EACH(cidr, p->c->exclude_cidrs)
-			if (is_of_family(p, cidr))
-				PUT(NAT(IN), .in = name, .dst = cidr, .verdict = CAPTURE_RETURN);
+		if (is_of_family(p, cidr))
+			PUT(NAT(IN), .in = name, .dst = cidr, .verdict = CAPTURE_RETURN);
 		if (capture_is_all(p->c->include_cidrs))
 			PUT(NAT(IN), .in = name, .is_tcp = true, JUMP(REDIRECT));
 		else
 			EACH(cidr, p->c->include_cidrs)
-				if (is_of_family(p, cidr))
-					PUT(NAT(IN), .in = name, .dst = cidr, .is_tcp = true, JUMP(REDIRECT));
+		if (is_of_family(p, cidr))
+			PUT(NAT(IN), .in = name, .dst = cidr, .is_tcp = true, JUMP(REDIRECT));
 		PUT(NAT(IN), .in = name, .verdict = CAPTURE_RETURN);
 	}
 }
@@ -71,31 +72,32 @@ static void plan_tunnel_port(const struct plan *p, enum capture_table table, cha
 static void plan_inbound_redirect(const struct plan *p, char tunnel[8])
 {
 	EACH(name, p->c->exclude_interfaces)
-		PUT(NAT(IN), .in = name, .verdict = CAPTURE_RETURN);
+	PUT(NAT(IN), .in = name, .verdict = CAPTURE_RETURN);
 	plan_kube_interfaces(p);
 	plan_tunnel_port(p, CAPTURE_NAT, tunnel);
 	if (!capture_is_all(p->c->include_inbound_ports)) {
 		EACH(port, p->c->include_inbound_ports)
-			PUT(NAT(IN), .is_tcp = true, .port = port, JUMP(IN_REDIRECT));
+		PUT(NAT(IN), .is_tcp = true, .port = port, JUMP(IN_REDIRECT));
 		return;
 	}
 	EACH(port, p->c->exclude_inbound_ports)
-		PUT(NAT(IN), .is_tcp = true, .port = port, .verdict = CAPTURE_RETURN);
+	PUT(NAT(IN), .is_tcp = true, .port = port, .verdict = CAPTURE_RETURN);
 	PUT(NAT(IN), .is_tcp = true, JUMP(IN_REDIRECT));
 }
 
-/* The proxy takes connections with their addresses untouched and calls the application with the client's as source. A mark on what it sends,
- * kept on the connection and put back on the answers, leads them to loopback (by policy routing) instead of to the client. */
+/* The proxy takes connections with their addresses untouched and calls the application with the client's as source. A mark on what it
+ * sends, kept on the connection and put back on the answers, leads them to loopback (by policy routing) instead of to the client. */
 static void plan_inbound_tproxy(const struct plan *p, char tunnel[8])
 {
 	uint32_t mark = p->c->tproxy_mark;
 	PUT(MANGLE(DIVERT), .verdict = CAPTURE_SET_MARK, .value = mark);
 	PUT(MANGLE(DIVERT), .verdict = CAPTURE_ACCEPT);
-	PUT(MANGLE(TPROXY), .dst = p->loopback, .not_dst = true, .is_tcp = true, .verdict = CAPTURE_TPROXY, .value = p->c->inbound_port, .tproxy_mark = mark);
+	PUT(MANGLE(TPROXY), .dst = p->loopback, .not_dst = true, .is_tcp = true, .verdict = CAPTURE_TPROXY, .value = p->c->inbound_port,
+	    .tproxy_mark = mark);
 	PUT(MANGLE(IN), .is_tcp = true, .mark = mark, .verdict = CAPTURE_SAVE_MARK);
 	PUT(MANGLE(IN), .is_tcp = true, .mark = mark, .verdict = CAPTURE_RETURN);
 	EACH(name, p->c->exclude_interfaces)
-		PUT(MANGLE(IN), .in = name, .verdict = CAPTURE_RETURN);
+	PUT(MANGLE(IN), .in = name, .verdict = CAPTURE_RETURN);
 	PUT(MANGLE(IN), .in = COX_STR("lo"), .src = p->passthrough, .is_tcp = true, .verdict = CAPTURE_RETURN);
 	/* The application's calls to its own pod stay direct; those of the proxy go through the inbound listener. */
 	PUT(MANGLE(IN), .in = COX_STR("lo"), .is_tcp = true, .mark = OWN_MARK, .not_mark = true, .verdict = CAPTURE_RETURN);
@@ -103,8 +105,9 @@ static void plan_inbound_tproxy(const struct plan *p, char tunnel[8])
 	bool all = capture_is_all(p->c->include_inbound_ports);
 	if (all)
 		EACH(port, p->c->exclude_inbound_ports)
-			PUT(MANGLE(IN), .is_tcp = true, .port = port, .verdict = CAPTURE_RETURN);
-	EACH(port, all ? COX_STR("*") : p->c->include_inbound_ports) {
+	PUT(MANGLE(IN), .is_tcp = true, .port = port, .verdict = CAPTURE_RETURN);
+	EACH(port, all ? COX_STR("*") : p->c->include_inbound_ports)
+	{
 		struct cox_str only = all ? COX_STR("") : port;
 		PUT(MANGLE(IN), .is_tcp = true, .port = only, .state = CAPTURE_ESTABLISHED, JUMP(DIVERT));
 		PUT(MANGLE(IN), .is_tcp = true, .port = only, JUMP(TPROXY));
@@ -116,11 +119,11 @@ static void plan_marks(const struct plan *p)
 	uint32_t mark = p->c->tproxy_mark;
 	PUT(MANGLE(OUT), .out = COX_STR("lo"), .is_tcp = true, .mark = mark, .verdict = CAPTURE_RETURN);
 	EACH(id, p->c->proxy_uids)
-		PUT(MANGLE(OUT), .out = COX_STR("lo"), .dst = p->loopback, .not_dst = true, .is_tcp = true, .owner = "uid", .id = id, .verdict = CAPTURE_SET_MARK,
-		    .value = OWN_MARK);
+	PUT(MANGLE(OUT), .out = COX_STR("lo"), .dst = p->loopback, .not_dst = true, .is_tcp = true, .owner = "uid", .id = id,
+	    .verdict = CAPTURE_SET_MARK, .value = OWN_MARK);
 	EACH(id, p->c->proxy_gids)
-		PUT(MANGLE(OUT), .out = COX_STR("lo"), .dst = p->loopback, .not_dst = true, .is_tcp = true, .owner = "gid", .id = id, .verdict = CAPTURE_SET_MARK,
-		    .value = OWN_MARK);
+	PUT(MANGLE(OUT), .out = COX_STR("lo"), .dst = p->loopback, .not_dst = true, .is_tcp = true, .owner = "gid", .id = id,
+	    .verdict = CAPTURE_SET_MARK, .value = OWN_MARK);
 	PUT(MANGLE(OUT), .is_tcp = true, .conn_mark = mark, .verdict = CAPTURE_RESTORE_MARK);
 }
 
@@ -134,12 +137,13 @@ static void plan_owner(const struct plan *p, const char *kind, struct cox_str id
 	struct cox_str dns_port = dns ? COX_STR("53") : COX_STR("");
 	if (!is_tproxy(p->c)) /* else marked, in mangle */
 		EACH(id, ids)
-			PUT(NAT(OUT), .out = COX_STR("lo"), .dst = p->loopback, .not_dst = true, .is_tcp = true, .port = cox_str_of(tunnel), .not_port = true,
-			    .not_port_too = dns ? 53 : 0, .owner = kind, .id = id, JUMP(IN_REDIRECT));
-	EACH(id, ids) {
+	PUT(NAT(OUT), .out = COX_STR("lo"), .dst = p->loopback, .not_dst = true, .is_tcp = true, .port = cox_str_of(tunnel),
+	    .not_port = true, .not_port_too = dns ? 53 : 0, .owner = kind, .id = id, JUMP(IN_REDIRECT));
+	EACH(id, ids)
+	{
 		/* A resolver on loopback is captured like any other. */
-		PUT(NAT(OUT), .out = COX_STR("lo"), .is_tcp = dns, .port = dns_port, .not_port = dns, .owner = kind, .id = id, .not_id = true,
-		    .verdict = CAPTURE_RETURN);
+		PUT(NAT(OUT), .out = COX_STR("lo"), .is_tcp = dns, .port = dns_port, .not_port = dns, .owner = kind, .id = id,
+		    .not_id = true, .verdict = CAPTURE_RETURN);
 		PUT(NAT(OUT), .owner = kind, .id = id, .verdict = CAPTURE_RETURN);
 	}
 }
@@ -147,9 +151,9 @@ static void plan_owner(const struct plan *p, const char *kind, struct cox_str id
 static void plan_outbound(const struct plan *p, char tunnel[8])
 {
 	EACH(name, p->c->exclude_interfaces)
-		PUT(NAT(OUT), .out = name, .verdict = CAPTURE_RETURN);
+	PUT(NAT(OUT), .out = name, .verdict = CAPTURE_RETURN);
 	EACH(port, p->c->exclude_outbound_ports)
-		PUT(NAT(OUT), .is_tcp = true, .port = port, .verdict = CAPTURE_RETURN);
+	PUT(NAT(OUT), .is_tcp = true, .port = port, .verdict = CAPTURE_RETURN);
 	/* Inbound passthrough binds this source: without the rule its connection would come back to the proxy for ever. */
 	PUT(NAT(OUT), .out = COX_STR("lo"), .src = p->passthrough, .verdict = CAPTURE_RETURN);
 	plan_owner(p, "uid", p->c->proxy_uids, tunnel);
@@ -158,27 +162,30 @@ static void plan_outbound(const struct plan *p, char tunnel[8])
 		PUT(NAT(OUT), .is_tcp = true, .port = COX_STR("53"), JUMP(DNS));
 	PUT(NAT(OUT), .dst = p->loopback, .verdict = CAPTURE_RETURN);
 	EACH(cidr, p->c->exclude_cidrs)
-		if (is_of_family(p, cidr))
-			PUT(NAT(OUT), .dst = cidr, .verdict = CAPTURE_RETURN);
+	if (is_of_family(p, cidr))
+		PUT(NAT(OUT), .dst = cidr, .verdict = CAPTURE_RETURN);
 	EACH(port, p->c->include_outbound_ports)
-		PUT(NAT(OUT), .is_tcp = true, .port = port, JUMP(REDIRECT));
+	PUT(NAT(OUT), .is_tcp = true, .port = port, JUMP(REDIRECT));
 	if (capture_is_all(p->c->include_cidrs))
 		PUT(NAT(OUT), .is_tcp = true, JUMP(REDIRECT));
 	else
 		EACH(cidr, p->c->include_cidrs)
-			if (is_of_family(p, cidr))
-				PUT(NAT(OUT), .dst = cidr, .is_tcp = true, JUMP(REDIRECT));
+	if (is_of_family(p, cidr))
+		PUT(NAT(OUT), .dst = cidr, .is_tcp = true, JUMP(REDIRECT));
 }
 
 /* --- DNS ------------------------------------------------------------------------------------- */
 
 static void plan_dns_owner(const struct plan *p, const char *kind, struct cox_str ids)
 {
-	EACH(id, ids) {
+	EACH(id, ids)
+	{
 		PUT(NAT(DNS), .is_udp = true, .port = COX_STR("53"), .owner = kind, .id = id, .verdict = CAPTURE_RETURN);
-		PUT(RAW(DNS), .is_udp = true, .port = COX_STR("53"), .owner = kind, .id = id, .verdict = CAPTURE_ZONE, .value = DNS_ZONE_PROXY);
+		PUT(RAW(DNS), .is_udp = true, .port = COX_STR("53"), .owner = kind, .id = id, .verdict = CAPTURE_ZONE,
+		    .value = DNS_ZONE_PROXY);
 		PUT(RAW(DNS), .is_udp = true, .port = COX_STR("53"), .owner = kind, .id = id, .verdict = CAPTURE_RETURN);
-		PUT(RAW(DNS), .is_udp = true, .src_port = p->c->dns_port, .owner = kind, .id = id, .verdict = CAPTURE_ZONE, .value = DNS_ZONE_APP);
+		PUT(RAW(DNS), .is_udp = true, .src_port = p->c->dns_port, .owner = kind, .id = id, .verdict = CAPTURE_ZONE,
+		    .value = DNS_ZONE_APP);
 	}
 }
 
@@ -199,8 +206,8 @@ static void plan_dns(const struct plan *p)
 		plan_dns_server(p, COX_STR(""));
 	else
 		EACH(server, p->c->dns_servers)
-			if (is_of_family(p, server))
-				plan_dns_server(p, server);
+	if (is_of_family(p, server))
+		plan_dns_server(p, server);
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */
@@ -225,8 +232,12 @@ static void plan_jumps(const struct plan *p)
 
 void capture_plan(const struct cox_agent_capture *c, bool v6, capture_put_fn *put_fn, void *ctx)
 {
-	struct plan plan = { .c = c, .v6 = v6, .put = put_fn, .ctx = ctx, .loopback = v6 ? COX_STR("::1/128") : COX_STR("127.0.0.1/32"),
-			     .passthrough = v6 ? COX_STR("::6/128") : COX_STR("127.0.0.6/32") };
+	struct plan plan = { .c = c,
+		             .v6 = v6,
+		             .put = put_fn,
+		             .ctx = ctx,
+		             .loopback = v6 ? COX_STR("::1/128") : COX_STR("127.0.0.1/32"),
+		             .passthrough = v6 ? COX_STR("::6/128") : COX_STR("127.0.0.6/32") };
 	const struct plan *p = &plan;
 	char tunnel[8];
 	COX_AUTO(cox_buf_fini) struct cox_buf text = { 0 };

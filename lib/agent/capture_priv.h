@@ -6,7 +6,15 @@
 
 enum capture_table { CAPTURE_RAW, CAPTURE_MANGLE, CAPTURE_NAT, CAPTURE_TABLES };
 enum capture_verdict {
-	CAPTURE_RETURN, CAPTURE_ACCEPT, CAPTURE_DROP, CAPTURE_JUMP, CAPTURE_REDIRECT, CAPTURE_TPROXY, CAPTURE_SET_MARK, CAPTURE_SAVE_MARK, CAPTURE_RESTORE_MARK,
+	CAPTURE_RETURN,
+	CAPTURE_ACCEPT,
+	CAPTURE_DROP,
+	CAPTURE_JUMP,
+	CAPTURE_REDIRECT,
+	CAPTURE_TPROXY,
+	CAPTURE_SET_MARK,
+	CAPTURE_SAVE_MARK,
+	CAPTURE_RESTORE_MARK,
 	CAPTURE_ZONE
 };
 enum capture_state { CAPTURE_ANY_STATE, CAPTURE_ESTABLISHED, CAPTURE_INVALID };
@@ -18,7 +26,7 @@ struct capture_rule {
 	struct cox_str in, out, src, dst, port; /* port: a number */
 	bool not_dst, not_port, is_udp, is_tcp;
 	uint16_t not_port_too, src_port;
-	const char *owner;       /* "uid" or "gid" */
+	const char *owner; /* "uid" or "gid" */
 	struct cox_str id;
 	bool not_id;
 	enum capture_state state;
@@ -26,7 +34,7 @@ struct capture_rule {
 	bool not_mark;
 	enum capture_verdict verdict;
 	const char *jump;
-	uint32_t value;          /* port, mark or zone of the verdict */
+	uint32_t value; /* port, mark or zone of the verdict */
 	uint32_t tproxy_mark;
 };
 typedef void capture_put_fn(void *ctx, const struct capture_rule *rule);

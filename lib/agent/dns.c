@@ -81,7 +81,9 @@ static void forward(struct cox_agent_dns *dns, const struct dns_client *client, 
 		return;
 	}
 	struct pending *p = cox_alloc(sizeof(*p) + query.n);
-	*p = (struct pending){ .dns = dns, .client = *client, .id = id_take(dns), .client_id = q->id, .udp_bytes = q->udp_bytes, .n = query.n };
+	*p = (struct pending){
+		.dns = dns, .client = *client, .id = id_take(dns), .client_id = q->id, .udp_bytes = q->udp_bytes, .n = query.n
+	};
 	memcpy(p->query, query.p, query.n);
 	cox_dns_put16(p->query, p->id);
 	if (q->has_edns && q->udp_bytes > COX_DNS_EDNS_BYTES) /* what we take ourselves */
@@ -105,7 +107,7 @@ static void collect(struct cox_agent_dns *dns, const struct cox_dns_hit *hit, bo
 }
 
 static void answer_hit(struct cox_agent_dns *dns, const struct dns_client *client, struct cox_str query, const struct cox_dns_query *q,
-		       const struct cox_dns_hit *hit)
+                       const struct cox_dns_hit *hit)
 {
 	struct cox_dns_answer a;
 	bool v6 = q->type == COX_DNS_AAAA;
@@ -139,7 +141,7 @@ void dns_take(struct cox_agent_dns *dns, const struct dns_client *client, struct
 	} else if (q.opcode != 0) {
 		answer_code(dns, client, query, COX_DNS_NOTIMP);
 	} else if (dns->table && q.klass == 1 && (q.type == COX_DNS_A || q.type == COX_DNS_AAAA) &&
-		   cox_dns_table_find(dns->table, &dns->place, cox_str_make(q.name, q.name_n), &hit)) {
+	           cox_dns_table_find(dns->table, &dns->place, cox_str_make(q.name, q.name_n), &hit)) {
 		answer_hit(dns, client, query, &q, &hit);
 	} else {
 		forward(dns, client, query, &q);
@@ -181,11 +183,15 @@ static enum cox_rc open_upstream(struct cox_agent_dns *dns, const struct cox_age
 		bool v6 = strchr(s, ':') != NULL;
 		cox_buf_printf(&servers, "%s%s%s%s:%u", servers.n ? "," : "", v6 ? "[" : "", s, v6 ? "]" : "", port);
 	}
-	return cox_dns_upstream_open(dns->loop, &(struct cox_dns_upstream_spec){ .servers = cox_buf_cstr(&servers), .timeout_ms = spec->resolv->timeout_ms,
-					 .tries = spec->resolv->attempts }, &dns->upstream, err);
+	return cox_dns_upstream_open(dns->loop,
+	                             &(struct cox_dns_upstream_spec){ .servers = cox_buf_cstr(&servers),
+	                                                              .timeout_ms = spec->resolv->timeout_ms,
+	                                                              .tries = spec->resolv->attempts },
+	                             &dns->upstream, err);
 }
 
-enum cox_rc cox_agent_dns_open(struct cox_loop *loop, const struct cox_agent_dns_spec *spec, struct cox_agent_dns **out, struct cox_err *err)
+enum cox_rc cox_agent_dns_open(struct cox_loop *loop, const struct cox_agent_dns_spec *spec, struct cox_agent_dns **out,
+                               struct cox_err *err)
 {
 	struct cox_agent_dns *dns = COX_NEW(struct cox_agent_dns);
 	struct cox_str rest = spec->addresses, text;

@@ -22,19 +22,19 @@ struct cox_agent_dns;
 
 /* All text is copied. */
 struct cox_agent_dns_spec {
-	struct cox_str addresses;        /* "127.0.0.1:15053,[::1]:15053"; one that cannot be bound fails, but for IPv6 where there is none */
-	struct cox_str ns;               /* the pod's namespace */
-	struct cox_str domain;           /* "cluster.local" */
+	struct cox_str addresses; /* "127.0.0.1:15053,[::1]:15053"; one that cannot be bound fails, but for IPv6 where there is none */
+	struct cox_str ns;        /* the pod's namespace */
+	struct cox_str domain;    /* "cluster.local" */
 	const struct cox_resolv *resolv; /* the pod's */
 	uint16_t server_port;            /* of the name servers; 0: 53 */
 };
 struct cox_agent_dns_stats {
 	uint64_t requests, table_answers, upstream_requests, upstream_failures, malformed, refused /* too many at once */;
-	size_t hosts;                    /* in the table */
+	size_t hosts; /* in the table */
 };
 
 COX_MUST_USE enum cox_rc cox_agent_dns_open(struct cox_loop *loop, const struct cox_agent_dns_spec *spec, struct cox_agent_dns **out,
-					    struct cox_err *err);
+                                            struct cox_err *err);
 /* Copies the bytes of a NameTable; on failure the last good table stays. Until the first one every question goes to the name servers:
  * a pod that starts while the control plane is away still finds Kubernetes' services. */
 COX_MUST_USE enum cox_rc cox_agent_dns_set_table(struct cox_agent_dns *dns, struct cox_str bytes, struct cox_err *err);

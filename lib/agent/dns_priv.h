@@ -18,9 +18,9 @@ struct dns_listener {
 };
 /* Where a question came from, and where its answer goes. */
 struct dns_client {
-	struct dns_conn *conn;               /* NULL: UDP */
+	struct dns_conn *conn; /* NULL: UDP */
 	int udp;
-	struct sockaddr_in6 address;         /* large enough for both families */
+	struct sockaddr_in6 address; /* large enough for both families */
 	socklen_t address_n;
 };
 struct dns_address {
@@ -36,11 +36,11 @@ struct cox_agent_dns {
 	struct cox_dns_place place;
 	char ns[64], svc_domain[260], search[256];
 	size_t pending_n;
-	uint64_t used_ids[65536 / 64];       /* of open questions */
+	uint64_t used_ids[65536 / 64]; /* of open questions */
 	struct cox_agent_dns_stats stats;
-	struct cox_buf out;                  /* the answer in the making */
+	struct cox_buf out;                    /* the answer in the making */
 	COX_VEC(struct dns_address) addresses; /* of one hit: kept for its memory */
-	unsigned turn;                       /* which address comes first */
+	unsigned turn;                         /* which address comes first */
 };
 
 /* dns.c: a question as it came. */
@@ -51,7 +51,7 @@ void dns_udp_send(const struct dns_client *client, struct cox_str answer);
 /* dns_tcp.c */
 enum cox_rc dns_tcp_open(struct dns_listener *l, int fd);
 void dns_tcp_send(struct dns_conn *c, struct cox_str answer);
-void dns_tcp_ref(struct dns_conn *c);   /* an answer is owed: the object stays */
+void dns_tcp_ref(struct dns_conn *c); /* an answer is owed: the object stays */
 void dns_tcp_unref(struct dns_conn *c);
 void dns_tcp_close_all(struct cox_agent_dns *dns);
 

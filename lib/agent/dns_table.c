@@ -72,7 +72,8 @@ static enum cox_rc add_entry(struct cox_dns_table *t, struct cox_str entry, stru
 	uint32_t hash = cox_str_hash(host);
 	struct slot *s = slot_for(t, host, hash);
 	t->count += s->host_at == 0;
-	*s = (struct slot){ hash, (uint32_t)(host.p - t->text), info.n ? (uint32_t)(info.p - t->text) : 0, (uint32_t)info.n, (uint16_t)host.n };
+	*s = (struct slot){ hash, (uint32_t)(host.p - t->text), info.n ? (uint32_t)(info.p - t->text) : 0, (uint32_t)info.n,
+		            (uint16_t)host.n };
 	return COX_OK;
 }
 
@@ -102,7 +103,8 @@ enum cox_rc cox_dns_table_new(struct cox_str bytes, struct cox_dns_table **out, 
 {
 	size_t n = 0;
 	if (bytes.n > COX_DNS_TABLE_BYTES_MAX)
-		return cox_err_set(err, COX_ELIMIT, NULL, "the name table has %zu bytes, at most %d are taken", bytes.n, COX_DNS_TABLE_BYTES_MAX);
+		return cox_err_set(err, COX_ELIMIT, NULL, "the name table has %zu bytes, at most %d are taken", bytes.n,
+		                   COX_DNS_TABLE_BYTES_MAX);
 	COX_TRY(count_entries(bytes, &n, err));
 	struct cox_dns_table *t = cox_zalloc(sizeof(*t) + bytes.n);
 	t->text_n = bytes.n;

@@ -14,14 +14,14 @@ struct cox_dns_table;
 
 /* Where the pod stands: what short names mean to it. Text is borrowed while it is used. */
 struct cox_dns_place {
-	struct cox_str ns;           /* "default" */
-	struct cox_str svc_domain;   /* "svc.cluster.local" */
-	struct cox_str search;       /* the first search domain of resolv.conf, "default.svc.cluster.local"; may be empty */
+	struct cox_str ns;         /* "default" */
+	struct cox_str svc_domain; /* "svc.cluster.local" */
+	struct cox_str search;     /* the first search domain of resolv.conf, "default.svc.cluster.local"; may be empty */
 };
 
 struct cox_dns_hit {
-	struct cox_str info;         /* bytes of the entry: for cox_dns_hit_next(); borrowed from the table */
-	struct cox_str alias;        /* the name without the search domain, a part of the question; empty: found as it was asked */
+	struct cox_str info;  /* bytes of the entry: for cox_dns_hit_next(); borrowed from the table */
+	struct cox_str alias; /* the name without the search domain, a part of the question; empty: found as it was asked */
 };
 
 /* Copies the bytes of a NameTable message. COX_EPROTO, COX_ELIMIT: not taken. */

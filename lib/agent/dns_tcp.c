@@ -14,7 +14,7 @@ enum {
 struct dns_conn {
 	struct cox_agent_dns *dns; /* NULL: closed, answers are dropped */
 	int fd;
-	unsigned refs;             /* answers owed, and one while it is open */
+	unsigned refs; /* answers owed, and one while it is open */
 	struct cox_poll *poll;
 	struct cox_timer *idle;
 	struct cox_buf in, out;

@@ -96,7 +96,7 @@ static void on_answer(void *ctx, int status, int timeouts, unsigned char *p, int
 }
 
 enum cox_rc cox_dns_upstream_open(struct cox_loop *loop, const struct cox_dns_upstream_spec *spec, struct cox_dns_upstream **out,
-				  struct cox_err *err)
+                                  struct cox_err *err)
 {
 	struct cox_dns_upstream *u = COX_NEW(struct cox_dns_upstream);
 	struct ares_options options = {
@@ -112,8 +112,9 @@ enum cox_rc cox_dns_upstream_open(struct cox_loop *loop, const struct cox_dns_up
 	u->timer = cox_timer_new(loop, on_timer, u);
 	int status = ares_library_init(ARES_LIB_INIT_ALL);
 	if (status == ARES_SUCCESS)
-		status = ares_init_options(&u->channel, &options,
-					   ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS);
+		status =
+		    ares_init_options(&u->channel, &options,
+		                      ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS);
 	u->has_channel = status == ARES_SUCCESS;
 	u->has_servers = spec->servers[0] != '\0';
 	if (u->has_channel && u->has_servers)

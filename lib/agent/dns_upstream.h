@@ -19,8 +19,8 @@ struct cox_dns_upstream_spec {
 /* `answer` is the server's message with the id of the question asked, borrowed; empty: nobody answered, and `code` says what to tell. */
 typedef void cox_dns_upstream_fn(void *ctx, struct cox_str answer, enum cox_dns_rcode code);
 
-COX_MUST_USE enum cox_rc cox_dns_upstream_open(struct cox_loop *loop, const struct cox_dns_upstream_spec *spec, struct cox_dns_upstream **out,
-					       struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_dns_upstream_open(struct cox_loop *loop, const struct cox_dns_upstream_spec *spec,
+                                               struct cox_dns_upstream **out, struct cox_err *err);
 /* `query` is a message whose id is unique among the open ones. `fn` is called once, perhaps inside ask. */
 void cox_dns_upstream_ask(struct cox_dns_upstream *u, struct cox_str query, cox_dns_upstream_fn *fn, void *ctx);
 /* Open questions get their callback (SERVFAIL) inside this. Accepts NULL. */

@@ -1,6 +1,15 @@
 #include "agent/dns_wire.h"
 
-enum { LABEL_MAX = 63, FLAG_QR = 0x8000, FLAG_AA = 0x0400, FLAG_TC = 0x0200, FLAG_RD = 0x0100, FLAG_RA = 0x0080, TTL_BYTES = 4, FIXED_RR_BYTES = 10 };
+enum {
+	LABEL_MAX = 63,
+	FLAG_QR = 0x8000,
+	FLAG_AA = 0x0400,
+	FLAG_TC = 0x0200,
+	FLAG_RD = 0x0100,
+	FLAG_RA = 0x0080,
+	TTL_BYTES = 4,
+	FIXED_RR_BYTES = 10
+};
 
 static uint16_t get16(struct cox_str m, size_t at) { return cox_dns_get16(m.p + at); }
 

@@ -9,11 +9,15 @@
 #include "base/err.h"
 
 enum {
-	COX_DNS_A = 1, COX_DNS_CNAME = 5, COX_DNS_AAAA = 28, COX_DNS_OPT = 41, COX_DNS_ANY = 255,
+	COX_DNS_A = 1,
+	COX_DNS_CNAME = 5,
+	COX_DNS_AAAA = 28,
+	COX_DNS_OPT = 41,
+	COX_DNS_ANY = 255,
 	COX_DNS_HEAD_BYTES = 12,
-	COX_DNS_NAME_MAX = 255,      /* text without the last dot is two shorter */
-	COX_DNS_UDP_BYTES = 512,     /* what every client takes */
-	COX_DNS_EDNS_BYTES = 4096,   /* what we say that we take, at most */
+	COX_DNS_NAME_MAX = 255,    /* text without the last dot is two shorter */
+	COX_DNS_UDP_BYTES = 512,   /* what every client takes */
+	COX_DNS_EDNS_BYTES = 4096, /* what we say that we take, at most */
 	COX_DNS_MESSAGE_MAX = 65535,
 };
 enum cox_dns_rcode { COX_DNS_NOERROR, COX_DNS_FORMERR, COX_DNS_SERVFAIL, COX_DNS_NXDOMAIN, COX_DNS_NOTIMP, COX_DNS_REFUSED };
@@ -41,10 +45,10 @@ bool cox_dns_name_write(struct cox_str name, struct cox_buf *out);
 /* An answer in the making: begin, records, end. */
 struct cox_dns_answer {
 	struct cox_buf *out;
-	size_t start, limit;         /* of the message; at most `limit` bytes of it, else it is cut and says so */
+	size_t start, limit; /* of the message; at most `limit` bytes of it, else it is cut and says so */
 	unsigned count;
 	bool is_cut, has_edns;
-	uint16_t owner;              /* where the owner name of the next address stands: the question, or a CNAME's target */
+	uint16_t owner; /* where the owner name of the next address stands: the question, or a CNAME's target */
 };
 /* `q` was read from `query`. */
 void cox_dns_answer_begin(struct cox_dns_answer *a, struct cox_str query, const struct cox_dns_query *q, size_t limit, struct cox_buf *out);

@@ -219,7 +219,8 @@ void cox_agent_fetch_open(struct cox_loop *loop, const struct cox_agent_fetch_sp
 	f->fd = -1;
 	if (spec->tls)
 		f->spec.tls = cox_tls_ref(spec->tls);
-	cox_buf_printf(&f->out, "%.*s %.*s HTTP/1.1\r\n%.*sConnection: close\r\n\r\n", COX_FMT(spec->method), COX_FMT(spec->target), COX_FMT(spec->headers));
+	cox_buf_printf(&f->out, "%.*s %.*s HTTP/1.1\r\n%.*sConnection: close\r\n\r\n", COX_FMT(spec->method), COX_FMT(spec->target),
+	               COX_FMT(spec->headers));
 	f->timer = cox_timer_new(loop, on_timer, f);
 	f->again = cox_timer_new(loop, on_again, f);
 	f->has_failed = !begin(f, loop);

@@ -12,17 +12,18 @@
 struct cox_agent_fetch;
 
 struct cox_agent_fetch_spec {
-	const char *address;        /* numeric */
+	const char *address; /* numeric */
 	uint16_t port;
-	const char *source_address; /* numeric, or NULL: connect from there */
-	struct cox_tls *tls;        /* NULL: clear text; shared until close */
-	bool is_connect_only;       /* connected is all that is wanted: no request, done with status 0 */
+	const char *source_address;             /* numeric, or NULL: connect from there */
+	struct cox_tls *tls;                    /* NULL: clear text; shared until close */
+	bool is_connect_only;                   /* connected is all that is wanted: no request, done with status 0 */
 	struct cox_str method, target, headers; /* headers: lines that end in CRLF, Host among them; copied */
-	int64_t timeout_ms;         /* of the whole */
+	int64_t timeout_ms;                     /* of the whole */
 	/* The head of the answer. May be NULL. None of the callbacks comes inside open; each may close the fetch. */
 	void (*on_head)(void *ctx, int status, struct cox_str head);
 	void (*on_body)(void *ctx, struct cox_str part); /* may be NULL: dropped */
-	/* The end, once. COX_OK; COX_EIO (refused, broken), COX_ETIMEOUT, COX_EPROTO (no HTTP, cut off), COX_EAUTH (TLS), COX_ELIMIT (head too long). */
+	/* The end, once. COX_OK; COX_EIO (refused, broken), COX_ETIMEOUT, COX_EPROTO (no HTTP, cut off), COX_EAUTH (TLS), COX_ELIMIT (head
+	 * too long). */
 	void (*on_done)(void *ctx, enum cox_rc rc, int status);
 	void *ctx;
 };

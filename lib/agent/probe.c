@@ -15,7 +15,7 @@ struct cox_agent_probe {
 	struct cox_agent_probe_spec spec;
 	struct cox_buf headers, target;
 	struct cox_agent_fetch *fetch;
-	struct cox_timer *timer;   /* gRPC: what cannot be told inside open; and the time-out */
+	struct cox_timer *timer; /* gRPC: what cannot be told inside open; and the time-out */
 	struct cox_grpc_client *client;
 	struct cox_grpc_call *call;
 	struct cox_tls *tls;
@@ -40,17 +40,17 @@ static void finish(struct cox_agent_probe *p, int status, const char *text)
 		done(p->spec.ctx, status, text); /* may close p */
 }
 
-static const char *address_of(const struct cox_agent_probe *p)
-{
-	return p->spec.address;
-}
+static const char *address_of(const struct cox_agent_probe *p) { return p->spec.address; }
 
 /* --- HTTP and TCP ---------------------------------------------------------------------------- */
 
 static bool is_hop_header(struct cox_str name)
 {
-	static const struct cox_str names[] = { COX_STR_INIT("host"), COX_STR_INIT("connection"), COX_STR_INIT("content-length"), COX_STR_INIT("keep-alive"),
-						COX_STR_INIT("transfer-encoding"), COX_STR_INIT("upgrade"), COX_STR_INIT("te"), COX_STR_INIT("accept-encoding") };
+	static const struct cox_str names[] = {
+		COX_STR_INIT("host"),       COX_STR_INIT("connection"),        COX_STR_INIT("content-length"),
+		COX_STR_INIT("keep-alive"), COX_STR_INIT("transfer-encoding"), COX_STR_INIT("upgrade"),
+		COX_STR_INIT("te"),         COX_STR_INIT("accept-encoding")
+	};
 	for (size_t i = 0; i < COX_LEN(names); i++)
 		if (cox_str_eq_nocase(name, names[i]))
 			return true;
@@ -102,7 +102,8 @@ static bool take_redirect(struct cox_agent_probe *p, struct cox_str location)
 			return false;
 		to = slash < 0 ? COX_STR("/") : cox_str_sub(to, (size_t)slash, to.n);
 	}
-	if (!to.n || to.p[0] != '/' || cox_str_has_prefix(to, COX_STR("//")) || cox_str_find(to, ' ') >= 0 || ++p->redirects > REDIRECTS_MAX)
+	if (!to.n || to.p[0] != '/' || cox_str_has_prefix(to, COX_STR("//")) || cox_str_find(to, ' ') >= 0 ||
+	    ++p->redirects > REDIRECTS_MAX)
 		return false;
 	cox_buf_clear(&p->target);
 	cox_buf_append_str(&p->target, to);
@@ -133,11 +134,22 @@ static void start_fetch(struct cox_agent_probe *p)
 {
 	const struct cox_agent_prober *prober = p->spec.prober;
 	char address[64];
-	cox_str_to_cstr(prober->kind == COX_AGENT_PROBE_TCP && prober->host.n ? prober->host : cox_str_of(address_of(p)), address, sizeof(address));
-	cox_agent_fetch_open(p->loop, &(struct cox_agent_fetch_spec){
-		.address = address, .port = prober->port, .source_address = cox_agent_probe_source(address), .tls = p->tls,
-		.is_connect_only = prober->kind == COX_AGENT_PROBE_TCP, .method = COX_STR("GET"), .target = cox_buf_str(&p->target),
-		.headers = cox_buf_str(&p->headers), .timeout_ms = prober->timeout_ms, .on_head = on_head, .on_done = on_fetched, .ctx = p }, &p->fetch);
+	cox_str_to_cstr(prober->kind == COX_AGENT_PROBE_TCP && prober->host.n ? prober->host : cox_str_of(address_of(p)), address,
+	                sizeof(address));
+	cox_agent_fetch_open(p->loop,
+	                     &(struct cox_agent_fetch_spec){ .address = address,
+	                                                     .port = prober->port,
+	                                                     .source_address = cox_agent_probe_source(address),
+	                                                     .tls = p->tls,
+	                                                     .is_connect_only = prober->kind == COX_AGENT_PROBE_TCP,
+	                                                     .method = COX_STR("GET"),
+	                                                     .target = cox_buf_str(&p->target),
+	                                                     .headers = cox_buf_str(&p->headers),
+	                                                     .timeout_ms = prober->timeout_ms,
+	                                                     .on_head = on_head,
+	                                                     .on_done = on_fetched,
+	                                                     .ctx = p },
+	                     &p->fetch);
 }
 
 /* --- gRPC: grpc.health.v1.Health/Check ------------------------------------------------------- */
@@ -164,7 +176,8 @@ static void on_close(void *ctx, struct cox_grpc_call *call, int status, struct c
 	bool ok = status == 0 && p->has_answer && p->is_serving;
 	if (!ok)
 		snprintf(p->text, sizeof(p->text), "gRPC health at port %u: status %d%s %.*s", (unsigned)p->spec.prober->port, status,
-			 status == 0 && !p->is_serving ? ", not SERVING" : "", (int)cox_min_size(message.n, 80), message.p ? message.p : "");
+		         status == 0 && !p->is_serving ? ", not SERVING" : "", (int)cox_min_size(message.n, 80),
+		         message.p ? message.p : "");
 	finish(p, ok ? 200 : 500, ok ? "" : p->text);
 }
 
@@ -177,8 +190,9 @@ static void on_timer(void *ctx)
 static enum cox_rc start_grpc(struct cox_agent_probe *p, struct cox_err *err)
 {
 	const struct cox_agent_prober *prober = p->spec.prober;
-	struct cox_grpc_client_spec spec = { .addr = { .port = prober->port }, .source_address = cox_agent_probe_source(address_of(p)),
-					     .connect_timeout_ms = prober->timeout_ms };
+	struct cox_grpc_client_spec spec = { .addr = { .port = prober->port },
+		                             .source_address = cox_agent_probe_source(address_of(p)),
+		                             .connect_timeout_ms = prober->timeout_ms };
 	struct cox_grpc_call_cb cb = { .on_message = on_message, .on_close = on_close, .ctx = p };
 	COX_AUTO(cox_buf_fini) struct cox_buf request = { 0 };
 	struct cox_pb pb;
@@ -189,7 +203,8 @@ static enum cox_rc start_grpc(struct cox_agent_probe *p, struct cox_err *err)
 		cox_pb_put_bytes(at, HEALTH_SERVICE, prober->service);
 	cox_pb_end(at);
 	COX_TRY(cox_grpc_client_open(p->loop, &spec, &p->client, err));
-	return cox_grpc_call_unary(p->client, "/grpc.health.v1.Health/Check", NULL, 0, prober->timeout_ms, cox_buf_str(&request), &cb, &p->call);
+	return cox_grpc_call_unary(p->client, "/grpc.health.v1.Health/Check", NULL, 0, prober->timeout_ms, cox_buf_str(&request), &cb,
+	                           &p->call);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

@@ -12,8 +12,8 @@ struct cox_agent_probe;
 
 struct cox_agent_probe_spec {
 	const struct cox_agent_prober *prober; /* borrowed until close */
-	const char *address;       /* the pod's; numeric; borrowed until close */
-	struct cox_str head;       /* of the kubelet's request: its headers go along; copied */
+	const char *address;                   /* the pod's; numeric; borrowed until close */
+	struct cox_str head;                   /* of the kubelet's request: its headers go along; copied */
 	/* Once, never inside open: the status for the kubelet and one line why. May close the probe. */
 	void (*on_done)(void *ctx, int status, const char *text);
 	void *ctx;

@@ -86,7 +86,8 @@ static enum cox_rc read_http(const struct cox_json *o, struct cox_arena *arena, 
 
 static enum cox_rc read_prober(const struct cox_json *o, struct cox_arena *arena, struct cox_agent_prober *p, struct cox_err *err)
 {
-	const struct cox_json *http = cox_json_get(o, COX_STR("httpGet")), *tcp = cox_json_get(o, COX_STR("tcpSocket")), *grpc = cox_json_get(o, COX_STR("grpc"));
+	const struct cox_json *http = cox_json_get(o, COX_STR("httpGet")), *tcp = cox_json_get(o, COX_STR("tcpSocket")),
+	                      *grpc = cox_json_get(o, COX_STR("grpc"));
 	const struct cox_json *timeout = cox_json_get(o, COX_STR("timeoutSeconds"));
 	int64_t seconds = 0;
 	if (is_object(http) + is_object(tcp) + is_object(grpc) != 1)

@@ -13,15 +13,15 @@ enum cox_agent_prober_kind { COX_AGENT_PROBE_HTTP, COX_AGENT_PROBE_TCP, COX_AGEN
 
 /* Text lives in the arena of the list. */
 struct cox_agent_prober {
-	struct cox_str path;       /* "/app-health/web/livez" */
+	struct cox_str path; /* "/app-health/web/livez" */
 	enum cox_agent_prober_kind kind;
 	uint16_t port;
 	bool is_https, is_lifecycle;
-	struct cox_str host;       /* HTTP: the Host header; TCP: the address to connect to where one was written; else empty */
-	struct cox_str target;     /* HTTP: path and query */
-	struct cox_str headers;    /* HTTP: lines that end in CRLF, without Host */
-	struct cox_str service;    /* gRPC; may be empty */
-	int64_t timeout_ms;        /* 1 s unless said otherwise; lifecycle: 10 min, the kubelet limits it */
+	struct cox_str host;    /* HTTP: the Host header; TCP: the address to connect to where one was written; else empty */
+	struct cox_str target;  /* HTTP: path and query */
+	struct cox_str headers; /* HTTP: lines that end in CRLF, without Host */
+	struct cox_str service; /* gRPC; may be empty */
+	int64_t timeout_ms;     /* 1 s unless said otherwise; lifecycle: 10 min, the kubelet limits it */
 };
 struct cox_agent_probers {
 	struct cox_agent_prober *p;
@@ -36,8 +36,8 @@ const struct cox_agent_prober *cox_agent_probers_find(const struct cox_agent_pro
 
 struct cox_agent_app_metrics {
 	bool is_on;
-	uint16_t port;             /* 80 unless said otherwise */
-	char path[1024];           /* "/metrics" */
+	uint16_t port;   /* 80 unless said otherwise */
+	char path[1024]; /* "/metrics" */
 };
 /* COX_EINVAL: broken JSON, a port that is none, or one of the proxy's own. */
 COX_MUST_USE enum cox_rc cox_agent_app_metrics_read(struct cox_str json, struct cox_agent_app_metrics *out, struct cox_err *err);

@@ -125,9 +125,18 @@ static void start_app(struct cox_agent_scrape *s)
 	struct cox_buf headers = { 0 };
 	cox_buf_printf(&headers, "Host: localhost:%u\r\n", (unsigned)s->spec.app->port);
 	cox_buf_append_str(&headers, cox_buf_str(&s->headers));
-	cox_agent_fetch_open(s->loop, &(struct cox_agent_fetch_spec){
-		.address = "127.0.0.1", .port = s->spec.app->port, .method = COX_STR("GET"), .target = cox_str_of(s->spec.app->path),
-		.headers = cox_buf_str(&headers), .timeout_ms = s->timeout_ms, .on_head = on_app_head, .on_body = on_body, .on_done = on_app_done, .ctx = s }, &s->app);
+	cox_agent_fetch_open(s->loop,
+	                     &(struct cox_agent_fetch_spec){ .address = "127.0.0.1",
+	                                                     .port = s->spec.app->port,
+	                                                     .method = COX_STR("GET"),
+	                                                     .target = cox_str_of(s->spec.app->path),
+	                                                     .headers = cox_buf_str(&headers),
+	                                                     .timeout_ms = s->timeout_ms,
+	                                                     .on_head = on_app_head,
+	                                                     .on_body = on_body,
+	                                                     .on_done = on_app_done,
+	                                                     .ctx = s },
+	                     &s->app);
 	cox_buf_fini(&headers);
 }
 
@@ -167,10 +176,18 @@ static void start_envoy(struct cox_agent_scrape *s)
 	s->has_begun = true;
 	cox_agent_exchange_begin(s->spec.exchange, 200, s->content_type, on_room, s);
 	put(s, cox_buf_str(&s->own));
-	cox_agent_fetch_open(s->loop, &(struct cox_agent_fetch_spec){
-		.address = "127.0.0.1", .port = s->spec.admin_port, .method = COX_STR("GET"), .target = COX_STR("/stats/prometheus?usedonly"),
-		.headers = COX_STR("Host: localhost\r\n"), .timeout_ms = s->timeout_ms, .on_head = on_envoy_head, .on_body = on_envoy_body,
-		.on_done = on_envoy_done, .ctx = s }, &s->envoy);
+	cox_agent_fetch_open(s->loop,
+	                     &(struct cox_agent_fetch_spec){ .address = "127.0.0.1",
+	                                                     .port = s->spec.admin_port,
+	                                                     .method = COX_STR("GET"),
+	                                                     .target = COX_STR("/stats/prometheus?usedonly"),
+	                                                     .headers = COX_STR("Host: localhost\r\n"),
+	                                                     .timeout_ms = s->timeout_ms,
+	                                                     .on_head = on_envoy_head,
+	                                                     .on_body = on_envoy_body,
+	                                                     .on_done = on_envoy_done,
+	                                                     .ctx = s },
+	                     &s->envoy);
 	s->active = s->envoy;
 	if (s->is_waiting)
 		cox_agent_fetch_pause(s->envoy);

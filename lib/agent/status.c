@@ -40,7 +40,10 @@ struct cox_agent_status {
 	char pod_address[64];
 };
 
-static void reply(struct cox_agent_exchange *x, int status, const char *text) { cox_agent_exchange_reply(x, status, text_plain, cox_str_of(text)); }
+static void reply(struct cox_agent_exchange *x, int status, const char *text)
+{
+	cox_agent_exchange_reply(x, status, text_plain, cox_str_of(text));
+}
 
 /* --- jobs ------------------------------------------------------------------------------------ */
 
@@ -110,7 +113,8 @@ static void on_live(void *ctx, enum cox_rc rc, int status, struct cox_str body)
 		return;
 	}
 	cox_agent_call_close(&j->call);
-	cox_agent_call_open(j->status->loop, j->status->spec.admin_port, "GET", cox_agent_readiness_target, PROBE_TIMEOUT_MS, on_first_config, j, &j->call);
+	cox_agent_call_open(j->status->loop, j->status->spec.admin_port, "GET", cox_agent_readiness_target, PROBE_TIMEOUT_MS,
+	                    on_first_config, j, &j->call);
 }
 
 static void take_ready(struct cox_agent_status *s, const struct cox_agent_http_request *r, struct cox_agent_exchange *x)
@@ -147,15 +151,18 @@ static void take_probe(struct cox_agent_status *s, const struct cox_agent_http_r
 	if (!j)
 		return;
 	s->probes++;
-	cox_agent_probe_open(s->loop, &(struct cox_agent_probe_spec){ .prober = prober, .address = s->pod_address, .head = r->head, .on_done = on_probed,
-					  .ctx = j }, &j->probe);
+	cox_agent_probe_open(
+	    s->loop,
+	    &(struct cox_agent_probe_spec){ .prober = prober, .address = s->pod_address, .head = r->head, .on_done = on_probed, .ctx = j },
+	    &j->probe);
 }
 
 /* --- metrics --------------------------------------------------------------------------------- */
 
 static void put_metric(struct cox_buf *out, const char *type, const char *name, const char *help, double value)
 {
-	cox_buf_printf(out, "# HELP istio_agent_%s %s\n# TYPE istio_agent_%s %s\nistio_agent_%s %.15g\n", name, help, name, type, name, value);
+	cox_buf_printf(out, "# HELP istio_agent_%s %s\n# TYPE istio_agent_%s %s\nistio_agent_%s %.15g\n", name, help, name, type, name,
+	               value);
 }
 
 static double resident_bytes(void)
@@ -171,24 +178,32 @@ static double resident_bytes(void)
 
 static void build_own_metrics(const struct cox_agent_status *s, struct cox_buf *out)
 {
-	cox_buf_printf(out, "# HELP istio_build Version of the agent.\n# TYPE istio_build gauge\nistio_build{component=\"agent\",tag=\"%s\"} 1\n", s->spec.version);
+	cox_buf_printf(
+	    out, "# HELP istio_build Version of the agent.\n# TYPE istio_build gauge\nistio_build{component=\"agent\",tag=\"%s\"} 1\n",
+	    s->spec.version);
 	put_metric(out, "gauge", "process_resident_memory_bytes", "Resident memory of the agent.", resident_bytes());
-	put_metric(out, "gauge", "uptime_seconds", "Seconds since the agent started.", (double)(cox_loop_now_ms(s->loop) - s->started_ms) / 1000);
+	put_metric(out, "gauge", "uptime_seconds", "Seconds since the agent started.",
+	           (double)(cox_loop_now_ms(s->loop) - s->started_ms) / 1000);
 	if (s->was_ready)
-		put_metric(out, "gauge", "startup_duration_seconds", "Seconds until Envoy was ready first.", (double)s->ready_after_ms / 1000);
-	put_metric(out, "counter", "envoy_restarts_total", "How often Envoy was started again after a crash.", cox_envoy_restarts(s->spec.envoy));
+		put_metric(out, "gauge", "startup_duration_seconds", "Seconds until Envoy was ready first.",
+		           (double)s->ready_after_ms / 1000);
+	put_metric(out, "counter", "envoy_restarts_total", "How often Envoy was started again after a crash.",
+	           cox_envoy_restarts(s->spec.envoy));
 	put_metric(out, "counter", "app_probes_total", "Probes of the application.", (double)s->probes);
 	put_metric(out, "counter", "app_probe_failures_total", "Probes that the application did not pass.", (double)s->probe_failures);
 	put_metric(out, "counter", "scrapes_total", "Requests for the merged metrics.", (double)s->scrapes);
-	cox_buf_printf(out, "# HELP istio_agent_scrape_failures_total Metrics that could not be read.\n# TYPE istio_agent_scrape_failures_total counter\n"
-			    "istio_agent_scrape_failures_total{type=\"envoy\"} %llu\nistio_agent_scrape_failures_total{type=\"application\"} %llu\n",
-		       (unsigned long long)s->envoy_scrape_failures, (unsigned long long)s->app_scrape_failures);
+	cox_buf_printf(
+	    out,
+	    "# HELP istio_agent_scrape_failures_total Metrics that could not be read.\n# TYPE istio_agent_scrape_failures_total counter\n"
+	    "istio_agent_scrape_failures_total{type=\"envoy\"} %llu\nistio_agent_scrape_failures_total{type=\"application\"} %llu\n",
+	    (unsigned long long)s->envoy_scrape_failures, (unsigned long long)s->app_scrape_failures);
 	if (!s->spec.dns)
 		return;
 	struct cox_agent_dns_stats d = cox_agent_dns_stats(s->spec.dns);
 	put_metric(out, "counter", "dns_requests_total", "Questions to the DNS proxy.", (double)d.requests);
 	put_metric(out, "counter", "dns_table_answers_total", "Questions answered from the name table.", (double)d.table_answers);
-	put_metric(out, "counter", "dns_upstream_requests_total", "Questions handed to the pod's name servers.", (double)d.upstream_requests);
+	put_metric(out, "counter", "dns_upstream_requests_total", "Questions handed to the pod's name servers.",
+	           (double)d.upstream_requests);
 	put_metric(out, "counter", "dns_upstream_failures_total", "Questions that no name server answered.", (double)d.upstream_failures);
 	put_metric(out, "counter", "dns_refused_total", "Questions refused since too many were open.", (double)d.refused);
 	put_metric(out, "counter", "dns_malformed_total", "Messages that were no question.", (double)d.malformed);
@@ -227,8 +242,15 @@ static void take_scrape(struct cox_agent_status *s, const struct cox_agent_http_
 	s->scrape_n++;
 	s->scrapes++;
 	build_own_metrics(s, &own);
-	cox_agent_scrape_open(s->loop, &(struct cox_agent_scrape_spec){ .exchange = x, .head = r->head, .app = &s->app, .admin_port = s->spec.admin_port,
-					   .own = cox_buf_str(&own), .on_done = on_scraped, .ctx = j }, &j->scrape);
+	cox_agent_scrape_open(s->loop,
+	                      &(struct cox_agent_scrape_spec){ .exchange = x,
+	                                                       .head = r->head,
+	                                                       .app = &s->app,
+	                                                       .admin_port = s->spec.admin_port,
+	                                                       .own = cox_buf_str(&own),
+	                                                       .on_done = on_scraped,
+	                                                       .ctx = j },
+	                      &j->scrape);
 }
 
 /* --- the rest -------------------------------------------------------------------------------- */
@@ -262,14 +284,10 @@ static const struct page {
 	void (*take)(struct cox_agent_status *s, const struct cox_agent_http_request *r, struct cox_agent_exchange *x);
 	bool is_prefix, is_order; /* an order: POST, from loopback */
 } pages[] = {
-	{ "/healthz/ready", take_ready, false, false },
-	{ "/app-health/", take_probe, true, false },
-	{ "/app-lifecycle/", take_probe, true, false },
-	{ "/stats/prometheus", take_scrape, false, false },
-	{ "/metrics", take_metrics, false, false },
-	{ "/debug/ndsz", take_names, false, false },
-	{ "/drain", take_drain, false, true },
-	{ "/quitquitquit", take_quit, false, true },
+	{ "/healthz/ready", take_ready, false, false }, { "/app-health/", take_probe, true, false },
+	{ "/app-lifecycle/", take_probe, true, false }, { "/stats/prometheus", take_scrape, false, false },
+	{ "/metrics", take_metrics, false, false },     { "/debug/ndsz", take_names, false, false },
+	{ "/drain", take_drain, false, true },          { "/quitquitquit", take_quit, false, true },
 };
 
 static void on_request(void *ctx, const struct cox_agent_http_request *r, struct cox_agent_exchange *x)
@@ -291,7 +309,8 @@ static void on_request(void *ctx, const struct cox_agent_http_request *r, struct
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-enum cox_rc cox_agent_status_open(struct cox_loop *loop, const struct cox_agent_status_spec *spec, struct cox_agent_status **out, struct cox_err *err)
+enum cox_rc cox_agent_status_open(struct cox_loop *loop, const struct cox_agent_status_spec *spec, struct cox_agent_status **out,
+                                  struct cox_err *err)
 {
 	struct cox_agent_status *s = COX_NEW(struct cox_agent_status);
 	struct cox_addr at = { .port = spec->port };
