@@ -104,7 +104,7 @@ static void reserve_secret(struct cox_buf *b, size_t extra)
 	struct cox_buf grown = { 0 };
 	if (b->cap - b->n >= extra)
 		return;
-	cox_buf_reserve(&grown, b->n + extra);
+	cox_buf_reserve(&grown, cox_max_size(b->n + extra, b->cap + b->cap / 2)); /* in few steps, where nobody reads */
 	cox_buf_append(&grown, b->p, b->n);
 	cox_wipe(b);
 	cox_buf_fini(b);
