@@ -158,7 +158,8 @@ class Lab:
             kind = "router" if "router" in containers["istio-proxy"].get("args", []) else "sidecar"
         else:
             kind = "sidecar" if (wish == "true" or (inject and wish != "false")) else "plain"
-        if kind != "plain" and self.has_identity:  # the injector's part
+        # The injector's part. A gateway's ports take what its Gateways say, so its pod does not claim mTLS for them.
+        if kind == "sidecar" and self.has_identity:
             obj = {**obj, "metadata": {**obj["metadata"], "labels": {**labels, "security.istio.io/tlsMode": "istio"}}}
             self.source.label_pod(obj)
         return self.runner.start(obj, kind, node)
