@@ -87,9 +87,11 @@ enum { OPT_TIMEOUT = 256, OPT_REQUEST_TIMEOUT, OPT_PERIOD, OPT_URL, OPT_DEBUG_PO
 
 int cmd_wait(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "timeoutSeconds", required_argument, NULL, OPT_TIMEOUT }, { "requestTimeoutMillis", required_argument, NULL, OPT_REQUEST_TIMEOUT },
-		{ "periodMillis", required_argument, NULL, OPT_PERIOD }, { "url", required_argument, NULL, OPT_URL }, { NULL, 0, NULL, 0 } };
+	static const struct option options[] = { { "timeoutSeconds", required_argument, NULL, OPT_TIMEOUT },
+		                                 { "requestTimeoutMillis", required_argument, NULL, OPT_REQUEST_TIMEOUT },
+		                                 { "periodMillis", required_argument, NULL, OPT_PERIOD },
+		                                 { "url", required_argument, NULL, OPT_URL },
+		                                 { NULL, 0, NULL, 0 } };
 	const char *url = "http://localhost:15021/healthz/ready";
 	uint64_t timeout_s = 60, request_ms = 500, period_ms = 500;
 	struct ask a = { 0 };
@@ -112,7 +114,7 @@ int cmd_wait(int argc, char **argv)
 	if (run(&a, (int64_t)timeout_s * 1000))
 		return 0;
 	fprintf(stderr, "cox-agent: the proxy is not ready after %llu s: %s%s%s\n", (unsigned long long)timeout_s,
-		a.rc == COX_OK ? "" : cox_rc_name(a.rc), a.status ? "last answer: " : "", a.text);
+	        a.rc == COX_OK ? "" : cox_rc_name(a.rc), a.status ? "last answer: " : "", a.text);
 	return 1;
 }
 

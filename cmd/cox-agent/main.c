@@ -83,9 +83,26 @@ bool cmd_port(const char *text, uint16_t *out)
 /* --- proxy -------------------------------------------------------------------------------- */
 
 enum {
-	OPT_DISCOVERY = 256, OPT_DOMAIN, OPT_ENVOY, OPT_UID, OPT_GID, OPT_CONFIG_DIR, OPT_POD_INFO_DIR, OPT_CONCURRENCY, OPT_PROXY_LOG, OPT_COMPONENT_LOG, OPT_RESOLV_CONF, OPT_LOG,
-	OPT_ADMIN_PORT, OPT_STATUS_PORT, OPT_PROMETHEUS_PORT, OPT_HEALTH_PORT, OPT_STATUS_ADDRESS, OPT_BOOTSTRAP_ONLY,
-	OPT_IDENTITY, OPT_SECRETS_DIR,
+	OPT_DISCOVERY = 256,
+	OPT_DOMAIN,
+	OPT_ENVOY,
+	OPT_UID,
+	OPT_GID,
+	OPT_CONFIG_DIR,
+	OPT_POD_INFO_DIR,
+	OPT_CONCURRENCY,
+	OPT_PROXY_LOG,
+	OPT_COMPONENT_LOG,
+	OPT_RESOLV_CONF,
+	OPT_LOG,
+	OPT_ADMIN_PORT,
+	OPT_STATUS_PORT,
+	OPT_PROMETHEUS_PORT,
+	OPT_HEALTH_PORT,
+	OPT_STATUS_ADDRESS,
+	OPT_BOOTSTRAP_ONLY,
+	OPT_IDENTITY,
+	OPT_SECRETS_DIR,
 };
 
 static const struct option proxy_options[] = {
@@ -250,8 +267,8 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	return cox_agent_proxy_run(&f->proxy, code, err);
 }
 
-/* A sidecar is in every pod: what glibc and libuv would take for speed is given back. One arena (threads are two, and wait most of the time),
- * large blocks by mmap (a discovery response is as large as its mesh) and one thread to resolve names. */
+/* A sidecar is in every pod: what glibc and libuv would take for speed is given back. One arena (threads are two, and wait most of the
+ * time), large blocks by mmap (a discovery response is as large as its mesh) and one thread to resolve names. */
 static void stay_small(void)
 {
 	mallopt(M_ARENA_MAX, 1);

@@ -22,9 +22,15 @@ static int usage(void)
 }
 
 static const struct option longs[] = {
-	{ "serial", required_argument, NULL, 's' },     { "identity", required_argument, NULL, 'u' },       { "namespace", required_argument, NULL, 'n' },
-	{ "reason", required_argument, NULL, 'r' },     { "kubeconfig", required_argument, NULL, 'k' },     { "caDir", required_argument, NULL, 'd' },
-	{ "output", required_argument, NULL, 'o' },     { "istioNamespace", required_argument, NULL, 'i' }, { NULL, 0, NULL, 0 },
+	{ "serial", required_argument, NULL, 's' },
+	{ "identity", required_argument, NULL, 'u' },
+	{ "namespace", required_argument, NULL, 'n' },
+	{ "reason", required_argument, NULL, 'r' },
+	{ "kubeconfig", required_argument, NULL, 'k' },
+	{ "caDir", required_argument, NULL, 'd' },
+	{ "output", required_argument, NULL, 'o' },
+	{ "istioNamespace", required_argument, NULL, 'i' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static bool options_parse(int argc, char **argv, struct cox_cert_options *o)

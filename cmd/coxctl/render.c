@@ -28,10 +28,11 @@ static bool type_parse(const char *text, enum cox_type *out)
 }
 
 static const struct option longs[] = {
-	{ "filename", required_argument, NULL, 'f' }, { "proxy", required_argument, NULL, 'p' }, { "type", required_argument, NULL, 't' },
-	{ "output", required_argument, NULL, 'o' },   { "class", required_argument, NULL, 'c' }, { "router", no_argument, NULL, 'r' },
-	{ "no-sds", no_argument, NULL, 's' },         { "node", required_argument, NULL, 'n' },
-	{ "compliance", required_argument, NULL, 'C' },  { NULL, 0, NULL, 0 },
+	{ "filename", required_argument, NULL, 'f' },   { "proxy", required_argument, NULL, 'p' },
+	{ "type", required_argument, NULL, 't' },       { "output", required_argument, NULL, 'o' },
+	{ "class", required_argument, NULL, 'c' },      { "router", no_argument, NULL, 'r' },
+	{ "no-sds", no_argument, NULL, 's' },           { "node", required_argument, NULL, 'n' },
+	{ "compliance", required_argument, NULL, 'C' }, { NULL, 0, NULL, 0 },
 };
 
 /* False: wrong usage. */
@@ -39,25 +40,15 @@ static bool options_parse(int argc, char **argv, struct cox_render_options *o)
 {
 	for (int c; (c = getopt_long(argc, argv, "f:o:", longs, NULL)) != -1;)
 		switch (c) {
-		case 'f':
-			o->path = optarg;
-			break;
-		case 'p':
-			o->proxy = cox_str_of(optarg);
-			break;
-		case 'n':
-			o->node_file = optarg;
-			break;
+		case 'f': o->path = optarg; break;
+		case 'p': o->proxy = cox_str_of(optarg); break;
+		case 'n': o->node_file = optarg; break;
 		case 'C':
 			if (!cox_compliance_parse(cox_str_of(optarg), &o->compliance))
 				return false;
 			break;
-		case 'r':
-			o->is_router = true;
-			break;
-		case 's':
-			o->no_sds = true;
-			break;
+		case 'r': o->is_router = true; break;
+		case 's': o->no_sds = true; break;
 		case 'c':
 			o->is_upstream = strcmp(optarg, "upstream") == 0;
 			if (!o->is_upstream && strcmp(optarg, "istio") != 0)
@@ -72,8 +63,7 @@ static bool options_parse(int argc, char **argv, struct cox_render_options *o)
 			if (!type_parse(optarg, &o->only))
 				return false;
 			break;
-		default:
-			return false;
+		default: return false;
 		}
 	return o->path != NULL && (o->proxy.n > 0 || o->node_file != NULL) && optind == argc;
 }

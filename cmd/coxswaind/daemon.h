@@ -25,35 +25,35 @@
 
 struct daemon {
 	struct flags flags;
-	struct cox_loop *loop;               /* the config loop: the main thread's */
+	struct cox_loop *loop; /* the config loop: the main thread's */
 	struct cox_registry *registry;
 	struct cox_push *push;
-	struct cox_ledger *ledger;           /* NULL: nothing is recorded or revoked */
-	struct serve *serve;                 /* stage_serve.c */
+	struct cox_ledger *ledger;            /* NULL: nothing is recorded or revoked */
+	struct serve *serve;                  /* stage_serve.c */
 	void (*on_blocked)(struct daemon *d); /* something was revoked; NULL: nobody looks */
 	struct cox_xds_server *xds;
 	struct cox_admin *admin;
 	struct cox_ca_processes *ca_processes; /* until the stage takes them */
-	struct cox_ca *ca;                   /* NULL: ENABLE_CA_SERVER=false */
-	struct trust *trust;                 /* stage_trust.c */
+	struct cox_ca *ca;                     /* NULL: ENABLE_CA_SERVER=false */
+	struct trust *trust;                   /* stage_trust.c */
 	struct cox_timer *ca_timer;
-	struct cox_buf trust_domain;         /* that the CA was told */
+	struct cox_buf trust_domain; /* that the CA was told */
 	struct cox_kube_client *kube;
 	struct cox_kube_source *kube_source;
 	struct cox_dir_source *dir_source;
-	struct cox_status *status;           /* with a kube-apiserver only */
+	struct cox_status *status; /* with a kube-apiserver only */
 	struct cox_lease *lease;
 	struct findings *findings;
-	struct secrets *secrets;             /* what proxies need of the kube-apiserver for their secrets */
+	struct secrets *secrets; /* what proxies need of the kube-apiserver for their secrets */
 	struct invalid *invalid;
-	struct cox_buf reported;             /* the object of the last report: its put, which follows, does not clear what was said */
-	struct cox_work_pool *enders;        /* closes what would wait for this loop */
+	struct cox_buf reported;      /* the object of the last report: its put, which follows, does not clear what was said */
+	struct cox_work_pool *enders; /* closes what would wait for this loop */
 	struct cox_signal *on_term, *on_int;
 	struct cox_timer *drain_timer;
 	int64_t drain_until_ms;
 	bool is_ending, has_released;
 	int exit_status;
-	struct cox_hash discovery;           /* of the mesh whose discoverySelectors are in force */
+	struct cox_hash discovery; /* of the mesh whose discoverySelectors are in force */
 	struct cox_buf mesh_yaml;
 	char source_name[32];
 };

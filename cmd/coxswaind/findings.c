@@ -14,8 +14,8 @@ struct findings {
 	struct cox_push *push;
 	struct cox_status *status;
 	struct cox_timer *timer;
-	struct cox_map said;               /* "<object id> <path> <text>": owned keys; value is the key */
-	struct cox_map objects;            /* ids of objects with findings in their status */
+	struct cox_map said;    /* "<object id> <path> <text>": owned keys; value is the key */
+	struct cox_map objects; /* ids of objects with findings in their status */
 	struct cox_arena arena;
 };
 
@@ -82,7 +82,10 @@ static void tell_status(struct findings *f, struct cox_str id, const struct cox_
 	if (!f->status || !split_id(id, &kind, &ns, &name))
 		return;
 	for (size_t i = 0; i < n; i++)
-		out[i] = (struct cox_status_finding){ .severity = items[i].severity, .name = cox_str_of(cox_finding_code_name(items[i].code)), .path = items[i].path, .text = items[i].text };
+		out[i] = (struct cox_status_finding){ .severity = items[i].severity,
+			                              .name = cox_str_of(cox_finding_code_name(items[i].code)),
+			                              .path = items[i].path,
+			                              .text = items[i].text };
 	cox_status_set(f->status, kind, ns, name, 0, COX_STATUS_CHECK, out, n);
 }
 
@@ -91,7 +94,8 @@ static void tell_log(struct findings *f, const struct cox_findings *found)
 {
 	struct cox_map now = { 0 };
 	for (COX_EACH(struct cox_finding, i, found->items)) {
-		struct cox_str line = cox_arena_printf(&f->arena, "%.*s %.*s: %.*s", COX_FMT(i->object_id), COX_FMT(i->path), COX_FMT(i->text));
+		struct cox_str line =
+		    cox_arena_printf(&f->arena, "%.*s %.*s: %.*s", COX_FMT(i->object_id), COX_FMT(i->path), COX_FMT(i->text));
 		if (!cox_map_find(&f->said, line))
 			cox_log(COX_LOG_WARN, "check", "%.*s", COX_FMT(line));
 		add(&now, line);

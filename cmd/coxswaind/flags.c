@@ -29,7 +29,8 @@ static const struct flag table[] = {
 	{ "clusterID", NULL, TEXT, AT(cluster_id), 0, "name of this cluster (Kubernetes)" },
 	{ "namespace", "n", TEXT, AT(ns), 0, "namespace of the control plane (istio-system)" },
 	{ "revision", NULL, TEXT, AT(revision), 0, "revision of this control plane (default)" },
-	{ "keepaliveMaxServerConnectionAge", NULL, DURATION, AT(max_age_ms), 0, "connections are asked to come anew after this time, with jitter (never)" },
+	{ "keepaliveMaxServerConnectionAge", NULL, DURATION, AT(max_age_ms), 0,
+	  "connections are asked to come anew after this time, with jitter (never)" },
 	{ "shutdownDuration", NULL, DURATION, AT(shutdown_ms), 0, "how long streams may drain at the end (10s)" },
 	{ "streamLoops", NULL, INTEGER, AT(stream_loops), 0, "threads that serve proxies (1)" },
 	{ "kubernetesApiQPS", NULL, NUMBER, AT(kube_qps), 0, "requests a second to the kube-apiserver (80)" },
@@ -70,23 +71,16 @@ static enum cox_rc set_value(const struct flag *f, const char *text, struct flag
 	struct cox_str value = cox_str_of(text);
 	int64_t ns;
 	switch (f->kind) {
-	case TEXT:
-		*(const char **)place(out, f->offset) = text;
-		return COX_OK;
-	case ADDR:
-		return set_addr(f, value, out, err);
+	case TEXT: *(const char **)place(out, f->offset) = text; return COX_OK;
+	case ADDR: return set_addr(f, value, out, err);
 	case DURATION:
 		if (cox_duration_parse(value, &ns) != COX_OK || ns < 0)
 			return bad(err, f, value, "a duration such as 30m");
 		*(int64_t *)place(out, f->offset) = ns / 1000000;
 		return COX_OK;
-	case INTEGER:
-		return cox_str_to_i64(value, place(out, f->offset)) == COX_OK ? COX_OK : bad(err, f, value, "an integer");
-	case NUMBER:
-		return cox_str_to_f64(value, place(out, f->offset)) == COX_OK ? COX_OK : bad(err, f, value, "a number");
-	case SWITCH:
-		*(bool *)place(out, f->offset) = !cox_str_eq(value, COX_STR("false"));
-		return COX_OK;
+	case INTEGER: return cox_str_to_i64(value, place(out, f->offset)) == COX_OK ? COX_OK : bad(err, f, value, "an integer");
+	case NUMBER: return cox_str_to_f64(value, place(out, f->offset)) == COX_OK ? COX_OK : bad(err, f, value, "a number");
+	case SWITCH: *(bool *)place(out, f->offset) = !cox_str_eq(value, COX_STR("false")); return COX_OK;
 	case IGNORED:
 		if (value.n)
 			cox_log(COX_LOG_WARN, "flags", "flag without effect flag=--%s why=\"%s\"", f->name, f->help);
@@ -114,8 +108,19 @@ static enum cox_rc check(const struct flags *f, struct cox_err *err)
 
 enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err *err)
 {
-	*out = (struct flags){ .domain = "cluster.local", .cluster_id = "Kubernetes", .ns = "istio-system", .revision = "", .shutdown_ms = 10000,
-		               .stream_loops = 1, .kube_qps = 80, .kube_burst = 160, .list_limit = 500, .has_grpc = true, .has_secure_grpc = true, .has_http = true, .has_monitoring = true };
+	*out = (struct flags){ .domain = "cluster.local",
+		               .cluster_id = "Kubernetes",
+		               .ns = "istio-system",
+		               .revision = "",
+		               .shutdown_ms = 10000,
+		               .stream_loops = 1,
+		               .kube_qps = 80,
+		               .kube_burst = 160,
+		               .list_limit = 500,
+		               .has_grpc = true,
+		               .has_secure_grpc = true,
+		               .has_http = true,
+		               .has_monitoring = true };
 	COX_TRY(cox_addr_parse(COX_STR(":15010"), &out->grpc, err));
 	COX_TRY(cox_addr_parse(COX_STR(":15012"), &out->secure_grpc, err));
 	COX_TRY(cox_addr_parse(COX_STR(":8080"), &out->http, err));

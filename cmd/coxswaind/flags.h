@@ -17,7 +17,8 @@ struct flags {
 	const char *log_levels;
 	bool log_json;
 };
-/* Fills *out with defaults and what argv says. COX_EINVAL: *err names the flag. `warnings` is called for flags of istiod that have no effect here. */
+/* Fills *out with defaults and what argv says. COX_EINVAL: *err names the flag. `warnings` is called for flags of istiod that have no
+ * effect here. */
 COX_MUST_USE enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err *err);
 /* All flags with their meaning. */
 void flags_print(void);

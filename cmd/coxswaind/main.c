@@ -12,7 +12,8 @@
 static int usage(int rc)
 {
 	fputs("usage: coxswaind discovery [FLAGS]   run the control plane (--help lists the flags)\n"
-	      "       coxswaind version\n", rc ? stderr : stdout);
+	      "       coxswaind version\n",
+	      rc ? stderr : stdout);
 	return rc;
 }
 

@@ -27,7 +27,8 @@ void secrets_set_kube(struct secrets *s, struct cox_kube_client *client, struct 
 {
 	/* Nothing was wanted yet: push translates when the sources are complete. */
 	s->source = source;
-	s->access = cox_kube_access_new(client, &(struct cox_kube_access_spec){ .verb = "list", .group = "", .resource = "secrets", .changed = on_changed, .ctx = s });
+	s->access = cox_kube_access_new(
+	    client, &(struct cox_kube_access_spec){ .verb = "list", .group = "", .resource = "secrets", .changed = on_changed, .ctx = s });
 }
 
 void secrets_clear_kube(struct secrets *s)
@@ -46,8 +47,8 @@ void secrets_want(struct secrets *s, enum cox_kind kind, struct cox_str ns, stru
 	}
 	enum cox_rc rc = cox_kube_source_want(s->source, kind, ns, name);
 	if (rc != COX_OK)
-		cox_log(COX_LOG_WARN, "push", "cannot be watched: %s kind=%.*s ns=%.*s name=%.*s", cox_rc_text(rc), COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns),
-		        COX_FMT(name));
+		cox_log(COX_LOG_WARN, "push", "cannot be watched: %s kind=%.*s ns=%.*s name=%.*s", cox_rc_text(rc),
+		        COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
 }
 
 enum cox_access secrets_may_list(struct secrets *s, struct cox_str ns, struct cox_str service_account)
@@ -55,12 +56,9 @@ enum cox_access secrets_may_list(struct secrets *s, struct cox_str ns, struct co
 	if (!s->access)
 		return COX_ACCESS_ALLOWED;
 	switch (cox_kube_access_check(s->access, ns, service_account)) {
-	case COX_KUBE_ACCESS_ALLOWED:
-		return COX_ACCESS_ALLOWED;
-	case COX_KUBE_ACCESS_DENIED:
-		return COX_ACCESS_DENIED;
-	case COX_KUBE_ACCESS_ASKING:
-		break;
+	case COX_KUBE_ACCESS_ALLOWED: return COX_ACCESS_ALLOWED;
+	case COX_KUBE_ACCESS_DENIED: return COX_ACCESS_DENIED;
+	case COX_KUBE_ACCESS_ASKING: break;
 	}
 	return COX_ACCESS_ASKING;
 }

@@ -7,8 +7,8 @@
 #include "source/kube_source.h"
 
 struct secrets;
-/* For cox_push_options.want and .may_list_secrets, with the secrets as their argument. Without a kube-apiserver nothing needs watching, and an
- * account may what its namespace may. */
+/* For cox_push_options.want and .may_list_secrets, with the secrets as their argument. Without a kube-apiserver nothing needs watching, and
+ * an account may what its namespace may. */
 struct secrets *secrets_new(void);
 void secrets_free(struct secrets *s);
 void secrets_set_push(struct secrets *s, struct cox_push *push);

@@ -36,7 +36,8 @@ static enum cox_rc env_number(const char *name, int64_t fallback, int64_t min, i
 	if (!text || !text[0])
 		return COX_OK;
 	if (cox_str_to_i64(cox_str_of(text), out) != COX_OK || *out < min || *out > max)
-		return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%s\" is not a number from %lld to %lld", name, text, (long long)min, (long long)max);
+		return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%s\" is not a number from %lld to %lld", name, text, (long long)min,
+		                   (long long)max);
 	return COX_OK;
 }
 
@@ -47,18 +48,29 @@ static enum cox_rc key_type(enum cox_key_type *out, struct cox_err *err)
 	char rsa[32];
 	*out = COX_KEY_P256;
 	if (name && name[0])
-		return cox_key_type_find(cox_str_of(name), out) ? COX_OK : cox_err_set(err, COX_EINVAL, NULL, "COXSWAIN_CA_KEY_TYPE: \"%s\" is not P256, P384, RSA2048, RSA3072 or RSA4096", name);
+		return cox_key_type_find(cox_str_of(name), out)
+		           ? COX_OK
+		           : cox_err_set(err, COX_EINVAL, NULL,
+		                         "COXSWAIN_CA_KEY_TYPE: \"%s\" is not P256, P384, RSA2048, RSA3072 or RSA4096", name);
 	if (!bits || !bits[0])
 		return COX_OK;
 	snprintf(rsa, sizeof(rsa), "RSA%.8s", bits);
-	return cox_key_type_find(cox_str_of(rsa), out) ? COX_OK : cox_err_set(err, COX_EINVAL, NULL, "CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE: \"%s\" is not 2048, 3072 or 4096", bits);
+	return cox_key_type_find(cox_str_of(rsa), out)
+	           ? COX_OK
+	           : cox_err_set(err, COX_EINVAL, NULL, "CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE: \"%s\" is not 2048, 3072 or 4096", bits);
 }
 
 static enum cox_rc read_settings(const struct flags *flags, struct cox_ca_spec *spec, struct cox_err *err)
 {
 	int64_t percent, rate;
-	*spec = (struct cox_ca_spec){ .trust_domain = COX_STR("cluster.local"), .ns = cox_str_of(flags->ns), .revision = cox_str_of(flags->revision), .kubeconfig = flags->kubeconfig,
-		                      .state_dir = flags->ca_dir, .root_ca_dir = cox_env_get("ROOT_CA_DIR"), .replica = cox_str_of(cox_env_get("POD_NAME")), .backdate_s = 120 };
+	*spec = (struct cox_ca_spec){ .trust_domain = COX_STR("cluster.local"),
+		                      .ns = cox_str_of(flags->ns),
+		                      .revision = cox_str_of(flags->revision),
+		                      .kubeconfig = flags->kubeconfig,
+		                      .state_dir = flags->ca_dir,
+		                      .root_ca_dir = cox_env_get("ROOT_CA_DIR"),
+		                      .replica = cox_str_of(cox_env_get("POD_NAME")),
+		                      .backdate_s = 120 };
 	spec->store = !flags->config_dir ? COX_CA_STORE_KUBE : flags->ca_dir ? COX_CA_STORE_DIR : COX_CA_STORE_MEMORY;
 	if (!spec->root_ca_dir)
 		spec->root_ca_dir = "./etc/cacerts";
@@ -126,9 +138,10 @@ static void on_bundle(void *ctx, const struct cox_ca_bundle *b)
 	char root_end[32], end[32];
 	cox_clock_format(b->root_not_after_s * 1000, root_end);
 	cox_clock_format(b->issuer_not_after_s * 1000, end);
-	cox_log(COX_LOG_INFO, "ca", "bundle generation=%llu phase=%s trust-domain=%.*s roots=%zu issuer=%.*s root-expiry=%s issuer-expiry=%s crl=%s",
-	        (unsigned long long)b->generation, cox_ca_phase_name(b->phase), COX_FMT(b->trust_domain), b->root_n, COX_FMT(b->issuer_key_id), root_end, end,
-	        b->crl_pem.n ? "yes" : "no");
+	cox_log(COX_LOG_INFO, "ca",
+	        "bundle generation=%llu phase=%s trust-domain=%.*s roots=%zu issuer=%.*s root-expiry=%s issuer-expiry=%s crl=%s",
+	        (unsigned long long)b->generation, cox_ca_phase_name(b->phase), COX_FMT(b->trust_domain), b->root_n,
+	        COX_FMT(b->issuer_key_id), root_end, end, b->crl_pem.n ? "yes" : "no");
 	set_expiry(b);
 	serve_on_bundle(d, b);
 	trust_on_bundle(d, b);

@@ -13,11 +13,11 @@ enum { NAMES_MAX = 16 };
 struct serve {
 	struct cox_authn *authn;
 	struct cox_node_pods *node_pods;
-	struct cox_csr_service *csr;     /* with a CA only */
+	struct cox_csr_service *csr; /* with a CA only */
 	struct cox_serving *serving;
-	struct cox_tls *tls;             /* the latest; NULL: none yet */
-	bool is_open, is_listening;      /* the xDS server; its TLS port */
-	struct cox_hash mesh;            /* whose trust domain and aliases are in force */
+	struct cox_tls *tls;        /* the latest; NULL: none yet */
+	bool is_open, is_listening; /* the xDS server; its TLS port */
+	struct cox_hash mesh;       /* whose trust domain and aliases are in force */
 };
 
 static struct cox_str env(const char *name) { return cox_str_of(cox_env_get(name)); }
@@ -26,7 +26,9 @@ static struct cox_str env(const char *name) { return cox_str_of(cox_env_get(name
 static bool env_bool(const char *name, bool unset)
 {
 	struct cox_str v = env(name);
-	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }, *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
+	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }, *const no[] = {
+		"0", "f", "F", "false", "FALSE", "False"
+	};
 	for (size_t i = 0; i < COX_LEN(yes); i++) {
 		if (cox_str_eq_cstr(v, yes[i]))
 			return true;
@@ -98,8 +100,16 @@ static enum cox_rc open_serving(struct daemon *d, struct cox_err *err)
 	size_t n = serving_names(d, &arena, names);
 	if (!d->ca && !d->flags.tls_cert_file)
 		return COX_OK;
-	return cox_serving_open(&(struct cox_serving_spec){ .loop = d->loop, .sign = cox_ca_sign, .ca = d->ca, .dns = names, .dns_n = n, .cert_file = d->flags.tls_cert_file,
-	                                                    .key_file = d->flags.tls_key_file, .ca_file = d->flags.ca_cert_file, .on_change = on_certificate, .ctx = d },
+	return cox_serving_open(&(struct cox_serving_spec){ .loop = d->loop,
+	                                                    .sign = cox_ca_sign,
+	                                                    .ca = d->ca,
+	                                                    .dns = names,
+	                                                    .dns_n = n,
+	                                                    .cert_file = d->flags.tls_cert_file,
+	                                                    .key_file = d->flags.tls_key_file,
+	                                                    .ca_file = d->flags.ca_cert_file,
+	                                                    .on_change = on_certificate,
+	                                                    .ctx = d },
 	                        &d->serve->serving, err);
 }
 
@@ -120,8 +130,14 @@ static enum cox_rc open_csr(struct daemon *d, struct cox_err *err)
 	struct serve *s = d->serve;
 	if (!d->ca)
 		return COX_OK;
-	return cox_csr_service_open(&(struct cox_csr_service_spec){ .loop = d->loop, .authn = s->authn, .sign = cox_ca_sign, .ca = d->ca, .ledger = d->ledger,
-	                                                            .trusted_node_accounts = env("CA_TRUSTED_NODE_ACCOUNTS"), .may_impersonate = may_impersonate, .ctx = d },
+	return cox_csr_service_open(&(struct cox_csr_service_spec){ .loop = d->loop,
+	                                                            .authn = s->authn,
+	                                                            .sign = cox_ca_sign,
+	                                                            .ca = d->ca,
+	                                                            .ledger = d->ledger,
+	                                                            .trusted_node_accounts = env("CA_TRUSTED_NODE_ACCOUNTS"),
+	                                                            .may_impersonate = may_impersonate,
+	                                                            .ctx = d },
 	                            &s->csr, err);
 }
 
@@ -134,9 +150,14 @@ static void on_blocked(struct daemon *d)
 enum cox_rc start_serve(struct daemon *d, struct cox_err *err)
 {
 	struct serve *s = d->serve = COX_NEW(struct serve);
-	COX_TRY(cox_authn_open(&(struct cox_authn_spec){ .loop = d->loop, .kube = d->kube, .audiences = env("TOKEN_AUDIENCES"),
-	                                                 .trust_domain = cox_registry_mesh(d->registry)->trust_domain, .cluster_id = cox_str_of(d->flags.cluster_id),
-	                                                 .jwt_rule = env("JWT_RULE"), .trusted_gateway_cidrs = env("TRUSTED_GATEWAY_CIDR") }, &s->authn, err));
+	COX_TRY(cox_authn_open(&(struct cox_authn_spec){ .loop = d->loop,
+	                                                 .kube = d->kube,
+	                                                 .audiences = env("TOKEN_AUDIENCES"),
+	                                                 .trust_domain = cox_registry_mesh(d->registry)->trust_domain,
+	                                                 .cluster_id = cox_str_of(d->flags.cluster_id),
+	                                                 .jwt_rule = env("JWT_RULE"),
+	                                                 .trusted_gateway_cidrs = env("TRUSTED_GATEWAY_CIDR") },
+	                       &s->authn, err));
 	s->node_pods = cox_node_pods_new(d->registry);
 	COX_TRY(open_csr(d, err));
 	COX_TRY(open_serving(d, err));
@@ -162,7 +183,9 @@ void stop_serve(struct daemon *d)
 void serve_fill(struct daemon *d, struct cox_xds_server_options *opts)
 {
 	struct serve *s = d->serve;
-	opts->auth = (struct cox_xds_auth){ .authn = s->authn, .ledger = d->ledger, .on_tls = env_bool("XDS_AUTH", true),
+	opts->auth = (struct cox_xds_auth){ .authn = s->authn,
+		                            .ledger = d->ledger,
+		                            .on_tls = env_bool("XDS_AUTH", true),
 		                            .on_plaintext = env_bool("XDS_AUTH", true) && env_bool("XDS_AUTH_PLAINTEXT", false),
 		                            .skip_identity_check = !env_bool("PILOT_ENABLE_XDS_IDENTITY_CHECK", true) };
 	opts->methods = s->csr ? cox_csr_service_method(s->csr) : NULL;

@@ -13,9 +13,9 @@
 
 enum {
 	TICK_MS = 500,
-	SETTLE_MS = 60000,            /* a phase lasts at least so long: agents that are just reconnecting, caches of ConfigMap volumes */
-	WARN_SHARE = 20,              /* percent of a CA certificate's life */
-	WARN_S = 90 * 24 * 3600,      /* or so long before its end */
+	SETTLE_MS = 60000,       /* a phase lasts at least so long: agents that are just reconnecting, caches of ConfigMap volumes */
+	WARN_SHARE = 20,         /* percent of a CA certificate's life */
+	WARN_S = 90 * 24 * 3600, /* or so long before its end */
 };
 
 struct trust {
@@ -24,8 +24,8 @@ struct trust {
 	struct cox_distribute *distribute; /* with a kube-apiserver only */
 	struct cox_timer *tick;
 	const struct cox_ca_bundle *bundle;
-	struct cox_hash sets[2];           /* of the bundle as TRUST and as PCDS */
-	struct cox_xds_acked acked;        /* of TRUST, while PCDS is asked */
+	struct cox_hash sets[2];    /* of the bundle as TRUST and as PCDS */
+	struct cox_xds_acked acked; /* of TRUST, while PCDS is asked */
 	int64_t phase_since_ms, settle_ms;
 	bool is_leader, is_asking, is_closed, has_followed, was_told;
 };
@@ -57,9 +57,9 @@ static void on_pcds(void *ctx, const struct cox_xds_acked *pcds)
 		return;
 	bool followed = has_followed(t, pcds);
 	if (followed != t->has_followed || !t->was_told)
-		cox_log(COX_LOG_INFO, "ca", "rotation phase=%s state=%s agents=%zu/%zu pilot_agents=%zu/%zu secrets_behind=%zu", cox_ca_phase_name(t->bundle->phase),
-		        followed ? "followed" : "behind", t->acked.acked, t->acked.watching, pcds->acked, pcds->watching,
-		        t->distribute ? cox_distribute_behind(t->distribute) : 0);
+		cox_log(COX_LOG_INFO, "ca", "rotation phase=%s state=%s agents=%zu/%zu pilot_agents=%zu/%zu secrets_behind=%zu",
+		        cox_ca_phase_name(t->bundle->phase), followed ? "followed" : "behind", t->acked.acked, t->acked.watching,
+		        pcds->acked, pcds->watching, t->distribute ? cox_distribute_behind(t->distribute) : 0);
 	t->has_followed = followed;
 	t->was_told = true;
 	if (followed) /* of this replica's proxies; the keepers agree with each other */
@@ -198,7 +198,8 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 	snprintf(replica, sizeof(replica), "%s-%d", host, (int)getpid());
 	struct trust *t = COX_NEW(struct trust);
 	t->d = d;
-	t->settle_ms = cox_str_to_i64(cox_str_of(cox_env_get("COXSWAIN_ROTATION_SETTLE_MS")), &settle) == COX_OK && settle >= 0 ? settle : SETTLE_MS;
+	t->settle_ms =
+	    cox_str_to_i64(cox_str_of(cox_env_get("COXSWAIN_ROTATION_SETTLE_MS")), &settle) == COX_OK && settle >= 0 ? settle : SETTLE_MS;
 	t->is_leader = !d->kube; /* nobody else is there */
 	t->tick = cox_timer_new(d->loop, on_tick, t);
 	d->trust = t;
@@ -206,14 +207,26 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 		return cox_err_set(err, COX_EIO, NULL, "--caDir: %s cannot be made", d->flags.ca_dir);
 	if (d->flags.ca_dir)
 		snprintf(dir, sizeof(dir), "%s/" COX_LEDGER_DIR, d->flags.ca_dir);
-	COX_TRY(cox_ledger_open(&(struct cox_ledger_spec){ .loop = d->loop, .kube = d->kube, .ns = cox_str_of(d->flags.ns), .replica = cox_str_of(replica),
-	                                                   .state_dir = !d->kube && d->flags.ca_dir ? dir : NULL, .on_revoked = on_revoked, .on_blocked = on_blocked,
-	                                                   .on_rotate = on_rotate, .ctx = t }, &t->ledger, err));
+	COX_TRY(cox_ledger_open(&(struct cox_ledger_spec){ .loop = d->loop,
+	                                                   .kube = d->kube,
+	                                                   .ns = cox_str_of(d->flags.ns),
+	                                                   .replica = cox_str_of(replica),
+	                                                   .state_dir = !d->kube && d->flags.ca_dir ? dir : NULL,
+	                                                   .on_revoked = on_revoked,
+	                                                   .on_blocked = on_blocked,
+	                                                   .on_rotate = on_rotate,
+	                                                   .ctx = t },
+	                        &t->ledger, err));
 	d->ledger = t->ledger;
 	if (d->kube)
-		cox_distribute_open(&(struct cox_distribute_spec){ .kube = d->kube, .ca = d->ca, .ledger = t->ledger, .ns = cox_str_of(d->flags.ns),
-		                                                   .config_map = cox_str_of(cox_env_get("PILOT_CA_CERT_CONFIGMAP")),
-		                                                   .secrets_by_default = env_is_true("CITADEL_ENABLE_NAMESPACES_BY_DEFAULT") }, &t->distribute);
+		cox_distribute_open(
+		    &(struct cox_distribute_spec){ .kube = d->kube,
+		                                   .ca = d->ca,
+		                                   .ledger = t->ledger,
+		                                   .ns = cox_str_of(d->flags.ns),
+		                                   .config_map = cox_str_of(cox_env_get("PILOT_CA_CERT_CONFIGMAP")),
+		                                   .secrets_by_default = env_is_true("CITADEL_ENABLE_NAMESPACES_BY_DEFAULT") },
+		    &t->distribute);
 	return COX_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
- * stage_trust - what is made of the CA's bundle: told to every proxy, written into the cluster, and the phases of a rotation driven by who has
- * followed. Owns the list of issued certificates. Config loop.
+ * stage_trust - what is made of the CA's bundle: told to every proxy, written into the cluster, and the phases of a rotation driven by who
+ * has followed. Owns the list of issued certificates. Config loop.
  */
 #ifndef COXSWAIND_STAGE_TRUST_H
 #define COXSWAIND_STAGE_TRUST_H

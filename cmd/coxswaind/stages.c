@@ -47,7 +47,8 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 static void on_report(void *arg, const struct cox_source_report *r)
 {
 	struct daemon *d = arg;
-	struct cox_report_about about = { r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name : COX_STR(""), r->ns, r->name, r->origin };
+	struct cox_report_about about = { r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name : COX_STR(""), r->ns, r->name,
+		                          r->origin };
 	if (d->status && r->kind < COX_KIND_COUNT && r->name.n)
 		cox_status_set_diags(d->status, r->kind, r->ns, r->name, 0, r->diags);
 	cox_buf_clear(&d->reported);
@@ -75,7 +76,8 @@ static void on_stale(void *arg, bool stale)
 {
 	struct daemon *d = arg;
 	cox_metric_set(COX_M_SOURCE_STALE, d->source_name, stale);
-	cox_log(stale ? COX_LOG_WARN : COX_LOG_INFO, "source", "%s source=%s", stale ? "not reachable: what is known stays in force" : "reachable again", d->source_name);
+	cox_log(stale ? COX_LOG_WARN : COX_LOG_INFO, "source", "%s source=%s",
+	        stale ? "not reachable: what is known stays in force" : "reachable again", d->source_name);
 }
 
 static void on_flush(void *arg)
@@ -94,7 +96,9 @@ static void on_flush(void *arg)
 
 static struct cox_source_sink make_sink(struct daemon *d)
 {
-	return (struct cox_source_sink){ .put = on_put, .remove = on_remove, .report = on_report, .synced = on_synced, .stale = on_stale, .flush = on_flush, .arg = d };
+	return (struct cox_source_sink){
+		.put = on_put, .remove = on_remove, .report = on_report, .synced = on_synced, .stale = on_stale, .flush = on_flush, .arg = d
+	};
 }
 
 /* --- stages: start in this order, end in the reverse one ------------------------------------------------ */
@@ -123,7 +127,8 @@ static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 	if (d->flags.kubeconfig)
 		rc = cox_kube_config_load(&config, d->flags.kubeconfig, COX_STR(""), err);
 	else
-		rc = cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")), cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
+		rc = cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")),
+		                                cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
 	if (rc != COX_OK) {
 		cox_kube_config_fini(&config);
 		if (!d->flags.kubeconfig)
@@ -133,7 +138,8 @@ static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 	for (size_t i = 0; i < config.warnings.n; i++)
 		cox_log(COX_LOG_WARN, "kube", "%.*s", COX_FMT(config.warnings.p[i]));
 	cox_log(COX_LOG_INFO, "kube", "kube-apiserver server=%.*s", COX_FMT(config.server));
-	d->kube = cox_kube_client_new_take(d->loop, &config, &(struct cox_kube_client_spec){ .qps = d->flags.kube_qps, .burst = (unsigned)d->flags.kube_burst });
+	d->kube = cox_kube_client_new_take(
+	    d->loop, &config, &(struct cox_kube_client_spec){ .qps = d->flags.kube_qps, .burst = (unsigned)d->flags.kube_burst });
 	return COX_OK;
 }
 static void stop_kube(struct daemon *d) { cox_kube_client_free(&d->kube); }
@@ -143,11 +149,15 @@ static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 	enum cox_compliance compliance = COX_COMPLIANCE_NONE;
 	struct cox_str policy = cox_str_of(cox_env_get("COMPLIANCE_POLICY"));
 	if (!cox_compliance_parse(policy, &compliance))
-		return cox_err_set(err, COX_EINVAL, "COMPLIANCE_POLICY", "must be fips-140-2, fips-140-3 or pqc, is \"%.*s\"", COX_FMT(policy));
+		return cox_err_set(err, COX_EINVAL, "COMPLIANCE_POLICY", "must be fips-140-2, fips-140-3 or pqc, is \"%.*s\"",
+		                   COX_FMT(policy));
 	COX_TRY(read_mesh_file(d, err));
-	d->registry = cox_registry_new(&(struct cox_registry_options){
-	    .domain = cox_str_of(d->flags.domain), .cluster_id = cox_str_of(d->flags.cluster_id), .root_namespace = cox_str_of(d->flags.ns),
-	    .mesh_yaml = cox_buf_str(&d->mesh_yaml), .compliance = compliance, .revision = cox_str_of(d->flags.revision) });
+	d->registry = cox_registry_new(&(struct cox_registry_options){ .domain = cox_str_of(d->flags.domain),
+	                                                               .cluster_id = cox_str_of(d->flags.cluster_id),
+	                                                               .root_namespace = cox_str_of(d->flags.ns),
+	                                                               .mesh_yaml = cox_buf_str(&d->mesh_yaml),
+	                                                               .compliance = compliance,
+	                                                               .revision = cox_str_of(d->flags.revision) });
 	return COX_OK;
 }
 static void stop_registry(struct daemon *d) { cox_registry_free(d->registry); }
@@ -157,15 +167,17 @@ static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct
 	struct daemon *d = arg;
 	struct cox_str rest = origins, id, kind_name, ns, object;
 	while (d->status && rest.n && cox_str_next(&rest, '\n', &id)) {
-		struct cox_status_finding finding = { .severity = COX_SEV_ERROR, .name = COX_STR("ProxyRejected"), .path = name, .text = message };
+		struct cox_status_finding finding = {
+			.severity = COX_SEV_ERROR, .name = COX_STR("ProxyRejected"), .path = name, .text = message
+		};
 		if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', &ns) || !cox_str_next(&id, '/', &object))
 			continue;
 		for (int k = 0; k < COX_KIND_COUNT; k++)
 			if (cox_str_eq(cox_kind_info((enum cox_kind)k)->name, kind_name))
 				cox_status_set(d->status, (enum cox_kind)k, ns, object, 0, COX_STATUS_PROXY, &finding, 1);
 	}
-	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"", COX_FMT(cox_type_short(type)), COX_FMT(name),
-	        COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
+	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"",
+	        COX_FMT(cox_type_short(type)), COX_FMT(name), COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
 }
 
 static void on_generation(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes)
@@ -179,14 +191,22 @@ static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox
 {
 	secrets_want(((struct daemon *)arg)->secrets, kind, ns, name, is_wanted);
 }
-static enum cox_access on_may_list(void *arg, struct cox_str ns, struct cox_str account) { return secrets_may_list(((struct daemon *)arg)->secrets, ns, account); }
+static enum cox_access on_may_list(void *arg, struct cox_str ns, struct cox_str account)
+{
+	return secrets_may_list(((struct daemon *)arg)->secrets, ns, account);
+}
 
 static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 {
 	(void)err;
 	d->secrets = secrets_new();
-	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop, .registry = d->registry, .want = on_want, .may_list_secrets = on_may_list,
-	                           .on_generation = on_generation, .on_reject = on_reject, .arg = d });
+	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop,
+	                                                   .registry = d->registry,
+	                                                   .want = on_want,
+	                                                   .may_list_secrets = on_may_list,
+	                                                   .on_generation = on_generation,
+	                                                   .on_reject = on_reject,
+	                                                   .arg = d });
 	secrets_set_push(d->secrets, d->push);
 	d->findings = findings_new(d->loop, d->registry, d->push);
 	return COX_OK;
@@ -200,8 +220,11 @@ static void stop_push(struct daemon *d)
 
 static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
 {
-	struct cox_xds_server_options opts = { .config_loop = d->loop, .push = d->push, .loop_count = (size_t)d->flags.stream_loops,
-		                               .limits = { .max_age_ms = d->flags.max_age_ms }, .version = COX_STR(COX_VERSION) };
+	struct cox_xds_server_options opts = { .config_loop = d->loop,
+		                               .push = d->push,
+		                               .loop_count = (size_t)d->flags.stream_loops,
+		                               .limits = { .max_age_ms = d->flags.max_age_ms },
+		                               .version = COX_STR(COX_VERSION) };
 	char text[320];
 	uint16_t port;
 	serve_fill(d, &opts);
@@ -250,8 +273,13 @@ static enum cox_rc start_status(struct daemon *d, struct cox_err *err)
 	snprintf(identity, sizeof(identity), "%s-%d-%08x", host, (int)getpid(), cox_random_below(UINT32_MAX));
 	cox_status_open(d->kube, NULL, &d->status);
 	findings_set_status(d->findings, d->status);
-	cox_lease_open(d->kube, &(struct cox_lease_spec){ .ns = cox_str_of(d->flags.ns), .name = COX_STR("coxswain-status-leader"), .identity = cox_str_of(identity),
-	                   .on_change = on_leader, .ctx = d }, &d->lease);
+	cox_lease_open(d->kube,
+	               &(struct cox_lease_spec){ .ns = cox_str_of(d->flags.ns),
+	                                         .name = COX_STR("coxswain-status-leader"),
+	                                         .identity = cox_str_of(identity),
+	                                         .on_change = on_leader,
+	                                         .ctx = d },
+	               &d->lease);
 	return COX_OK;
 }
 static void stop_status(struct daemon *d)
@@ -269,8 +297,11 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 	if (d->flags.config_dir)
 		return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
 	COX_TRY(start_status(d, err));
-	cox_kube_source_open(d->kube, &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id), .root_ns = cox_str_of(d->flags.ns),
-	                         .list_limit = (unsigned)d->flags.list_limit }, &sink, &d->kube_source);
+	cox_kube_source_open(d->kube,
+	                     &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id),
+	                                                     .root_ns = cox_str_of(d->flags.ns),
+	                                                     .list_limit = (unsigned)d->flags.list_limit },
+	                     &sink, &d->kube_source);
 	secrets_set_kube(d->secrets, d->kube, d->kube_source);
 	return COX_OK;
 }
@@ -294,8 +325,16 @@ static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)
 		addrs[n++] = d->flags.monitoring;
 	uint16_t ports[2];
 	char text[320];
-	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop, .registry = d->registry, .push = d->push, .xds = d->xds, .ca = d->ca, .ledger = d->ledger,
-	                           .version = COX_STR(COX_VERSION), .addrs = addrs, .addr_count = n }, &d->admin, ports, err));
+	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop,
+	                                                    .registry = d->registry,
+	                                                    .push = d->push,
+	                                                    .xds = d->xds,
+	                                                    .ca = d->ca,
+	                                                    .ledger = d->ledger,
+	                                                    .version = COX_STR(COX_VERSION),
+	                                                    .addrs = addrs,
+	                                                    .addr_count = n },
+	                       &d->admin, ports, err));
 	for (size_t i = 0; i < n; i++) {
 		addrs[i].port = ports[i];
 		cox_log(COX_LOG_INFO, "admin", "listening addr=%s", cox_addr_format(&addrs[i], text, sizeof(text)));
@@ -309,15 +348,9 @@ static const struct stage {
 	enum cox_rc (*start)(struct daemon *d, struct cox_err *err);
 	void (*stop)(struct daemon *d);
 } stages[] = {
-	{ "kube", start_kube, stop_kube },
-	{ "registry", start_registry, stop_registry },
-	{ "push", start_push, stop_push },
-	{ "ca", stage_ca_start, stage_ca_stop },
-	{ "trust", start_trust, stop_trust },
-	{ "identity", start_serve, stop_serve },
-	{ "xds", start_xds, stop_xds },
-	{ "source", start_source, stop_source },
-	{ "admin", start_admin, stop_admin },
+	{ "kube", start_kube, stop_kube },       { "registry", start_registry, stop_registry }, { "push", start_push, stop_push },
+	{ "ca", stage_ca_start, stage_ca_stop }, { "trust", start_trust, stop_trust },          { "identity", start_serve, stop_serve },
+	{ "xds", start_xds, stop_xds },          { "source", start_source, stop_source },       { "admin", start_admin, stop_admin },
 };
 
 static void stop_stages(struct daemon *d, size_t started)

@@ -43,8 +43,9 @@ void admin_reply_json(struct cox_httpd_request *r, int status, const struct cox_
 static enum cox_rc open_daemons(struct cox_admin *a, uint16_t *ports, struct cox_err *err)
 {
 	struct cox_httpd_route routes[] = {
-		{ "GET", "/ready", on_ready, a },     { "GET", "/version", on_version, a }, { "GET", "/metrics", on_metrics, a },
-		{ "GET", "/stats/prometheus", on_metrics, a }, { "GET", "/debug/*", admin_on_debug, a }, { "GET", "/debug", admin_on_debug, a },
+		{ "GET", "/ready", on_ready, a },         { "GET", "/version", on_version, a },
+		{ "GET", "/metrics", on_metrics, a },     { "GET", "/stats/prometheus", on_metrics, a },
+		{ "GET", "/debug/*", admin_on_debug, a }, { "GET", "/debug", admin_on_debug, a },
 	};
 	_Static_assert(COX_LEN(routes) == COX_LEN(a->routes), "every route has its place");
 	memcpy(a->routes, routes, sizeof(routes));

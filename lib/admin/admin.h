@@ -16,13 +16,13 @@
 struct cox_admin;
 struct cox_admin_options {
 	struct cox_loop *config_loop;
-	struct cox_registry *registry;    /* borrowed, as push and xds; used on the config loop */
+	struct cox_registry *registry; /* borrowed, as push and xds; used on the config loop */
 	struct cox_push *push;
 	struct cox_xds_server *xds;
-	struct cox_ca *ca;                /* borrowed, for /debug/certz; NULL: none */
-	struct cox_ledger *ledger;        /* borrowed; config loop; NULL: none */
-	struct cox_str version;           /* copied */
-	const struct cox_addr *addrs;     /* one daemon each: 8080 and 15014 */
+	struct cox_ca *ca;            /* borrowed, for /debug/certz; NULL: none */
+	struct cox_ledger *ledger;    /* borrowed; config loop; NULL: none */
+	struct cox_str version;       /* copied */
+	const struct cox_addr *addrs; /* one daemon each: 8080 and 15014 */
 	size_t addr_count;
 };
 /* ports[i] gets the port taken (may be NULL). COX_EIO: an address is taken. */

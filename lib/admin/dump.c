@@ -55,9 +55,12 @@ static void read_push(void *arg)
 	struct cox_push_stats st;
 	cox_push_stats_get(q->a->opts.push, &st);
 	q->out = cox_json_new_object(&q->arena);
-	const struct { const char *name; uint64_t value; } rows[] = {
-		{ "generation", st.generation }, { "views", st.views }, { "workloads", st.workloads },
-		{ "clients", st.clients }, { "resources", st.resources }, { "resourceBytes", st.resource_bytes },
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "generation", st.generation }, { "views", st.views },         { "workloads", st.workloads },
+		{ "clients", st.clients },       { "resources", st.resources }, { "resourceBytes", st.resource_bytes },
 	};
 	for (size_t i = 0; i < COX_LEN(rows); i++)
 		cox_json_set(&q->arena, q->out, cox_str_of(rows[i].name), cox_json_new_i64(&q->arena, (int64_t)rows[i].value));
@@ -109,7 +112,8 @@ static const struct section sections[] = {
 static struct cox_json *typed(struct query *q, const char *dump)
 {
 	struct cox_json *o = cox_json_new_object(&q->arena);
-	cox_json_set(&q->arena, o, COX_STR("@type"), cox_json_new_str(&q->arena, cox_arena_printf(&q->arena, "type.googleapis.com/envoy.admin.v3.%s", dump)));
+	cox_json_set(&q->arena, o, COX_STR("@type"),
+	             cox_json_new_str(&q->arena, cox_arena_printf(&q->arena, "type.googleapis.com/envoy.admin.v3.%s", dump)));
 	return o;
 }
 
@@ -199,7 +203,8 @@ static void on_list(struct query *q)
 {
 	q->out = cox_json_new_object(&q->arena);
 	for (size_t i = 0; i < COX_LEN(pages); i++)
-		cox_json_set(&q->arena, q->out, cox_arena_printf(&q->arena, "/debug/%s", pages[i].name), cox_json_new_str(&q->arena, cox_str_of(pages[i].help)));
+		cox_json_set(&q->arena, q->out, cox_arena_printf(&q->arena, "/debug/%s", pages[i].name),
+		             cox_json_new_str(&q->arena, cox_str_of(pages[i].help)));
 }
 
 void admin_on_debug(void *ctx, struct cox_httpd_request *r)

@@ -23,7 +23,8 @@ static void write_address(struct cox_buf *out, const char *address, unsigned por
 
 static void write_endpoint(struct cox_buf *out, const char *cluster, const char *address, unsigned port)
 {
-	cox_buf_printf(out, "\"load_assignment\":{\"cluster_name\":\"%s\",\"endpoints\":[{\"lb_endpoints\":[{\"endpoint\":{\"address\":", cluster);
+	cox_buf_printf(
+	    out, "\"load_assignment\":{\"cluster_name\":\"%s\",\"endpoints\":[{\"lb_endpoints\":[{\"endpoint\":{\"address\":", cluster);
 	write_address(out, address, port);
 	cox_buf_append_cstr(out, "}}]}]}");
 }
@@ -35,21 +36,22 @@ static void write_local_cluster(struct cox_buf *out, const char *name, unsigned 
 	cox_buf_append_char(out, '}');
 }
 
-/* The agent, by a Unix socket: "xds-grpc" passes to the control plane, "sds-grpc" has the workload's secrets. Limits are off (one stream carries
- * everything, and a gateway has a stream for each credential); HTTP/2 keepalives find an agent that hangs within the minute. */
+/* The agent, by a Unix socket: "xds-grpc" passes to the control plane, "sds-grpc" has the workload's secrets. Limits are off (one stream
+ * carries everything, and a gateway has a stream for each credential); HTTP/2 keepalives find an agent that hangs within the minute. */
 static void write_agent_cluster(struct cox_buf *out, const char *name, struct cox_str path)
 {
-	cox_buf_printf(out,
-		       "{\"name\":\"%s\",\"type\":\"STATIC\",\"connect_timeout\":\"1s\","
-		       "\"lb_policy\":\"ROUND_ROBIN\",\"circuit_breakers\":{\"thresholds\":["
-		       "{\"priority\":\"DEFAULT\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000},"
-		       "{\"priority\":\"HIGH\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000}]},"
-		       "\"typed_extension_protocol_options\":{\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\":{"
-		       "\"@type\":\"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\","
-		       "\"explicit_http_config\":{\"http2_protocol_options\":{"
-		       "\"connection_keepalive\":{\"interval\":\"30s\",\"timeout\":\"10s\"}}}}},"
-		       "\"load_assignment\":{\"cluster_name\":\"%s\",\"endpoints\":[{\"lb_endpoints\":[{\"endpoint\":{\"address\":{\"pipe\":{\"path\":",
-		       name, name);
+	cox_buf_printf(
+	    out,
+	    "{\"name\":\"%s\",\"type\":\"STATIC\",\"connect_timeout\":\"1s\","
+	    "\"lb_policy\":\"ROUND_ROBIN\",\"circuit_breakers\":{\"thresholds\":["
+	    "{\"priority\":\"DEFAULT\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000},"
+	    "{\"priority\":\"HIGH\",\"max_connections\":100000,\"max_pending_requests\":100000,\"max_requests\":100000}]},"
+	    "\"typed_extension_protocol_options\":{\"envoy.extensions.upstreams.http.v3.HttpProtocolOptions\":{"
+	    "\"@type\":\"type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\","
+	    "\"explicit_http_config\":{\"http2_protocol_options\":{"
+	    "\"connection_keepalive\":{\"interval\":\"30s\",\"timeout\":\"10s\"}}}}},"
+	    "\"load_assignment\":{\"cluster_name\":\"%s\",\"endpoints\":[{\"lb_endpoints\":[{\"endpoint\":{\"address\":{\"pipe\":{\"path\":",
+	    name, name);
 	cox_json_write_str(out, path);
 	cox_buf_append_cstr(out, "}}}}]}]}}");
 }
@@ -59,14 +61,15 @@ static void write_listener(struct cox_buf *out, const char *name, unsigned port,
 {
 	cox_buf_printf(out, "{\"name\":\"%s\",\"address\":", name);
 	write_address(out, "0.0.0.0", port);
-	cox_buf_printf(out,
-		       ",\"filter_chains\":[{\"filters\":[{\"name\":\"envoy.filters.network.http_connection_manager\",\"typed_config\":{"
-		       "\"@type\":\"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\","
-		       "\"codec_type\":\"AUTO\",\"stat_prefix\":\"agent\",\"route_config\":{\"virtual_hosts\":[{\"name\":\"backend\",\"domains\":[\"*\"],"
-		       "\"routes\":[{\"match\":{\"path\":\"%s\"},\"route\":{\"cluster\":\"%s\"}}]}]},"
-		       "\"http_filters\":[{\"name\":\"envoy.filters.http.router\",\"typed_config\":{"
-		       "\"@type\":\"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\"}}]}}]}]}",
-		       path, cluster);
+	cox_buf_printf(
+	    out,
+	    ",\"filter_chains\":[{\"filters\":[{\"name\":\"envoy.filters.network.http_connection_manager\",\"typed_config\":{"
+	    "\"@type\":\"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\","
+	    "\"codec_type\":\"AUTO\",\"stat_prefix\":\"agent\",\"route_config\":{\"virtual_hosts\":[{\"name\":\"backend\",\"domains\":[\"*\"],"
+	    "\"routes\":[{\"match\":{\"path\":\"%s\"},\"route\":{\"cluster\":\"%s\"}}]}]},"
+	    "\"http_filters\":[{\"name\":\"envoy.filters.http.router\",\"typed_config\":{"
+	    "\"@type\":\"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\"}}]}}]}]}",
+	    path, cluster);
 }
 
 /* Parts of our clusters' and listeners' names as tags, so that one metric has all series. */
@@ -79,7 +82,8 @@ static void write_stats_tags(struct cox_buf *out)
 		{ "tcp_prefix", "^tcp\\\\.((.*?)\\\\.)\\\\w+?$" },
 		{ "response_code", "(response_code=\\\\.=(.+?);\\\\.;)|_rq(_(\\\\d{3}))$" },
 		{ "response_code_class", "_rq(_(\\\\dxx))$" },
-		{ "http_conn_manager_listener_prefix", "^listener(?=\\\\.).*?\\\\.http\\\\.(((?:[_.[:digit:]]*|[_\\\\[\\\\]aAbBcCdDeEfF[:digit:]]*))\\\\.)" },
+		{ "http_conn_manager_listener_prefix",
+		  "^listener(?=\\\\.).*?\\\\.http\\\\.(((?:[_.[:digit:]]*|[_\\\\[\\\\]aAbBcCdDeEfF[:digit:]]*))\\\\.)" },
 		{ "http_conn_manager_prefix", "^http\\\\.(((?:[_.[:digit:]]*|[_\\\\[\\\\]aAbBcCdDeEfF[:digit:]]*))\\\\.)" },
 		{ "listener_address", "^listener\\\\.(((?:[_.[:digit:]]*|[_\\\\[\\\\]aAbBcCdDeEfF[:digit:]]*))\\\\.)" },
 	};
@@ -109,9 +113,10 @@ static void write_string_matches(struct cox_buf *out, const struct cox_agent_lis
  * first questions need are kept, and what the pod asks for. */
 static void write_stats_matcher(struct cox_buf *out, const struct cox_agent_node *node)
 {
-	static const char *const prefixes[] = { "cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm", "workload_discovery" };
-	static const char *const suffixes[] = { "rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied", "downstream_cx_active",
-						 "downstream_rq_active" };
+	static const char *const prefixes[] = { "cluster_manager",   "listener_manager", "server", "cluster.xds-grpc", "wasm",
+		                                "workload_discovery" };
+	static const char *const suffixes[] = { "rbac.allowed",  "rbac.denied",          "shadow_allowed",
+		                                "shadow_denied", "downstream_cx_active", "downstream_rq_active" };
 	bool first = true;
 	cox_buf_append_cstr(out, "\"stats_matcher\":{\"inclusion_list\":{\"patterns\":[");
 	for (size_t i = 0; i < COX_LEN(prefixes); i++, first = false)
@@ -148,23 +153,24 @@ static void write_dynamic(struct cox_buf *out)
 	/* Without a first-fetch time-out Envoy waits for its configuration rather than serving without it. */
 	static const char *const source = "{\"ads\":{},\"initial_fetch_timeout\":\"0s\",\"resource_api_version\":\"V3\"}";
 	cox_buf_printf(out,
-		       "\"dynamic_resources\":{\"lds_config\":%s,\"cds_config\":%s,\"ads_config\":{\"api_type\":\"DELTA_GRPC\","
-		       "\"transport_api_version\":\"V3\",\"set_node_on_first_message_only\":true,"
-		       "\"grpc_services\":[{\"envoy_grpc\":{\"cluster_name\":\"xds-grpc\"}}]}}",
-		       source, source);
+	               "\"dynamic_resources\":{\"lds_config\":%s,\"cds_config\":%s,\"ads_config\":{\"api_type\":\"DELTA_GRPC\","
+	               "\"transport_api_version\":\"V3\",\"set_node_on_first_message_only\":true,"
+	               "\"grpc_services\":[{\"envoy_grpc\":{\"cluster_name\":\"xds-grpc\"}}]}}",
+	               source, source);
 }
 
 static void write_limits(struct cox_buf *out)
 {
-	cox_buf_printf(out,
-		       "\"layered_runtime\":{\"layers\":[{\"name\":\"global config\",\"static_layer\":{"
-		       "\"re2.max_program_size.error_level\":32768,\"re2.max_program_size.warn_level\":0}},"
-		       "{\"name\":\"admin\",\"admin_layer\":{}}]},"
-		       "\"overload_manager\":{\"resource_monitors\":[{\"name\":\"envoy.resource_monitors.global_downstream_max_connections\","
-		       "\"typed_config\":{\"@type\":\"type.googleapis.com/"
-		       "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig\","
-		       "\"max_active_downstream_connections\":%d}}]}",
-		       COX_AGENT_DOWNSTREAM_CONNECTIONS_MAX);
+	cox_buf_printf(
+	    out,
+	    "\"layered_runtime\":{\"layers\":[{\"name\":\"global config\",\"static_layer\":{"
+	    "\"re2.max_program_size.error_level\":32768,\"re2.max_program_size.warn_level\":0}},"
+	    "{\"name\":\"admin\",\"admin_layer\":{}}]},"
+	    "\"overload_manager\":{\"resource_monitors\":[{\"name\":\"envoy.resource_monitors.global_downstream_max_connections\","
+	    "\"typed_config\":{\"@type\":\"type.googleapis.com/"
+	    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig\","
+	    "\"max_active_downstream_connections\":%d}}]}",
+	    COX_AGENT_DOWNSTREAM_CONNECTIONS_MAX);
 }
 
 enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err)

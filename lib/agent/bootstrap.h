@@ -10,13 +10,13 @@
 
 /* All text is borrowed and may be empty. */
 struct cox_agent_bootstrap {
-	const char *const *env;       /* NULL-terminated */
-	struct cox_str type;          /* "sidecar" or "router" */
+	const char *const *env;             /* NULL-terminated */
+	struct cox_str type;                /* "sidecar" or "router" */
 	struct cox_str labels, annotations; /* lines key="value" */
-	struct cox_str discovery;     /* host:port; overrides PROXY_CONFIG's discoveryAddress */
-	struct cox_str domain;        /* "cluster.local" */
-	struct cox_str xds_path, sds_path; /* sockets of the agent, or of who serves certificates in its place */
-	bool is_identity_off;         /* no certificates: node metadata COXSWAIN_SDS is "none" */
+	struct cox_str discovery;           /* host:port; overrides PROXY_CONFIG's discoveryAddress */
+	struct cox_str domain;              /* "cluster.local" */
+	struct cox_str xds_path, sds_path;  /* sockets of the agent, or of who serves certificates in its place */
+	bool is_identity_off;               /* no certificates: node metadata COXSWAIN_SDS is "none" */
 	uint16_t admin_port, status_port, prometheus_port, health_port; /* 15000, 15020, 15090, 15021 */
 };
 

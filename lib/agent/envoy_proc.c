@@ -70,8 +70,20 @@ static enum cox_rc start(struct cox_envoy *e, struct cox_err *err)
 	char concurrency[16];
 	snprintf(concurrency, sizeof(concurrency), "%d", e->spec.concurrency);
 	/* Unknown fields are allowed in what we wrote ourselves, so that one agent goes with several Envoys. */
-	const char *argv[24] = { e->program, "-c", e->bootstrap_path, "-l", e->log_level, "--disable-hot-restart", "--drain-time-s", "45",
-				 "--drain-strategy", "immediate", "--file-flush-interval-msec", "1000", "--allow-unknown-static-fields", NULL };
+	const char *argv[24] = { e->program,
+		                 "-c",
+		                 e->bootstrap_path,
+		                 "-l",
+		                 e->log_level,
+		                 "--disable-hot-restart",
+		                 "--drain-time-s",
+		                 "45",
+		                 "--drain-strategy",
+		                 "immediate",
+		                 "--file-flush-interval-msec",
+		                 "1000",
+		                 "--allow-unknown-static-fields",
+		                 NULL };
 	size_t n = 13;
 	if (e->spec.concurrency > 0) {
 		argv[n++] = "--concurrency";
@@ -148,7 +160,8 @@ static void on_timer(void *ctx)
 		signal_envoy(e, SIGKILL);
 	} else if (e->end_wanted && e->spec.exit_on_zero) {
 		cox_agent_call_close(&e->call);
-		cox_agent_call_open(e->loop, e->spec.admin_port, "GET", "/stats?filter=downstream_cx_active", CALL_TIMEOUT_MS, on_connections, e, &e->call);
+		cox_agent_call_open(e->loop, e->spec.admin_port, "GET", "/stats?filter=downstream_cx_active", CALL_TIMEOUT_MS,
+		                    on_connections, e, &e->call);
 	} else if (e->end_wanted) {
 		end_now(e);
 	}
@@ -161,7 +174,8 @@ void cox_envoy_drain(struct cox_envoy *e)
 	e->state = COX_ENVOY_DRAINING;
 	e->drained_at_ms = cox_loop_now_ms(e->loop);
 	/* Without skip_exit Envoy closes its listeners at the end of the drain and refuses the last clients. */
-	cox_agent_call_open(e->loop, e->spec.admin_port, "POST", "/drain_listeners?graceful&skip_exit", CALL_TIMEOUT_MS, on_drained, e, &e->call);
+	cox_agent_call_open(e->loop, e->spec.admin_port, "POST", "/drain_listeners?graceful&skip_exit", CALL_TIMEOUT_MS, on_drained, e,
+	                    &e->call);
 }
 
 void cox_envoy_stop(struct cox_envoy *e, bool now)

@@ -19,17 +19,18 @@ enum cox_envoy_state { COX_ENVOY_RUNNING, COX_ENVOY_DRAINING, COX_ENVOY_STOPPING
 struct cox_envoy_spec {
 	const char *program, *bootstrap_path, *log_level;
 	const char *component_log_level; /* "misc:error,..."; NULL: none; outlives the Envoy */
-	int concurrency;        /* worker threads; 0: as many as cores */
+	int concurrency;                 /* worker threads; 0: as many as cores */
 	uint16_t admin_port, prometheus_port, health_port;
-	int64_t drain_ms;       /* how long connections may finish */
-	int64_t drain_min_ms;   /* with exit_on_zero: at least this long */
-	bool exit_on_zero;      /* drain until no connection is left, however long: the kubelet's grace period is the limit */
+	int64_t drain_ms;     /* how long connections may finish */
+	int64_t drain_min_ms; /* with exit_on_zero: at least this long */
+	bool exit_on_zero;    /* drain until no connection is left, however long: the kubelet's grace period is the limit */
 	/* Once, when everything is over. `code` is Envoy's exit status, or 128 + its signal. */
 	void (*on_end)(void *ctx, int code);
 	void *ctx;
 };
 
-COX_MUST_USE enum cox_rc cox_envoy_open(struct cox_loop *loop, const struct cox_envoy_spec *spec, struct cox_envoy **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_envoy_open(struct cox_loop *loop, const struct cox_envoy_spec *spec, struct cox_envoy **out,
+                                        struct cox_err *err);
 enum cox_envoy_state cox_envoy_state(const struct cox_envoy *e);
 /* How often it was started again after a crash. */
 unsigned cox_envoy_restarts(const struct cox_envoy *e);

@@ -34,7 +34,8 @@ static enum cox_rc take_header(struct cox_str line, struct http_head *h)
 	struct cox_str value = cox_str_trim(cox_str_sub(line, (size_t)colon + 1, line.n));
 	if (cox_str_eq_nocase(name, COX_STR("content-length"))) {
 		uint64_t v;
-		if (value.n == 0 || value.p[0] < '0' || value.p[0] > '9' || cox_str_to_u64(value, &v) != COX_OK || (h->has_length && h->length != v))
+		if (value.n == 0 || value.p[0] < '0' || value.p[0] > '9' || cox_str_to_u64(value, &v) != COX_OK ||
+		    (h->has_length && h->length != v))
 			return COX_EPROTO;
 		h->length = v;
 		h->has_length = true;

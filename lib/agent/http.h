@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 enum {
-	COX_AGENT_HTTP_HEAD_MAX = 16 * 1024,      /* what common servers take */
+	COX_AGENT_HTTP_HEAD_MAX = 16 * 1024, /* what common servers take */
 	COX_AGENT_HTTP_HEADERS_MAX = 100,
 	COX_AGENT_HTTP_BODY_MAX = 32 * 1024 * 1024 /* Envoy's statistics with thousands of clusters */
 };

@@ -99,14 +99,16 @@ static bool begin(struct cox_agent_call *c, struct cox_loop *loop, uint16_t port
 	return true;
 }
 
-void cox_agent_call_open(struct cox_loop *loop, uint16_t port, const char *method, const char *target, int64_t timeout_ms, cox_agent_call_fn *fn,
-			 void *ctx, struct cox_agent_call **out)
+void cox_agent_call_open(struct cox_loop *loop, uint16_t port, const char *method, const char *target, int64_t timeout_ms,
+                         cox_agent_call_fn *fn, void *ctx, struct cox_agent_call **out)
 {
 	struct cox_agent_call *c = COX_NEW(struct cox_agent_call);
 	c->fd = -1;
 	c->fn = fn;
 	c->ctx = ctx;
-	cox_buf_printf(&c->out, "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: cox-agent\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", method, target);
+	cox_buf_printf(&c->out,
+	               "%s %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: cox-agent\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+	               method, target);
 	c->timer = cox_timer_new(loop, on_timer, c);
 	c->failed = !begin(c, loop, port);
 	cox_timer_start(c->timer, c->failed ? 0 : timeout_ms, 0);

@@ -15,8 +15,8 @@ struct cox_agent_call;
 typedef void cox_agent_call_fn(void *ctx, enum cox_rc rc, int status, struct cox_str body);
 
 /* Copies `method` and `target`. Gives *out, which the caller ends with close, also after the callback. */
-void cox_agent_call_open(struct cox_loop *loop, uint16_t port, const char *method, const char *target, int64_t timeout_ms, cox_agent_call_fn *fn,
-			 void *ctx, struct cox_agent_call **out);
+void cox_agent_call_open(struct cox_loop *loop, uint16_t port, const char *method, const char *target, int64_t timeout_ms,
+                         cox_agent_call_fn *fn, void *ctx, struct cox_agent_call **out);
 /* No callback after this. Accepts NULL. */
 void cox_agent_call_close(struct cox_agent_call **c);
 

@@ -60,8 +60,8 @@ static void drop(struct cox_agent_exchange *x)
 
 static void write_reply(struct cox_agent_exchange *x, int status, const char *content_type, struct cox_str body)
 {
-	cox_buf_printf(&x->out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n", status, status < 400 ? "OK" : "Error", content_type,
-		       body.n, x->keep_alive ? "" : "Connection: close\r\n");
+	cox_buf_printf(&x->out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s\r\n", status,
+	               status < 400 ? "OK" : "Error", content_type, body.n, x->keep_alive ? "" : "Connection: close\r\n");
 	cox_buf_append_str(&x->out, body);
 	cox_poll_want(x->poll, COX_POLL_WRITE);
 }
@@ -92,7 +92,7 @@ void cox_agent_exchange_begin(struct cox_agent_exchange *x, int status, const ch
 		return;
 	cox_timer_start(x->idle, STREAM_STALL_MS, 0);
 	cox_buf_printf(&x->out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s\r\n", status, status < 400 ? "OK" : "Error", content_type,
-		       x->is_chunked ? "Transfer-Encoding: chunked\r\n" : "", x->keep_alive ? "" : "Connection: close\r\n");
+	               x->is_chunked ? "Transfer-Encoding: chunked\r\n" : "", x->keep_alive ? "" : "Connection: close\r\n");
 	cox_poll_want(x->poll, COX_POLL_WRITE);
 }
 
@@ -269,7 +269,8 @@ static void on_accept(void *ctx, int events)
 		add(s, fd);
 }
 
-enum cox_rc cox_agent_http_server_open_take(struct cox_loop *loop, int fd, cox_agent_http_fn *fn, void *ctx, struct cox_agent_http_server **out)
+enum cox_rc cox_agent_http_server_open_take(struct cox_loop *loop, int fd, cox_agent_http_fn *fn, void *ctx,
+                                            struct cox_agent_http_server **out)
 {
 	struct cox_agent_http_server *s = COX_NEW(struct cox_agent_http_server);
 	*s = (struct cox_agent_http_server){ .loop = loop, .fd = fd, .fn = fn, .ctx = ctx };

@@ -19,11 +19,11 @@ typedef void cox_agent_http_fn(void *ctx, const struct cox_agent_http_request *r
 
 /* Takes `fd`, a listening non-blocking socket. */
 COX_MUST_USE enum cox_rc cox_agent_http_server_open_take(struct cox_loop *loop, int fd, cox_agent_http_fn *fn, void *ctx,
-							 struct cox_agent_http_server **out);
+                                                         struct cox_agent_http_server **out);
 /* Copies `body`. `x` must not be used again. */
 void cox_agent_exchange_reply(struct cox_agent_exchange *x, int status, const char *content_type, struct cox_str body);
-/* An answer in parts, whatever its length (chunks; for HTTP/1.0 up to the connection's end). begin once, then writes, then end. `on_room` is
- * called when a client that was slow has taken what waited, and when it is gone. Copies what is written. */
+/* An answer in parts, whatever its length (chunks; for HTTP/1.0 up to the connection's end). begin once, then writes, then end. `on_room`
+ * is called when a client that was slow has taken what waited, and when it is gone. Copies what is written. */
 void cox_agent_exchange_begin(struct cox_agent_exchange *x, int status, const char *content_type, void (*on_room)(void *ctx), void *ctx);
 /* COX_EAGAIN: taken, but more should wait for on_room. COX_ECANCELED: the client is gone, nothing more is of use; end it. */
 COX_MUST_USE enum cox_rc cox_agent_exchange_write(struct cox_agent_exchange *x, struct cox_str part);

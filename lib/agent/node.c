@@ -59,7 +59,7 @@ static void merge(struct cox_arena *arena, struct cox_json *into, const struct c
 
 /* The name of an ISTIO_METAJSON_ variable does not count, its members do; except for those that are maps themselves. */
 static enum cox_rc add_json(struct cox_arena *arena, struct cox_json *metadata, struct cox_json *labels, struct cox_json *annotations,
-			    struct cox_str name, struct cox_str text, struct cox_err *err)
+                            struct cox_str name, struct cox_str text, struct cox_err *err)
 {
 	struct cox_json *value;
 	enum cox_rc rc = cox_json_parse(arena, text, &value, err);
@@ -81,7 +81,7 @@ static enum cox_rc add_json(struct cox_arena *arena, struct cox_json *metadata, 
 }
 
 static enum cox_rc add_env(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_json *metadata, struct cox_json *labels,
-			   struct cox_json *annotations, struct cox_err *err)
+                           struct cox_json *annotations, struct cox_err *err)
 {
 	for (const char *const *e = b->env; e && *e; e++) {
 		struct cox_str line = cox_str_of(*e);
@@ -119,7 +119,8 @@ static void take_document(void *arg, struct cox_json *root, struct cox_str text,
 }
 
 /* PROXY_CONFIG is YAML (or JSON), the annotation proxy.istio.io/config too; the annotation wins member by member. */
-static enum cox_rc add_proxy_config(struct cox_arena *arena, struct cox_str text, const char *where, struct cox_json *into, struct cox_err *err)
+static enum cox_rc add_proxy_config(struct cox_arena *arena, struct cox_str text, const char *where, struct cox_json *into,
+                                    struct cox_err *err)
 {
 	struct one_document doc = { 0 };
 	if (text.n == 0)
@@ -139,7 +140,7 @@ static enum cox_rc add_proxy_config(struct cox_arena *arena, struct cox_str text
 }
 
 static enum cox_rc read_proxy_config(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const struct cox_json *annotations,
-				     struct cox_json *config, struct cox_err *err)
+                                     struct cox_json *config, struct cox_err *err)
 {
 	const struct cox_json *own = cox_json_get(annotations, COX_STR("proxy.istio.io/config"));
 	COX_TRY(add_proxy_config(arena, cox_agent_env(b->env, "PROXY_CONFIG"), "PROXY_CONFIG", config, err));
@@ -200,7 +201,8 @@ static struct cox_str text_of(const struct cox_json *object, const char *key)
 	return v && v->type == COX_JSON_STRING ? v->text : COX_STR("");
 }
 
-static void set_stats(struct cox_arena *arena, const struct cox_json *config, const struct cox_json *annotations, struct cox_agent_node *out)
+static void set_stats(struct cox_arena *arena, const struct cox_json *config, const struct cox_json *annotations,
+                      struct cox_agent_node *out)
 {
 	out->stats_prefixes = collect(arena, config, "inclusionPrefixes", text_of(annotations, "sidecar.istio.io/statsInclusionPrefixes"));
 	out->stats_suffixes = collect(arena, config, "inclusionSuffixes", text_of(annotations, "sidecar.istio.io/statsInclusionSuffixes"));
@@ -249,8 +251,8 @@ static void set_locality(struct cox_str label, struct cox_str parts[3])
 
 static struct cox_str first_of(struct cox_str a, struct cox_str b) { return a.n ? a : b; }
 
-static void set_metadata(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_json *m, struct cox_str pod, struct cox_str ns,
-			 struct cox_str ips)
+static void set_metadata(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_json *m, struct cox_str pod,
+                         struct cox_str ns, struct cox_str ips)
 {
 	set_str(arena, m, "NAME", pod);
 	set_str(arena, m, "NAMESPACE", ns);
@@ -268,8 +270,8 @@ static void set_metadata(const struct cox_agent_bootstrap *b, struct cox_arena *
 	set_str(arena, m, "ENVOY_PROMETHEUS_PORT", cox_arena_str(arena, cox_str_of(port)));
 }
 
-static enum cox_rc set_identity(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const struct cox_json *labels, struct cox_json *m,
-				struct cox_agent_node *out, struct cox_err *err)
+static enum cox_rc set_identity(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const struct cox_json *labels,
+                                struct cox_json *m, struct cox_agent_node *out, struct cox_err *err)
 {
 	struct cox_str pod, ns, ips, ip;
 	COX_TRY(need(b, "POD_NAME", &pod, err));
@@ -277,15 +279,16 @@ static enum cox_rc set_identity(const struct cox_agent_bootstrap *b, struct cox_
 	COX_TRY(need(b, "INSTANCE_IP", &ips, err));
 	COX_TRY(check_address(ips, &ip, err));
 	set_metadata(b, arena, m, pod, ns, ips);
-	out->id = cox_arena_printf(arena, "%.*s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", COX_FMT(b->type), COX_FMT(ip), COX_FMT(pod), COX_FMT(ns), COX_FMT(ns),
-				   COX_FMT(b->domain));
+	out->id = cox_arena_printf(arena, "%.*s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", COX_FMT(b->type), COX_FMT(ip), COX_FMT(pod), COX_FMT(ns),
+	                           COX_FMT(ns), COX_FMT(b->domain));
 	struct cox_str app = first_of(text_of(labels, "app"), cox_agent_env(b->env, "ISTIO_META_WORKLOAD_NAME"));
 	out->cluster = app.n ? cox_arena_printf(arena, "%.*s.%.*s", COX_FMT(app), COX_FMT(ns)) : COX_STR("istio-proxy");
 	set_locality(text_of(labels, "istio-locality"), out->locality);
 	return COX_OK;
 }
 
-enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_node *out, struct cox_err *err)
+enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_node *out,
+                                 struct cox_err *err)
 {
 	if (b->labels.n > COX_AGENT_TEXT_BYTES_MAX || b->annotations.n > COX_AGENT_TEXT_BYTES_MAX)
 		return cox_err_set(err, COX_ELIMIT, NULL, "labels or annotations are longer than %d bytes", COX_AGENT_TEXT_BYTES_MAX);
@@ -307,7 +310,7 @@ enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox
 }
 
 enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_control_plane *out,
-					 struct cox_err *err)
+                                         struct cox_err *err)
 {
 	struct cox_json *config = cox_json_new_object(arena);
 	COX_TRY(read_proxy_config(b, arena, parse_pairs(arena, b->annotations), config, err));

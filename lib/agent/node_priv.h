@@ -25,10 +25,10 @@ struct cox_agent_control_plane {
 	struct cox_str discovery; /* host:port */
 	bool is_plain;            /* PROXY_CONFIG's controlPlaneAuthPolicy is NONE */
 };
-COX_MUST_USE enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_control_plane *out,
-						      struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena,
+                                                      struct cox_agent_control_plane *out, struct cox_err *err);
 
 COX_MUST_USE enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_node *out,
-					      struct cox_err *err);
+                                              struct cox_err *err);
 
 #endif

@@ -75,9 +75,9 @@ static enum cox_rc write_bootstrap(const struct cox_agent_proxy *p, char path[40
 
 /* --- who we are --------------------------------------------------------------------------- */
 
-/* Traffic capture leaves the connections of the proxy's user alone: the agent's own (control plane, CA, name servers) must be that user's too.
- * Envoy opens /dev/stdout anew for access logs, which needs the right to the file behind it: it is given to that user, as container runtimes do
- * with a container's output; a terminal, or what is not ours to give, stays as it is. */
+/* Traffic capture leaves the connections of the proxy's user alone: the agent's own (control plane, CA, name servers) must be that user's
+ * too. Envoy opens /dev/stdout anew for access logs, which needs the right to the file behind it: it is given to that user, as container
+ * runtimes do with a container's output; a terminal, or what is not ours to give, stays as it is. */
 static enum cox_rc become(const struct cox_agent_proxy *p, struct cox_err *err)
 {
 	uid_t uid = p->uid ? (uid_t)p->uid : geteuid();
@@ -109,10 +109,18 @@ static struct cox_str pod_address(const struct cox_agent_bootstrap *b)
 static enum cox_rc open_status(struct agent *a, const struct cox_agent_proxy *p, struct cox_err *err)
 {
 	const struct cox_agent_bootstrap *b = &p->bootstrap;
-	return cox_agent_status_open(a->loop, &(struct cox_agent_status_spec){
-		.envoy = a->envoy, .dns = a->dns, .host = p->status_host, .port = b->status_port, .admin_port = b->admin_port, .version = p->version,
-		.pod_address = pod_address(b), .probers = cox_agent_env(b->env, "ISTIO_KUBE_APP_PROBERS"),
-		.annotations = cox_agent_env(b->env, "ISTIO_PROMETHEUS_ANNOTATIONS") }, &a->status, err);
+	return cox_agent_status_open(
+	    a->loop,
+	    &(struct cox_agent_status_spec){ .envoy = a->envoy,
+	                                     .dns = a->dns,
+	                                     .host = p->status_host,
+	                                     .port = b->status_port,
+	                                     .admin_port = b->admin_port,
+	                                     .version = p->version,
+	                                     .pod_address = pod_address(b),
+	                                     .probers = cox_agent_env(b->env, "ISTIO_KUBE_APP_PROBERS"),
+	                                     .annotations = cox_agent_env(b->env, "ISTIO_PROMETHEUS_ANNOTATIONS") },
+	    &a->status, err);
 }
 
 /* Only where traffic to port 53 is sent here: DNS capture. */
@@ -126,7 +134,9 @@ static enum cox_rc open_dns(struct agent *a, const struct cox_agent_proxy *p, st
 	if (cox_resolv_load(p->resolv_conf ? p->resolv_conf : "/etc/resolv.conf", &resolv, err) != COX_OK)
 		cox_log(COX_LOG_WARN, "agent", "no name servers: only hosts of the mesh are resolved error=\"%s\"", err->text);
 	struct cox_agent_dns_spec spec = { .addresses = addresses.n ? addresses : COX_STR("127.0.0.1:15053,[::1]:15053"),
-					   .ns = cox_agent_env(b->env, "POD_NAMESPACE"), .domain = b->domain, .resolv = &resolv };
+		                           .ns = cox_agent_env(b->env, "POD_NAMESPACE"),
+		                           .domain = b->domain,
+		                           .resolv = &resolv };
 	return cox_agent_dns_open(a->loop, &spec, &a->dns, err);
 }
 
@@ -147,7 +157,9 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	spec.ctx = a;
 	COX_TRY(open_dns(a, p, err));
 	/* The control plane makes the table only for those who ask. */
-	struct cox_agent_workload_spec workload = { .loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .ctx = a };
+	struct cox_agent_workload_spec workload = {
+		.loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .ctx = a
+	};
 	COX_TRY(cox_agent_workload_open(&workload, &a->workload, err)); /* Envoy finds its sockets */
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));
 	COX_TRY(cox_signal_open(a->loop, SIGINT, on_signal, a, &a->signals[1]));

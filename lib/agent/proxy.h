@@ -12,11 +12,11 @@
 struct cox_agent_proxy {
 	struct cox_agent_bootstrap bootstrap;
 	const struct cox_agent_identity_config *identity; /* borrowed */
-	struct cox_envoy_spec envoy; /* bootstrap_path, ports, on_end and ctx are set by run() */
-	int uid, gid;                /* whom the agent becomes before it does anything; 0: who it is */
-	const char *config_dir;      /* where the bootstrap is written: envoy-rev.json */
-	struct cox_str status_host;  /* where 15020 listens; empty: every address */
-	const char *resolv_conf;     /* the pod's; NULL: /etc/resolv.conf */
+	struct cox_envoy_spec envoy;                      /* bootstrap_path, ports, on_end and ctx are set by run() */
+	int uid, gid;                                     /* whom the agent becomes before it does anything; 0: who it is */
+	const char *config_dir;                           /* where the bootstrap is written: envoy-rev.json */
+	struct cox_str status_host;                       /* where 15020 listens; empty: every address */
+	const char *resolv_conf;                          /* the pod's; NULL: /etc/resolv.conf */
 	const char *version;
 };
 

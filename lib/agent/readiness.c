@@ -3,9 +3,8 @@
 #include <stdio.h>
 
 /* ^(cluster_manager\.cds\.update_(success|rejected)|listener_manager\.(lds\.update_(success|rejected)|workers_started))$ */
-const char *const cox_agent_readiness_target =
-    "/stats?filter=%5E(cluster_manager%5C.cds%5C.update_(success%7Crejected)%7C"
-    "listener_manager%5C.(lds%5C.update_(success%7Crejected)%7Cworkers_started))%24";
+const char *const cox_agent_readiness_target = "/stats?filter=%5E(cluster_manager%5C.cds%5C.update_(success%7Crejected)%7C"
+                                               "listener_manager%5C.(lds%5C.update_(success%7Crejected)%7Cworkers_started))%24";
 
 static bool next_stat(struct cox_str *rest, struct cox_str *name, uint64_t *value)
 {
@@ -55,9 +54,10 @@ uint64_t cox_agent_active_connections(struct cox_str stats, uint16_t prometheus_
 	snprintf(skip[0], sizeof(skip[0]), "_%u.", (unsigned)prometheus_port);
 	snprintf(skip[1], sizeof(skip[1]), "_%u.", (unsigned)health_port);
 	while (next_stat(&rest, &name, &value)) {
-		bool counts = cox_str_has_prefix(name, COX_STR("listener.")) && cox_str_has_suffix(name, COX_STR(".downstream_cx_active")) &&
-			      !cox_str_has_prefix(name, COX_STR("listener.admin.")) && cox_str_search(name, COX_STR(".worker_")) < 0 &&
-			      cox_str_search(name, cox_str_of(skip[0])) < 0 && cox_str_search(name, cox_str_of(skip[1])) < 0;
+		bool counts = cox_str_has_prefix(name, COX_STR("listener.")) &&
+		              cox_str_has_suffix(name, COX_STR(".downstream_cx_active")) &&
+		              !cox_str_has_prefix(name, COX_STR("listener.admin.")) && cox_str_search(name, COX_STR(".worker_")) < 0 &&
+		              cox_str_search(name, cox_str_of(skip[0])) < 0 && cox_str_search(name, cox_str_of(skip[1])) < 0;
 		sum += counts ? value : 0;
 	}
 	return sum;

@@ -29,15 +29,12 @@ int cox_rc_http(enum cox_rc rc) { return rc_rows[rc_row(rc)].http; }
 int cox_rc_grpc(enum cox_rc rc) { return rc_rows[rc_row(rc)].grpc; }
 bool cox_rc_is_retryable(enum cox_rc rc) { return rc_rows[rc_row(rc)].retry; }
 
-void cox_assert_context(const char *text)
-{
-	snprintf(assert_context, sizeof(assert_context), "%s", text ? text : "");
-}
+void cox_assert_context(const char *text) { snprintf(assert_context, sizeof(assert_context), "%s", text ? text : ""); }
 
 void cox_assert_fail(const char *cond, const char *file, int line)
 {
-	fprintf(stderr, "coxswain: assertion failed: %s (%s:%d)%s%s\n", cond, file, line,
-	        assert_context[0] ? " while " : "", assert_context);
+	fprintf(stderr, "coxswain: assertion failed: %s (%s:%d)%s%s\n", cond, file, line, assert_context[0] ? " while " : "",
+	        assert_context);
 	abort();
 }
 

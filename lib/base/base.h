@@ -30,11 +30,11 @@ int cox_rc_grpc(enum cox_rc rc);
 bool cox_rc_is_retryable(enum cox_rc rc);
 
 /* Returns the failing code from the calling function; the only flow macro. */
-#define COX_TRY(call)                              \
-	do {                                       \
-		enum cox_rc cox_try_rc_ = (call);  \
-		if (cox_try_rc_ != COX_OK)         \
-			return cox_try_rc_;        \
+#define COX_TRY(call)                             \
+	do {                                      \
+		enum cox_rc cox_try_rc_ = (call); \
+		if (cox_try_rc_ != COX_OK)        \
+			return cox_try_rc_;       \
 	} while (0)
 
 /* Runs `fn(&variable)` when the variable's scope ends. */
@@ -48,10 +48,10 @@ bool cox_rc_is_retryable(enum cox_rc rc);
 	})
 
 /* States what cannot happen; stays on in releases. Never used on what a peer sent. */
-#define COX_ASSERT(cond)                                                   \
-	do {                                                               \
-		if (__builtin_expect(!(cond), 0))                          \
-			cox_assert_fail(#cond, __FILE__, __LINE__);        \
+#define COX_ASSERT(cond)                                            \
+	do {                                                        \
+		if (__builtin_expect(!(cond), 0))                   \
+			cox_assert_fail(#cond, __FILE__, __LINE__); \
 	} while (0)
 __attribute__((noreturn)) void cox_assert_fail(const char *cond, const char *file, int line);
 /* What an assertion prints beside its text: set by each thread for itself. `text` is copied. */
@@ -59,9 +59,9 @@ void cox_assert_context(const char *text);
 
 /* Heap memory. These abort when memory is exhausted; sizes from outside are checked
  * against a named limit first. cox_free() accepts NULL. */
-void *cox_alloc(size_t bytes);                     /* not initialised */
-void *cox_zalloc(size_t bytes);                    /* zeroed */
-void *cox_calloc(size_t count, size_t bytes);      /* zeroed; aborts on overflow */
+void *cox_alloc(size_t bytes);                /* not initialised */
+void *cox_zalloc(size_t bytes);               /* zeroed */
+void *cox_calloc(size_t count, size_t bytes); /* zeroed; aborts on overflow */
 void *cox_realloc(void *p, size_t bytes);
 void cox_free(void *p);
 /* For COX_AUTO: frees what the pointer variable at `pp` points to. */

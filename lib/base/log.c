@@ -113,7 +113,8 @@ void cox_log(enum cox_log_level level, const char *module, const char *fmt, ...)
 			*p = ' ';
 	if (state.json) {
 		escape_json(escaped, sizeof(escaped), message);
-		n = snprintf(line, sizeof(line), "{\"time\":\"%s\",\"level\":\"%s\",\"scope\":\"%s\",\"msg\":\"%s\"}\n", when, level_names[level], module, escaped);
+		n = snprintf(line, sizeof(line), "{\"time\":\"%s\",\"level\":\"%s\",\"scope\":\"%s\",\"msg\":\"%s\"}\n", when,
+		             level_names[level], module, escaped);
 	} else {
 		n = snprintf(line, sizeof(line), "%s %-5s %s %s\n", when, level_names[level], module, message);
 	}

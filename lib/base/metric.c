@@ -114,7 +114,8 @@ static void render_label(struct cox_buf *out, const char *label, struct cox_str 
 	cox_buf_append_char(out, '}');
 }
 
-static void render_line(struct cox_buf *out, const char *name, const char *suffix, const char *label, struct cox_str value, const char *le, double v)
+static void render_line(struct cox_buf *out, const char *name, const char *suffix, const char *label, struct cox_str value, const char *le,
+                        double v)
 {
 	cox_buf_printf(out, "%s%s", name, suffix);
 	render_label(out, label, value, le);
@@ -152,7 +153,8 @@ void cox_metric_render(struct cox_buf *out)
 			if (rows[m].kind == HISTOGRAM)
 				render_histogram(out, m, s);
 			else
-				render_line(out, rows[m].name, "", rows[m].label, s->label, NULL, atomic_load_explicit(&s->value, memory_order_relaxed));
+				render_line(out, rows[m].name, "", rows[m].label, s->label, NULL,
+				            atomic_load_explicit(&s->value, memory_order_relaxed));
 		}
 	}
 }

@@ -14,15 +14,9 @@ int cox_str_cmp(struct cox_str a, struct cox_str b)
 	return a.n < b.n ? -1 : a.n > b.n;
 }
 
-int cox_str_cmp_qsort(const void *a, const void *b)
-{
-	return cox_str_cmp(*(const struct cox_str *)a, *(const struct cox_str *)b);
-}
+int cox_str_cmp_qsort(const void *a, const void *b) { return cox_str_cmp(*(const struct cox_str *)a, *(const struct cox_str *)b); }
 
-bool cox_str_eq_nocase(struct cox_str a, struct cox_str b)
-{
-	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
-}
+bool cox_str_eq_nocase(struct cox_str a, struct cox_str b) { return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0); }
 
 bool cox_str_has_prefix(struct cox_str s, struct cox_str prefix)
 {

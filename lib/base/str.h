@@ -15,17 +15,17 @@ struct cox_str {
 };
 
 #define COX_STR(literal) ((struct cox_str){ "" literal, sizeof(literal) - 1 })
-#define COX_STR_INIT(literal) { "" literal, sizeof(literal) - 1 }
+#define COX_STR_INIT(literal)                   \
+	{                                       \
+		"" literal, sizeof(literal) - 1 \
+	}
 /* For printf: "%.*s", COX_FMT(s) */
 #define COX_FMT(s) (int)(s).n, ((s).p ? (s).p : "")
 
 static inline struct cox_str cox_str_of(const char *cstr) { return (struct cox_str){ cstr, cstr ? strlen(cstr) : 0 }; }
 static inline struct cox_str cox_str_make(const void *p, size_t n) { return (struct cox_str){ (const char *)p, n }; }
 static inline bool cox_str_is_empty(struct cox_str s) { return s.n == 0; }
-static inline bool cox_str_eq(struct cox_str a, struct cox_str b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
+static inline bool cox_str_eq(struct cox_str a, struct cox_str b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
 static inline bool cox_str_eq_cstr(struct cox_str a, const char *cstr) { return cox_str_eq(a, cox_str_of(cstr)); }
 /* Order of bytes, then of length, as strcmp. */
 int cox_str_cmp(struct cox_str a, struct cox_str b);

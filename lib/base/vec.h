@@ -16,8 +16,8 @@
 	}
 
 /* Makes room for one more item and returns its (zeroed) place, counted in. */
-#define cox_vec_add(v)                                                                  \
-	(cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, 1, sizeof(*(v)->p)),        \
+#define cox_vec_add(v)                                                           \
+	(cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, 1, sizeof(*(v)->p)), \
 	 (__typeof__((v)->p))memset(&(v)->p[(v)->n++], 0, sizeof(*(v)->p)))
 #define cox_vec_push(v, item)                                                           \
 	do {                                                                            \
@@ -26,18 +26,18 @@
 	} while (0)
 #define cox_vec_reserve(v, count) cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, count, sizeof(*(v)->p))
 #define cox_vec_clear(v) ((void)((v)->n = 0))
-#define cox_vec_fini(v)                                 \
-	do {                                            \
-		cox_free((v)->p);                       \
-		(v)->p = NULL, (v)->n = (v)->cap = 0;   \
+#define cox_vec_fini(v)                               \
+	do {                                          \
+		cox_free((v)->p);                     \
+		(v)->p = NULL, (v)->n = (v)->cap = 0; \
 	} while (0)
 /* Removes item i; the order of the rest is kept. */
-#define cox_vec_remove(v, i)                                                                        \
-	do {                                                                                        \
-		size_t cox_i_ = (i);                                                                \
-		COX_ASSERT(cox_i_ < (v)->n);                                                        \
+#define cox_vec_remove(v, i)                                                                            \
+	do {                                                                                            \
+		size_t cox_i_ = (i);                                                                    \
+		COX_ASSERT(cox_i_ < (v)->n);                                                            \
 		memmove(&(v)->p[cox_i_], &(v)->p[cox_i_ + 1], ((v)->n - cox_i_ - 1) * sizeof(*(v)->p)); \
-		(v)->n--;                                                                           \
+		(v)->n--;                                                                               \
 	} while (0)
 
 void cox_vec_grow_(void **p, size_t n, size_t *cap, size_t extra, size_t item_bytes);

@@ -86,7 +86,8 @@ static enum cox_rc configure(struct cox_authn *a, const struct cox_authn_spec *s
 	if (!cox_spiffe_is_trust_domain(spec->trust_domain))
 		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no trust domain", COX_FMT(cox_str_sub(spec->trust_domain, 0, 100)));
 	if (a->audience_n == 0)
-		return cox_err_set(err, COX_EINVAL, NULL, "TOKEN_AUDIENCES: \"%.*s\" names no audience", COX_FMT(cox_str_sub(spec->audiences, 0, 100)));
+		return cox_err_set(err, COX_EINVAL, NULL, "TOKEN_AUDIENCES: \"%.*s\" names no audience",
+		                   COX_FMT(cox_str_sub(spec->audiences, 0, 100)));
 	if (cox_cidrs_parse(spec->trusted_gateway_cidrs, &a->gateways, err) != COX_OK) {
 		cox_err_wrap(err, "TRUSTED_GATEWAY_CIDR");
 		return COX_EINVAL;
@@ -278,9 +279,13 @@ void cox_authn_check_stream(struct cox_authn *a, struct cox_grpc_stream *s,
 {
 	lines xfcc = { 0 };
 	cox_grpc_stream_metadata_each(s, collect_xfcc, &xfcc);
-	struct cox_credentials c = { .peer = cox_grpc_stream_peer(s), .authorization = cox_grpc_stream_metadata(s, "authorization"),
-		                     .cluster_id = cox_grpc_stream_metadata(s, "clusterid"), .xfcc = xfcc.p, .xfcc_n = xfcc.n,
-		                     .peer_address = cox_grpc_stream_peer_address(s), .peer_is_loopback = cox_grpc_stream_peer_is_loopback(s) };
+	struct cox_credentials c = { .peer = cox_grpc_stream_peer(s),
+		                     .authorization = cox_grpc_stream_metadata(s, "authorization"),
+		                     .cluster_id = cox_grpc_stream_metadata(s, "clusterid"),
+		                     .xfcc = xfcc.p,
+		                     .xfcc_n = xfcc.n,
+		                     .peer_address = cox_grpc_stream_peer_address(s),
+		                     .peer_is_loopback = cox_grpc_stream_peer_is_loopback(s) };
 	cox_authn_check(a, cox_grpc_stream_loop(s), &c, done, ctx, ticket);
 	cox_vec_fini(&xfcc);
 }

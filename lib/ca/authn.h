@@ -24,23 +24,23 @@ const char *cox_authn_how_name(enum cox_authn_how how);
 struct cox_identity {
 	struct cox_ref ref;
 	enum cox_authn_how how;
-	const struct cox_str *uris;     /* SPIFFE; at least one */
+	const struct cox_str *uris; /* SPIFFE; at least one */
 	size_t uri_n;
 	struct cox_str node_name, pod_name, pod_uid; /* of a token's pod claims; empty: none */
-	struct cox_str cert_serial;     /* of a client certificate: revocation is checked on it */
-	/* All text is in this one block: an identity lives as long as its stream. */
+	struct cox_str cert_serial;                  /* of a client certificate: revocation is checked on it */
+	                                             /* All text is in this one block: an identity lives as long as its stream. */
 };
 const struct cox_identity *cox_identity_ref(const struct cox_identity *i);
 void cox_identity_unref(const struct cox_identity *i);
 
 struct cox_authn_spec {
-	struct cox_loop *loop;              /* the config loop */
-	struct cox_kube_client *kube;       /* borrowed; NULL: no TokenReview */
-	struct cox_str audiences;           /* TOKEN_AUDIENCES, comma-separated; empty: istio-ca */
+	struct cox_loop *loop;        /* the config loop */
+	struct cox_kube_client *kube; /* borrowed; NULL: no TokenReview */
+	struct cox_str audiences;     /* TOKEN_AUDIENCES, comma-separated; empty: istio-ca */
 	struct cox_str trust_domain, cluster_id;
-	struct cox_str jwt_rule;            /* JSON as Istio's JWT_RULE; empty: none */
+	struct cox_str jwt_rule;              /* JSON as Istio's JWT_RULE; empty: none */
 	struct cox_str trusted_gateway_cidrs; /* comma-separated */
-	unsigned reviews_per_s;             /* TokenReviews; 0: 50 */
+	unsigned reviews_per_s;               /* TokenReviews; 0: 50 */
 };
 /* Copies the text of `spec`. COX_EINVAL: JWT_RULE, an address range or the trust domain is not understood. */
 COX_MUST_USE enum cox_rc cox_authn_open(const struct cox_authn_spec *spec, struct cox_authn **out, struct cox_err *err);
@@ -54,17 +54,17 @@ struct cox_str cox_authn_trust_domain(const struct cox_authn *a);
 
 /* What a caller brought. All borrowed until return. */
 struct cox_credentials {
-	const struct cox_tls_peer *peer;    /* NULL: clear text */
-	struct cox_str authorization;       /* the header's value */
-	struct cox_str cluster_id;          /* metadata "clusterid" */
-	const struct cox_str *xfcc;         /* header lines */
+	const struct cox_tls_peer *peer; /* NULL: clear text */
+	struct cox_str authorization;    /* the header's value */
+	struct cox_str cluster_id;       /* metadata "clusterid" */
+	const struct cox_str *xfcc;      /* header lines */
 	size_t xfcc_n;
 	const char *peer_address;
 	bool peer_is_loopback;
 };
-/* done() comes on `loop`, once, never from inside. COX_OK: `who` is borrowed. COX_EAUTH: every authenticator's reason in err->text. COX_EAGAIN:
- * who could have said yes (kube-apiserver, key set) cannot be asked now. `ticket` stays where it is until done() or cancel, and is NULL in
- * done(). Any thread, but all of one ticket on `loop`; after canceling all of a loop's tickets that loop may end. */
+/* done() comes on `loop`, once, never from inside. COX_OK: `who` is borrowed. COX_EAUTH: every authenticator's reason in err->text.
+ * COX_EAGAIN: who could have said yes (kube-apiserver, key set) cannot be asked now. `ticket` stays where it is until done() or cancel, and
+ * is NULL in done(). Any thread, but all of one ticket on `loop`; after canceling all of a loop's tickets that loop may end. */
 struct cox_authn_ticket;
 void cox_authn_check(struct cox_authn *a, struct cox_loop *loop, const struct cox_credentials *c,
                      void (*done)(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err), void *ctx,

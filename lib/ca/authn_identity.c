@@ -35,7 +35,8 @@ static struct cox_str put(char **at, struct cox_str s)
 
 const struct cox_identity *authn_identity_make(const struct cox_identity *parts)
 {
-	size_t bytes = sizeof(*parts) + parts->uri_n * sizeof(struct cox_str) + parts->node_name.n + parts->pod_name.n + parts->pod_uid.n + parts->cert_serial.n + 4;
+	size_t bytes = sizeof(*parts) + parts->uri_n * sizeof(struct cox_str) + parts->node_name.n + parts->pod_name.n + parts->pod_uid.n +
+	               parts->cert_serial.n + 4;
 	for (size_t k = 0; k < parts->uri_n; k++)
 		bytes += parts->uris[k].n + 1;
 	struct cox_identity *i = cox_zalloc(bytes);
@@ -62,7 +63,8 @@ static bool is_trusted(const struct cox_authn *a, struct cox_str trust_domain)
 	return cox_str_eq(cox_authn_trust_domain(a), trust_domain);
 }
 
-bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *parts, const struct cox_str *uris, size_t n, struct cox_arena *arena, struct cox_err *reason)
+bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *parts, const struct cox_str *uris, size_t n,
+                             struct cox_arena *arena, struct cox_err *reason)
 {
 	struct cox_str *out = COX_ARENA_ARRAY(arena, struct cox_str, n ? n : 1);
 	struct cox_spiffe_id id;
@@ -74,7 +76,8 @@ bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *par
 		if (cox_spiffe_parse(uris[k], &id, reason) != COX_OK)
 			continue;
 		if (!is_trusted(a, id.trust_domain)) {
-			cox_err_set(reason, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours", COX_FMT(cox_str_sub(id.trust_domain, 0, 100)));
+			cox_err_set(reason, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours",
+			            COX_FMT(cox_str_sub(id.trust_domain, 0, 100)));
 			continue;
 		}
 		out[parts->uri_n++] = uris[k];
@@ -82,7 +85,8 @@ bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *par
 	return parts->uri_n > 0;
 }
 
-enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *parts, struct cox_str ns, struct cox_str name, struct cox_arena *arena, struct cox_err *err)
+enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *parts, struct cox_str ns, struct cox_str name,
+                                       struct cox_arena *arena, struct cox_err *err)
 {
 	struct cox_spiffe_id id = { cox_authn_trust_domain(a), ns, name };
 	COX_AUTO(cox_buf_fini) struct cox_buf uri = { 0 };

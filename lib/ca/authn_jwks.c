@@ -23,10 +23,14 @@ static const struct algorithm {
 	cjose_jwk_kty_t kty;
 	cjose_jwk_ec_curve curve;
 } algorithms[] = {
-	{ COX_STR_INIT("RS256"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID }, { COX_STR_INIT("RS384"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
-	{ COX_STR_INIT("RS512"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID }, { COX_STR_INIT("PS256"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
-	{ COX_STR_INIT("PS384"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID }, { COX_STR_INIT("PS512"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
-	{ COX_STR_INIT("ES256"), CJOSE_JWK_KTY_EC, CJOSE_JWK_EC_P_256 },    { COX_STR_INIT("ES384"), CJOSE_JWK_KTY_EC, CJOSE_JWK_EC_P_384 },
+	{ COX_STR_INIT("RS256"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
+	{ COX_STR_INIT("RS384"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
+	{ COX_STR_INIT("RS512"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
+	{ COX_STR_INIT("PS256"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
+	{ COX_STR_INIT("PS384"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
+	{ COX_STR_INIT("PS512"), CJOSE_JWK_KTY_RSA, CJOSE_JWK_EC_INVALID },
+	{ COX_STR_INIT("ES256"), CJOSE_JWK_KTY_EC, CJOSE_JWK_EC_P_256 },
+	{ COX_STR_INIT("ES384"), CJOSE_JWK_KTY_EC, CJOSE_JWK_EC_P_384 },
 	{ COX_STR_INIT("ES512"), CJOSE_JWK_KTY_EC, CJOSE_JWK_EC_P_521 },
 };
 
@@ -49,10 +53,12 @@ static bool suits(const struct key *k, const struct algorithm *a)
 /* A public key with nothing but what it needs: cjose ends the process by an assertion where a member is not base64url. */
 static bool write_key(const struct cox_json *v, bool is_rsa, struct cox_buf *out)
 {
-	struct cox_str one = cox_json_str_at(v, is_rsa ? "n" : "x"), two = cox_json_str_at(v, is_rsa ? "e" : "y"), crv = cox_json_str_at(v, "crv");
+	struct cox_str one = cox_json_str_at(v, is_rsa ? "n" : "x"), two = cox_json_str_at(v, is_rsa ? "e" : "y"),
+	               crv = cox_json_str_at(v, "crv");
 	if (!cox_jose_is_b64url(one) || !cox_jose_is_b64url(two) || one.n + two.n > KEY_BYTES_MAX)
 		return false;
-	cox_buf_printf(out, "{\"kty\":\"%s\",\"%s\":\"%.*s\",\"%s\":\"%.*s\"", is_rsa ? "RSA" : "EC", is_rsa ? "n" : "x", COX_FMT(one), is_rsa ? "e" : "y", COX_FMT(two));
+	cox_buf_printf(out, "{\"kty\":\"%s\",\"%s\":\"%.*s\",\"%s\":\"%.*s\"", is_rsa ? "RSA" : "EC", is_rsa ? "n" : "x", COX_FMT(one),
+	               is_rsa ? "e" : "y", COX_FMT(two));
 	if (!is_rsa) {
 		cox_buf_append_cstr(out, ",\"crv\":");
 		cox_json_write_str(out, crv);
@@ -76,7 +82,8 @@ static void key_add(struct cox_jwks *set, const struct cox_json *v)
 		cjose_jwk_release(jwk);
 		return;
 	}
-	cox_vec_push(&set->keys, ((struct key){ jwk, cox_arena_str(&set->arena, cox_json_str_at(v, "kid")), cox_arena_str(&set->arena, cox_json_str_at(v, "alg")) }));
+	cox_vec_push(&set->keys, ((struct key){ jwk, cox_arena_str(&set->arena, cox_json_str_at(v, "kid")),
+	                                        cox_arena_str(&set->arena, cox_json_str_at(v, "alg")) }));
 }
 
 enum cox_rc cox_jwks_parse(struct cox_str json, struct cox_jwks **out, struct cox_err *err)
@@ -100,7 +107,9 @@ enum cox_rc cox_jwks_parse(struct cox_str json, struct cox_jwks **out, struct co
 			key_add(set, &keys->items[i]);
 	if (set->keys.n == 0) {
 		cox_jwks_free(&set);
-		return cox_err_set(err, COX_EINVAL, "keys", "none of the %zu keys can verify a signature (RSA from %d bits, EC P-256, P-384, P-521)", keys->n, RSA_BITS_MIN);
+		return cox_err_set(err, COX_EINVAL, "keys",
+		                   "none of the %zu keys can verify a signature (RSA from %d bits, EC P-256, P-384, P-521)", keys->n,
+		                   RSA_BITS_MIN);
 	}
 	*out = set;
 	return COX_OK;
@@ -147,6 +156,7 @@ enum cox_rc cox_jwks_verify(const struct cox_jwks *k, const struct cox_jwt *j, s
 			return COX_OK;
 	}
 	if (tried == 0)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "no key \"%.*s\" for %.*s", COX_FMT(cox_str_sub(j->kid, 0, 100)), COX_FMT(a->name));
+		return cox_err_set(err, COX_ENOTFOUND, NULL, "no key \"%.*s\" for %.*s", COX_FMT(cox_str_sub(j->kid, 0, 100)),
+		                   COX_FMT(a->name));
 	return cox_err_set(err, COX_EAUTH, NULL, "the signature is not by key \"%.*s\"", COX_FMT(cox_str_sub(j->kid, 0, 100)));
 }

@@ -109,10 +109,12 @@ static bool is_for(const struct cox_jwt *j, const struct cox_str *audiences, siz
 	return false;
 }
 
-enum cox_rc cox_jwt_check(const struct cox_jwt *j, struct cox_str issuer, const struct cox_str *audiences, size_t n, int64_t now_s, struct cox_err *err)
+enum cox_rc cox_jwt_check(const struct cox_jwt *j, struct cox_str issuer, const struct cox_str *audiences, size_t n, int64_t now_s,
+                          struct cox_err *err)
 {
 	if (!cox_str_eq(j->issuer, issuer))
-		return cox_err_set(err, COX_EAUTH, NULL, "issuer \"%.*s\" is not \"%.*s\"", COX_FMT(cox_str_sub(j->issuer, 0, 100)), COX_FMT(cox_str_sub(issuer, 0, 100)));
+		return cox_err_set(err, COX_EAUTH, NULL, "issuer \"%.*s\" is not \"%.*s\"", COX_FMT(cox_str_sub(j->issuer, 0, 100)),
+		                   COX_FMT(cox_str_sub(issuer, 0, 100)));
 	if (j->exp_s == 0)
 		return cox_err_set(err, COX_EAUTH, NULL, "the token never expires");
 	if (now_s > j->exp_s + COX_JWT_SKEW_S)
@@ -123,7 +125,8 @@ enum cox_rc cox_jwt_check(const struct cox_jwt *j, struct cox_str issuer, const 
 		return cox_err_set(err, COX_EAUTH, NULL, "the token was issued in the future");
 	if (!is_for(j, audiences, n))
 		return cox_err_set(err, COX_EAUTH, NULL, "the token is for \"%.*s\"%s, not for us",
-		                   COX_FMT(j->audience_n ? cox_str_sub(j->audiences[0], 0, 100) : COX_STR("")), j->audience_n > 1 ? " and others" : "");
+		                   COX_FMT(j->audience_n ? cox_str_sub(j->audiences[0], 0, 100) : COX_STR("")),
+		                   j->audience_n > 1 ? " and others" : "");
 	return COX_OK;
 }
 

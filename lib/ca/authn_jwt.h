@@ -11,26 +11,26 @@
 #include "base/err.h"
 
 enum {
-	COX_JWT_BYTES_MAX = 16 * 1024,     /* request headers end there too; a service account token is 1.2 KB */
+	COX_JWT_BYTES_MAX = 16 * 1024, /* request headers end there too; a service account token is 1.2 KB */
 	COX_JWT_AUDIENCES_MAX = 64,
-	COX_JWT_SKEW_S = 30,               /* clocks of issuer and control plane */
+	COX_JWT_SKEW_S = 30, /* clocks of issuer and control plane */
 	COX_JWKS_BYTES_MAX = 1024 * 1024,
-	COX_JWKS_KEYS_MAX = 100,           /* large identity providers publish ten */
+	COX_JWKS_KEYS_MAX = 100, /* large identity providers publish ten */
 };
 
 struct cox_jwt {
-	struct cox_str text;               /* the whole token */
+	struct cox_str text; /* the whole token */
 	struct cox_str alg, kid, issuer, subject;
 	const struct cox_str *audiences;
 	size_t audience_n;
-	int64_t exp_s, nbf_s, iat_s;       /* 0: not said */
+	int64_t exp_s, nbf_s, iat_s; /* 0: not said */
 };
 /* The compact form with a signature. Text lives in `arena` or in `token`. COX_EINVAL: not such a token, `alg` none included, a critical
  * header; COX_ELIMIT: too long. */
 COX_MUST_USE enum cox_rc cox_jwt_parse(struct cox_str token, struct cox_arena *arena, struct cox_jwt *out, struct cox_err *err);
 /* Who it is from, whom it is for (one of `audiences`), and when. COX_EAUTH with text. */
-COX_MUST_USE enum cox_rc cox_jwt_check(const struct cox_jwt *j, struct cox_str issuer, const struct cox_str *audiences, size_t n, int64_t now_s,
-                                       struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_jwt_check(const struct cox_jwt *j, struct cox_str issuer, const struct cox_str *audiences, size_t n,
+                                       int64_t now_s, struct cox_err *err);
 /* The alphabet of base64url and a length that it can have, without padding: what cjose decodes without an assertion. */
 bool cox_jose_is_b64url(struct cox_str s);
 /* "system:serviceaccount:<ns>:<name>". Parts borrow. */

@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 enum {
-	REFRESH_MS = 20 * 60 * 1000,  /* as Istio does; issuers publish keys hours before they use them */
-	REFETCH_MIN_MS = 10 * 1000,   /* between fetches that unknown key names cause: callers choose those names */
+	REFRESH_MS = 20 * 60 * 1000, /* as Istio does; issuers publish keys hours before they use them */
+	REFETCH_MIN_MS = 10 * 1000,  /* between fetches that unknown key names cause: callers choose those names */
 	RETRY_MIN_MS = 1000,
 	RETRY_MAX_MS = 60 * 1000,
 	FETCH_TIMEOUT_MS = 10 * 1000,
@@ -22,9 +22,9 @@ struct authn_oidc {
 	struct cox_str issuer;
 	const struct cox_str *audiences;
 	size_t audience_n;
-	char *jwks_uri;               /* heap; NULL: inline keys, or not discovered yet */
+	char *jwks_uri; /* heap; NULL: inline keys, or not discovered yet */
 	bool is_inline, is_discovering;
-	struct cox_jwks *keys;        /* NULL: none yet */
+	struct cox_jwks *keys; /* NULL: none yet */
 	struct cox_http_client *http;
 	struct cox_http_request *request;
 	struct cox_timer *timer;      /* next refresh or retry */
@@ -41,7 +41,10 @@ static struct cox_str member(const struct cox_json *rule, struct cox_str camel, 
 	return v && v->type == COX_JSON_STRING ? v->text : COX_STR("");
 }
 
-static bool is_http(struct cox_str url) { return cox_str_has_prefix(url, COX_STR("https://")) || cox_str_has_prefix(url, COX_STR("http://")); }
+static bool is_http(struct cox_str url)
+{
+	return cox_str_has_prefix(url, COX_STR("https://")) || cox_str_has_prefix(url, COX_STR("http://"));
+}
 
 static enum cox_rc read_audiences(struct authn_oidc *o, const struct cox_json *list, struct cox_err *err)
 {
@@ -179,7 +182,9 @@ static void fetch(struct authn_oidc *o)
 		cox_buf_append_cstr(&url, o->jwks_uri);
 	}
 	o->fetched_ms = cox_clock_mono_ms();
-	const struct cox_http_spec spec = { .url = cox_buf_cstr(&url), .total_timeout_ms = FETCH_TIMEOUT_MS, .max_body_bytes = COX_JWKS_BYTES_MAX };
+	const struct cox_http_spec spec = { .url = cox_buf_cstr(&url),
+		                            .total_timeout_ms = FETCH_TIMEOUT_MS,
+		                            .max_body_bytes = COX_JWKS_BYTES_MAX };
 	if (cox_http_request_open(o->http, &spec, &(struct cox_http_cb){ .on_done = on_fetched, .ctx = o }, &o->request, &err) != COX_OK)
 		fetch_failed(o, err.text);
 }
@@ -202,7 +207,8 @@ static enum authn_says take_subject(struct authn_oidc *o, struct cox_authn_ticke
 	struct cox_str ns, name;
 	struct cox_err err = { 0 };
 	if (!cox_service_account_split(jwt->subject, &ns, &name))
-		return authn_refuse(t, "JWT", "subject \"%.*s\" is not system:serviceaccount:<namespace>:<name>", COX_FMT(cox_str_sub(jwt->subject, 0, 100)));
+		return authn_refuse(t, "JWT", "subject \"%.*s\" is not system:serviceaccount:<namespace>:<name>",
+		                    COX_FMT(cox_str_sub(jwt->subject, 0, 100)));
 	struct cox_identity who = { .how = COX_AUTHN_JWT };
 	if (authn_identity_set_account(o->a, &who, ns, name, &t->arena, &err) != COX_OK)
 		return authn_refuse(t, "JWT", "%s", err.text);

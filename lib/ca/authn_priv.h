@@ -9,7 +9,7 @@
 #include "loop/timer.h"
 
 enum {
-	AUTHN_WAITING_MAX = 4096,         /* callers that wait for one answer from outside; beyond: "try again" */
+	AUTHN_WAITING_MAX = 4096, /* callers that wait for one answer from outside; beyond: "try again" */
 	AUTHN_TOKEN_BYTES_MAX = 16 * 1024,
 };
 
@@ -17,10 +17,10 @@ enum {
 enum authn_says { AUTHN_YES, AUTHN_NO, AUTHN_WAIT };
 
 struct cox_authn_ticket {
-	struct cox_hop hop;               /* back to the caller's loop */
-	struct cox_loop_task task;        /* to the config loop */
-	struct cox_authn *a;              /* shared */
-	struct cox_authn_ticket **slot;   /* the caller's loop only */
+	struct cox_hop hop;             /* back to the caller's loop */
+	struct cox_loop_task task;      /* to the config loop */
+	struct cox_authn *a;            /* shared */
+	struct cox_authn_ticket **slot; /* the caller's loop only */
 	void (*done)(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err);
 	void *ctx;
 	/* what the caller brought, copied */
@@ -31,11 +31,11 @@ struct cox_authn_ticket {
 	size_t uri_n, xfcc_n;
 	/* where it is */
 	unsigned step;
-	bool has_refetched;               /* this token has caused one fetch of keys */
-	struct cox_authn_ticket *next;    /* in the queue of what it waits for */
+	bool has_refetched;            /* this token has caused one fetch of keys */
+	struct cox_authn_ticket *next; /* in the queue of what it waits for */
 	/* the answer */
 	struct cox_buf reasons;
-	bool is_unavailable;              /* somebody who could have said yes cannot be asked */
+	bool is_unavailable; /* somebody who could have said yes cannot be asked */
 	enum cox_rc rc;
 	const struct cox_identity *who;
 	struct cox_err err;
@@ -50,18 +50,18 @@ struct cox_authn_ticket *authn_queue_take(struct authn_queue *q);
 struct authn_oidc;
 struct authn_reviews;
 struct cox_authn {
-	struct cox_ref ref;               /* the opener, and each ticket that travels */
-	struct cox_authn_spec spec;       /* text in `arena` */
+	struct cox_ref ref;         /* the opener, and each ticket that travels */
+	struct cox_authn_spec spec; /* text in `arena` */
 	struct cox_arena arena;
 	bool is_closed;
-	const struct cox_str *audiences;  /* of tokens */
+	const struct cox_str *audiences; /* of tokens */
 	size_t audience_n;
 	cox_cidrs gateways;
 	struct cox_buf trust_domain;
-	struct cox_str *aliases;          /* heap, each text too */
+	struct cox_str *aliases; /* heap, each text too */
 	size_t alias_n;
-	struct authn_oidc *oidc;          /* NULL: no JWT_RULE */
-	struct authn_reviews *reviews;    /* NULL: no kube-apiserver */
+	struct authn_oidc *oidc;       /* NULL: no JWT_RULE */
+	struct authn_reviews *reviews; /* NULL: no kube-apiserver */
 };
 
 /* --- authn.c --- */
@@ -77,10 +77,11 @@ struct cox_str *authn_split_list(struct cox_str text, struct cox_arena *arena, s
 /* A copy of `parts` in one block. Gives. */
 const struct cox_identity *authn_identity_make(const struct cox_identity *parts);
 /* Keeps in parts->uris those of `uris` that are SPIFFE IDs in our trust domain or an alias. False: none of them is; *reason says why. */
-bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *parts, const struct cox_str *uris, size_t n, struct cox_arena *arena, struct cox_err *reason);
+bool authn_identity_set_uris(const struct cox_authn *a, struct cox_identity *parts, const struct cox_str *uris, size_t n,
+                             struct cox_arena *arena, struct cox_err *reason);
 /* spiffe://<ours>/ns/<ns>/sa/<name>. COX_EINVAL: these are no names of Kubernetes. */
-COX_MUST_USE enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *parts, struct cox_str ns, struct cox_str name, struct cox_arena *arena,
-                                                    struct cox_err *err);
+COX_MUST_USE enum cox_rc authn_identity_set_account(const struct cox_authn *a, struct cox_identity *parts, struct cox_str ns,
+                                                    struct cox_str name, struct cox_arena *arena, struct cox_err *err);
 
 /* --- the authenticators --- */
 enum authn_says authn_try_cert(struct cox_authn_ticket *t);

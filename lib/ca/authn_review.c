@@ -32,7 +32,8 @@ static struct cox_str extra(const struct cox_json *user, struct cox_str key)
 	return is_text ? list->items[0].text : COX_STR("");
 }
 
-enum cox_rc cox_review_read(struct cox_str body, const struct cox_str *audiences, size_t n, struct cox_arena *arena, struct cox_review *out, struct cox_err *err)
+enum cox_rc cox_review_read(struct cox_str body, const struct cox_str *audiences, size_t n, struct cox_arena *arena, struct cox_review *out,
+                            struct cox_err *err)
 {
 	struct cox_json *root;
 	struct cox_review r = { 0 };
@@ -44,9 +45,11 @@ enum cox_rc cox_review_read(struct cox_str body, const struct cox_str *audiences
 	const struct cox_json *authenticated = cox_json_get(status, COX_STR("authenticated"));
 	struct cox_str error = cox_json_str_at(status, "error");
 	if (!authenticated || authenticated->type != COX_JSON_BOOL || !authenticated->boolean)
-		return cox_err_set(err, COX_EAUTH, NULL, "the kube-apiserver does not accept the token%s%.*s", error.n ? ": " : "", COX_FMT(cox_str_sub(error, 0, 200)));
+		return cox_err_set(err, COX_EAUTH, NULL, "the kube-apiserver does not accept the token%s%.*s", error.n ? ": " : "",
+		                   COX_FMT(cox_str_sub(error, 0, 200)));
 	if (error.n)
-		return cox_err_set(err, COX_EAUTH, NULL, "the kube-apiserver could not check the token: %.*s", COX_FMT(cox_str_sub(error, 0, 200)));
+		return cox_err_set(err, COX_EAUTH, NULL, "the kube-apiserver could not check the token: %.*s",
+		                   COX_FMT(cox_str_sub(error, 0, 200)));
 	/* A server that knows no audiences answers with none, and its yes is for any of them: Kubernetes asks callers to look. */
 	bool is_for_us = false;
 	for (size_t i = 0; i < n; i++)

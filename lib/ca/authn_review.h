@@ -15,9 +15,9 @@ struct cox_review {
 	struct cox_str ns, service_account;
 	struct cox_str pod_name, pod_uid, node_name; /* of tokens bound to a pod; empty: not said */
 };
-/* COX_EAUTH with the reason: not authenticated, for nobody of `audiences`, or no service account. COX_EPROTO: not a TokenReview with a status.
- * Text in `arena` or `body`. */
-COX_MUST_USE enum cox_rc cox_review_read(struct cox_str body, const struct cox_str *audiences, size_t n, struct cox_arena *arena, struct cox_review *out,
-                                         struct cox_err *err);
+/* COX_EAUTH with the reason: not authenticated, for nobody of `audiences`, or no service account. COX_EPROTO: not a TokenReview with a
+ * status. Text in `arena` or `body`. */
+COX_MUST_USE enum cox_rc cox_review_read(struct cox_str body, const struct cox_str *audiences, size_t n, struct cox_arena *arena,
+                                         struct cox_review *out, struct cox_err *err);
 
 #endif

@@ -1,4 +1,5 @@
-/* authn_reviews - asks the kube-apiserver about tokens: remembered for a short time, once for all who bring the same token, and at a bounded rate. */
+/* authn_reviews - asks the kube-apiserver about tokens: remembered for a short time, once for all who bring the same token, and at a
+ * bounded rate. */
 #include "ca/authn_priv.h"
 
 #include "base/clock.h"
@@ -12,11 +13,11 @@
 
 enum {
 	REVIEWS_PER_S = 50,
-	KNOWN_MAX = 16384,        /* some 800 bytes each */
-	YES_MS = 60 * 1000,       /* how long a deleted account's token may still be believed */
-	NO_MS = 5 * 1000,         /* an account made a moment ago must not wait long */
+	KNOWN_MAX = 16384,  /* some 800 bytes each */
+	YES_MS = 60 * 1000, /* how long a deleted account's token may still be believed */
+	NO_MS = 5 * 1000,   /* an account made a moment ago must not wait long */
 	ASK_TIMEOUT_MS = 10 * 1000,
-	QUEUED_MAX = 1000,        /* tokens that wait for the rate: 20 s of it */
+	QUEUED_MAX = 1000, /* tokens that wait for the rate: 20 s of it */
 	ANSWER_BYTES_MAX = 256 * 1024,
 };
 
@@ -25,14 +26,14 @@ struct review {
 	struct authn_reviews *home;
 	unsigned char hash[SHA256_DIGEST_LENGTH]; /* of the token: a key that nobody can choose to collide */
 	enum state state;
-	int64_t until_ms;                         /* KNOWN: monotonic */
-	int64_t exp_s;                            /* the token's own end; 0: not said */
-	const struct cox_identity *who;           /* NULL: refused */
+	int64_t until_ms;               /* KNOWN: monotonic */
+	int64_t exp_s;                  /* the token's own end; 0: not said */
+	const struct cox_identity *who; /* NULL: refused */
 	char reason[160];
-	struct cox_str token;                     /* heap, wiped with the answer */
+	struct cox_str token; /* heap, wiped with the answer */
 	struct authn_queue waiting;
 	struct cox_kube_request *request;
-	struct review *next;                      /* QUEUED: in line to be asked; KNOWN: in order of arrival */
+	struct review *next; /* QUEUED: in line to be asked; KNOWN: in order of arrival */
 };
 struct line {
 	struct review *first, **last;
@@ -40,7 +41,7 @@ struct line {
 };
 struct authn_reviews {
 	struct cox_authn *a;
-	struct cox_map all;      /* by hash */
+	struct cox_map all; /* by hash */
 	struct line queued, known;
 	struct cox_timer *timer; /* runs while something is queued */
 	double tokens;           /* of the rate */
@@ -87,7 +88,10 @@ static void review_free(struct review *r)
 
 /* --- what is known ------------------------------------------------------------------------------------------------------ */
 
-static bool is_over(const struct review *r, int64_t now_ms, int64_t now_s) { return now_ms >= r->until_ms || (r->exp_s && now_s >= r->exp_s); }
+static bool is_over(const struct review *r, int64_t now_ms, int64_t now_s)
+{
+	return now_ms >= r->until_ms || (r->exp_s && now_s >= r->exp_s);
+}
 
 /* Answers do not leave in the order of their ends (a token's own end may be near), but none stays for longer than the longest time. */
 static void forget_old(struct authn_reviews *s)
@@ -134,13 +138,17 @@ static void set_unknown(struct review *r, const char *reason)
 
 /* --- asking ------------------------------------------------------------------------------------------------------------- */
 
-static const struct cox_identity *identity_of(const struct cox_authn *a, const struct cox_review *v, struct cox_arena *arena, struct cox_err *err)
+static const struct cox_identity *identity_of(const struct cox_authn *a, const struct cox_review *v, struct cox_arena *arena,
+                                              struct cox_err *err)
 {
-	struct cox_identity who = { .how = COX_AUTHN_TOKEN_REVIEW, .pod_name = v->pod_name, .pod_uid = v->pod_uid, .node_name = v->node_name };
+	struct cox_identity who = {
+		.how = COX_AUTHN_TOKEN_REVIEW, .pod_name = v->pod_name, .pod_uid = v->pod_uid, .node_name = v->node_name
+	};
 	return authn_identity_set_account(a, &who, v->ns, v->service_account, arena, err) == COX_OK ? authn_identity_make(&who) : NULL;
 }
 
-static void on_answer(void *ctx, struct cox_kube_request *request, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
+static void on_answer(void *ctx, struct cox_kube_request *request, enum cox_rc rc, int status, struct cox_str body,
+                      const struct cox_err *err)
 {
 	struct review *r = ctx;
 	const struct cox_authn *a = r->home->a;
@@ -152,7 +160,8 @@ static void on_answer(void *ctx, struct cox_kube_request *request, enum cox_rc r
 	if (rc != COX_OK) {
 		char text[160];
 		cox_metric_add(COX_M_TOKEN_REVIEWS, "unavailable", 1);
-		cox_err_set(&why, COX_EAGAIN, NULL, "the kube-apiserver cannot be asked now (%d: %.100s)", status, err ? err->text : cox_rc_text(rc));
+		cox_err_set(&why, COX_EAGAIN, NULL, "the kube-apiserver cannot be asked now (%d: %.100s)", status,
+		            err ? err->text : cox_rc_text(rc));
 		set_unknown(r, cox_str_to_cstr(cox_str_of(why.text), text, sizeof(text)));
 		return;
 	}
@@ -174,8 +183,11 @@ static void ask(struct review *r)
 	cox_review_write(r->token, a->audiences, a->audience_n, &body);
 	r->state = ASKED;
 	cox_kube_request_open(a->spec.kube,
-	                      &(struct cox_kube_request_spec){ .method = "POST", .path = COX_STR("/apis/authentication.k8s.io/v1/tokenreviews"), .body = cox_buf_str(&body),
-	                                                       .timeout_ms = ASK_TIMEOUT_MS, .max_body_bytes = ANSWER_BYTES_MAX },
+	                      &(struct cox_kube_request_spec){ .method = "POST",
+	                                                       .path = COX_STR("/apis/authentication.k8s.io/v1/tokenreviews"),
+	                                                       .body = cox_buf_str(&body),
+	                                                       .timeout_ms = ASK_TIMEOUT_MS,
+	                                                       .max_body_bytes = ANSWER_BYTES_MAX },
 	                      &(struct cox_kube_request_cb){ .on_done = on_answer, .ctx = r }, &r->request);
 	OPENSSL_cleanse(body.p, body.cap);
 	cox_buf_fini(&body);
@@ -258,7 +270,8 @@ enum authn_says authn_try_review(struct cox_authn_ticket *t)
 	if (!s)
 		return authn_refuse(t, "TokenReview", "there is no kube-apiserver to ask");
 	if (t->cluster_id.n && !cox_str_eq(t->cluster_id, a->spec.cluster_id))
-		return authn_refuse(t, "TokenReview", "cluster \"%.*s\" is not known, ours is \"%.*s\"", COX_FMT(cox_str_sub(t->cluster_id, 0, 60)), COX_FMT(cox_str_sub(a->spec.cluster_id, 0, 60)));
+		return authn_refuse(t, "TokenReview", "cluster \"%.*s\" is not known, ours is \"%.*s\"",
+		                    COX_FMT(cox_str_sub(t->cluster_id, 0, 60)), COX_FMT(cox_str_sub(a->spec.cluster_id, 0, 60)));
 	/* What no server could accept does not reach it. The claims are not believed, only held against the token. */
 	if (cox_jwt_parse(t->token, &t->arena, &jwt, &err) != COX_OK)
 		return authn_refuse(t, "TokenReview", "%s", err.text);

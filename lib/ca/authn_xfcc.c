@@ -4,7 +4,8 @@
 
 #include <arpa/inet.h>
 
-/* --- the header: elements with ',' between, in each "key=value" with ';' between, values plain or quoted with \" and \\ inside ------------- */
+/* --- the header: elements with ',' between, in each "key=value" with ';' between, values plain or quoted with \" and \\ inside
+ * ------------- */
 
 /* Takes one value off *rest and says what ended it (',', ';' or 0). False: a quote without its end, or text behind one. */
 static bool take_value(struct cox_str *rest, struct cox_arena *arena, struct cox_str *value, char *end)
@@ -36,7 +37,8 @@ static bool take_value(struct cox_str *rest, struct cox_arena *arena, struct cox
 	return true;
 }
 
-enum cox_rc cox_xfcc_uris(struct cox_str header, struct cox_arena *arena, struct cox_str uris[COX_XFCC_URIS_MAX], size_t *n, struct cox_err *err)
+enum cox_rc cox_xfcc_uris(struct cox_str header, struct cox_arena *arena, struct cox_str uris[COX_XFCC_URIS_MAX], size_t *n,
+                          struct cox_err *err)
 {
 	struct cox_str found[COX_XFCC_URIS_MAX], rest = cox_str_trim(header), value;
 	size_t count = 0;
@@ -51,10 +53,12 @@ enum cox_rc cox_xfcc_uris(struct cox_str header, struct cox_arena *arena, struct
 		ptrdiff_t eq = cox_str_find(rest, '=');
 		struct cox_str key = cox_str_trim(cox_str_sub(rest, 0, eq < 0 ? 0 : (size_t)eq));
 		if (key.n == 0 || cox_str_find(key, ',') >= 0 || cox_str_find(key, ';') >= 0 || cox_str_find(key, '"') >= 0)
-			return cox_err_set(err, COX_EINVAL, NULL, "x-forwarded-client-cert: \"%.*s\" is not key=value", COX_FMT(cox_str_sub(rest, 0, 40)));
+			return cox_err_set(err, COX_EINVAL, NULL, "x-forwarded-client-cert: \"%.*s\" is not key=value",
+			                   COX_FMT(cox_str_sub(rest, 0, 40)));
 		rest = cox_str_sub(rest, (size_t)eq + 1, rest.n);
 		if (!take_value(&rest, arena, &value, &end))
-			return cox_err_set(err, COX_EINVAL, NULL, "x-forwarded-client-cert: the quotes of %.*s do not match", COX_FMT(cox_str_sub(key, 0, 40)));
+			return cox_err_set(err, COX_EINVAL, NULL, "x-forwarded-client-cert: the quotes of %.*s do not match",
+			                   COX_FMT(cox_str_sub(key, 0, 40)));
 		if (!cox_str_eq_nocase(key, COX_STR("uri")) || value.n == 0)
 			continue;
 		if (count == COX_XFCC_URIS_MAX)
@@ -67,7 +71,8 @@ enum cox_rc cox_xfcc_uris(struct cox_str header, struct cox_arena *arena, struct
 	return COX_OK;
 }
 
-/* --- addresses ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- addresses
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 static bool parse_ip(struct cox_str text, unsigned char out[16], bool *is_v4)
 {

@@ -10,9 +10,10 @@
 
 enum { COX_XFCC_BYTES_MAX = 16 * 1024, COX_XFCC_URIS_MAX = 16 };
 
-/* The URI values of the *last* element of `header`: that one was written by the peer itself, about its own client; those before it came with
- * the request. COX_EINVAL: not the header's form. Text in `arena`. */
-COX_MUST_USE enum cox_rc cox_xfcc_uris(struct cox_str header, struct cox_arena *arena, struct cox_str uris[COX_XFCC_URIS_MAX], size_t *n, struct cox_err *err);
+/* The URI values of the *last* element of `header`: that one was written by the peer itself, about its own client; those before it came
+ * with the request. COX_EINVAL: not the header's form. Text in `arena`. */
+COX_MUST_USE enum cox_rc cox_xfcc_uris(struct cox_str header, struct cox_arena *arena, struct cox_str uris[COX_XFCC_URIS_MAX], size_t *n,
+                                       struct cox_err *err);
 
 /* "10.0.0.0/8, fd00::/8, 192.0.2.7" */
 struct cox_cidr {

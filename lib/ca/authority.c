@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 enum {
-	WAITING_MAX = 4096,    /* requests that the signer has not answered: two seconds of its rate */
+	WAITING_MAX = 4096, /* requests that the signer has not answered: two seconds of its rate */
 	END_MS = 2000,
-	LOST_MS = 200,         /* for the exit status of a process whose socket has closed */
+	LOST_MS = 200, /* for the exit status of a process whose socket has closed */
 };
 
 /* --- bundles -------------------------------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ struct waiting {
 	struct cox_err err;
 	struct cox_buf cert_pem;
 	struct cox_cert_info info;
-	struct cox_arena arena;     /* of the names in it */
+	struct cox_arena arena; /* of the names in it */
 	const struct cox_ca_bundle *bundle;
 };
 
@@ -81,18 +81,18 @@ struct cox_ca {
 	struct cox_loop *loop;
 	struct cox_ca_cb cb;
 	pid_t keeper_pid, signer_pid;
-	struct cox_wire_chan keeper;         /* on the loop */
+	struct cox_wire_chan keeper; /* on the loop */
 	struct cox_poll *keeper_poll, *signer_poll;
-	struct cox_cell *cell;               /* the latest bundle */
+	struct cox_cell *cell; /* the latest bundle */
 	uint64_t generation;
 	bool is_lost;
 
-	pthread_mutex_t lock;                /* a leaf: guards what follows */
-	struct cox_wire_chan signer;         /* `out` by any thread, `in` on the loop only */
-	struct waiting *first, **last;       /* in the order of their ids, which is the order of answers */
+	pthread_mutex_t lock;          /* a leaf: guards what follows */
+	struct cox_wire_chan signer;   /* `out` by any thread, `in` on the loop only */
+	struct waiting *first, **last; /* in the order of their ids, which is the order of answers */
 	size_t waiting_n;
 	uint64_t last_id;
-	struct cox_loop_task write_task;     /* asks the loop to await that the socket can be written */
+	struct cox_loop_task write_task; /* asks the loop to await that the socket can be written */
 	bool is_write_posted;
 };
 
@@ -202,13 +202,22 @@ void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_r
                  void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *ctx)
 {
 	struct waiting *w = COX_NEW(struct waiting);
-	struct cox_wire m = { .type = COX_WIRE_SIGN, .ttl_s = r->ttl_s, .spki_der = r->spki_der, .caller = r->caller, .uri_n = r->uri_n, .dns_n = r->dns_n,
-		              .uris = (struct cox_str *)(uintptr_t)r->uris, .dns = (struct cox_str *)(uintptr_t)r->dns };
+	struct cox_wire m = { .type = COX_WIRE_SIGN,
+		              .ttl_s = r->ttl_s,
+		              .spki_der = r->spki_der,
+		              .caller = r->caller,
+		              .uri_n = r->uri_n,
+		              .dns_n = r->dns_n,
+		              .uris = (struct cox_str *)(uintptr_t)r->uris,
+		              .dns = (struct cox_str *)(uintptr_t)r->dns };
 	w->loop = loop;
 	w->done = done;
 	w->ctx = ctx;
-	w->info = (struct cox_cert_info){ .uris = copy_names(&w->arena, r->uris, r->uri_n), .uri_n = r->uri_n, .dns = copy_names(&w->arena, r->dns, r->dns_n),
-		                          .dns_n = r->dns_n, .key_type = "other" };
+	w->info = (struct cox_cert_info){ .uris = copy_names(&w->arena, r->uris, r->uri_n),
+		                          .uri_n = r->uri_n,
+		                          .dns = copy_names(&w->arena, r->dns, r->dns_n),
+		                          .dns_n = r->dns_n,
+		                          .key_type = "other" };
 	pthread_mutex_lock(&ca->lock);
 	bool is_full = ca->waiting_n >= WAITING_MAX;
 	enum cox_rc rc = is_full ? COX_ELIMIT : COX_OK;
@@ -250,7 +259,10 @@ void cox_ca_phase_done(struct cox_ca *ca, uint64_t generation)
 	cox_ca_bundle_unref(b);
 }
 
-void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name) { send_keeper(ca, &(struct cox_wire){ .type = COX_WIRE_TRUST_DOMAIN, .text = name }); }
+void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name)
+{
+	send_keeper(ca, &(struct cox_wire){ .type = COX_WIRE_TRUST_DOMAIN, .text = name });
+}
 
 void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, size_t n)
 {
@@ -272,9 +284,17 @@ void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, s
 
 static void take_bundle(struct cox_ca *ca, const struct cox_wire *m)
 {
-	struct cox_ca_bundle parts = { .generation = ++ca->generation, .epoch = m->id, .phase = (enum cox_ca_phase)m->phase, .is_plugged_in = m->is_plugged_in,
-		                       .trust_domain = m->text, .roots_pem = m->roots, .root_n = m->root_n, .chain_pem = m->chain_pem,
-		                       .issuer_key_id = m->key_id, .crl_pem = m->crl_pem, .root_not_after_s = m->root_not_after_s,
+	struct cox_ca_bundle parts = { .generation = ++ca->generation,
+		                       .epoch = m->id,
+		                       .phase = (enum cox_ca_phase)m->phase,
+		                       .is_plugged_in = m->is_plugged_in,
+		                       .trust_domain = m->text,
+		                       .roots_pem = m->roots,
+		                       .root_n = m->root_n,
+		                       .chain_pem = m->chain_pem,
+		                       .issuer_key_id = m->key_id,
+		                       .crl_pem = m->crl_pem,
+		                       .root_not_after_s = m->root_not_after_s,
 		                       .issuer_not_after_s = m->issuer_not_after_s };
 	struct cox_ca_bundle *b = cox_ca_bundle_new(&parts);
 	cox_ca_bundle_ref(b);
@@ -370,7 +390,8 @@ static void on_keeper(void *ctx, int events)
 
 /* --- open and close ------------------------------------------------------------------------------------------------ */
 
-enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_processes **processes, const struct cox_ca_cb *cb, struct cox_ca **out, struct cox_err *err)
+enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_processes **processes, const struct cox_ca_cb *cb, struct cox_ca **out,
+                        struct cox_err *err)
 {
 	struct cox_ca_processes *p = COX_MOVE(*processes);
 	struct cox_ca *ca = COX_NEW(struct cox_ca);

@@ -35,16 +35,16 @@ const char *cox_ca_phase_name(enum cox_ca_phase p);
 /* What everybody may know. Immutable, shared. */
 struct cox_ca_bundle {
 	struct cox_ref ref;
-	uint64_t generation;             /* counts changes in this process */
+	uint64_t generation; /* counts changes in this process */
 	enum cox_ca_phase phase;
-	bool is_plugged_in;              /* the CA came from an operator (cacerts): its files start rotations, not cox_ca_rotate_root() */
-	uint64_t epoch;                  /* of the keeper's state that it shows: one for all bundles that differ in the CRL only */
+	bool is_plugged_in; /* the CA came from an operator (cacerts): its files start rotations, not cox_ca_rotate_root() */
+	uint64_t epoch;     /* of the keeper's state that it shows: one for all bundles that differ in the CRL only */
 	struct cox_str trust_domain;
 	const struct cox_str *roots_pem; /* one certificate each: those to trust now */
 	size_t root_n;
-	struct cox_str chain_pem;        /* what follows a leaf: intermediates, without the root; empty under a self-signed root */
-	struct cox_str issuer_key_id;    /* hex: of the certificate that signs now */
-	struct cox_str crl_pem;          /* CRLs of all issuers whose leaves may live; empty: nothing is revoked */
+	struct cox_str chain_pem;     /* what follows a leaf: intermediates, without the root; empty under a self-signed root */
+	struct cox_str issuer_key_id; /* hex: of the certificate that signs now */
+	struct cox_str crl_pem;       /* CRLs of all issuers whose leaves may live; empty: nothing is revoked */
 	int64_t root_not_after_s, issuer_not_after_s;
 	struct cox_arena arena;
 };
@@ -56,22 +56,23 @@ struct cox_ca_bundle *cox_ca_bundle_new(const struct cox_ca_bundle *parts);
 enum cox_ca_store { COX_CA_STORE_MEMORY, COX_CA_STORE_DIR, COX_CA_STORE_KUBE };
 
 struct cox_ca_spec {
-	struct cox_str trust_domain;      /* until the mesh configuration says another: with KUBE the keeper reads that by itself */
-	struct cox_str revision;          /* KUBE: whose mesh configuration (ConfigMap istio-<revision>); empty or "default": istio */
-	struct cox_str ns;                /* istio-system: where the secrets are */
-	enum cox_ca_store store;          /* DIR: state_dir; MEMORY: a root that ends with the process, for tests */
-	const char *kubeconfig;           /* KUBE; NULL: in cluster */
-	const char *state_dir;            /* DIR: istio-ca-secret as files, mode 0600 */
-	const char *root_ca_dir;          /* plugged-in CA (ROOT_CA_DIR, default ./etc/cacerts); used when it holds a key; watched */
-	enum cox_key_type key_type;       /* of a root made here */
+	struct cox_str trust_domain; /* until the mesh configuration says another: with KUBE the keeper reads that by itself */
+	struct cox_str revision;     /* KUBE: whose mesh configuration (ConfigMap istio-<revision>); empty or "default": istio */
+	struct cox_str ns;           /* istio-system: where the secrets are */
+	enum cox_ca_store store;     /* DIR: state_dir; MEMORY: a root that ends with the process, for tests */
+	const char *kubeconfig;      /* KUBE; NULL: in cluster */
+	const char *state_dir;       /* DIR: istio-ca-secret as files, mode 0600 */
+	const char *root_ca_dir;     /* plugged-in CA (ROOT_CA_DIR, default ./etc/cacerts); used when it holds a key; watched */
+	enum cox_key_type key_type;  /* of a root made here */
 	int64_t root_ttl_s, default_ttl_s, max_ttl_s, backdate_s; /* 10 y, 24 h, 90 d, 2 min */
-	double root_grace;                /* share of life left at which a root is renewed: 0.2 */
-	unsigned signatures_per_s;        /* of the signer; 0: 2,000 */
-	struct cox_str replica;           /* of those that share the secret: the pod's name; empty: a random one */
-	const struct cox_str *serving_dns; /* names that serving certificates may have beside those of istiod in `ns` (ISTIOD_CUSTOM_HOST) */
+	double root_grace;                                        /* share of life left at which a root is renewed: 0.2 */
+	unsigned signatures_per_s;                                /* of the signer; 0: 2,000 */
+	struct cox_str replica;                                   /* of those that share the secret: the pod's name; empty: a random one */
+	/* names that serving certificates may have beside those of istiod in `ns` (ISTIOD_CUSTOM_HOST) */
+	const struct cox_str *serving_dns;
 	size_t serving_dns_n;
 };
-struct cox_ca_processes;              /* the two children and the sockets to them */
+struct cox_ca_processes; /* the two children and the sockets to them */
 /* Forks. COX_EINTERNAL with text. In the children it does not return. Copies `spec` as far as the main process needs it. */
 COX_MUST_USE enum cox_rc cox_ca_fork(const struct cox_ca_spec *spec, struct cox_ca_processes **out, struct cox_err *err);
 
@@ -82,37 +83,40 @@ struct cox_ca;
 struct cox_ca_cb {
 	/* On the loop that opened: the first bundle is there (sources are ready for proxies only then), and every later one. */
 	void (*on_bundle)(void *ctx, const struct cox_ca_bundle *b);
-	/* A fault worth telling an operator: key does not match, chain incomplete, expired, secret unreadable. What was good stays in force. */
+	/* A fault worth telling an operator: key does not match, chain incomplete, expired, secret unreadable. What was good stays in
+	 * force. */
 	void (*on_fault)(void *ctx, const struct cox_err *err);
 	/* Keeper or signer ended ("CA signer: ended by signal 9"): the process must end. Once. */
 	void (*on_lost)(void *ctx, const char *which);
 	void *ctx;
 };
 /* Takes *processes. */
-COX_MUST_USE enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_processes **processes, const struct cox_ca_cb *cb, struct cox_ca **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_ca_open(struct cox_loop *loop, struct cox_ca_processes **processes, const struct cox_ca_cb *cb,
+                                     struct cox_ca **out, struct cox_err *err);
 void cox_ca_close(struct cox_ca **ca);
 /* Any thread: shares the latest bundle; NULL: none yet. */
 const struct cox_ca_bundle *cox_ca_bundle_get(struct cox_ca *ca);
 /* Any thread: the latest bundle for /debug/certz: phase, certificates, expiry. `ca` NULL: {"state":"off"}. */
 struct cox_json *cox_ca_dump(struct cox_ca *ca, struct cox_arena *arena);
 
-/* The mesh configuration names another trust domain. For stores without a kube-apiserver: with KUBE the keeper believes its own eyes alone. Config loop. */
+/* The mesh configuration names another trust domain. For stores without a kube-apiserver: with KUBE the keeper believes its own eyes alone.
+ * Config loop. */
 void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name);
 
 /* One signature. */
 struct cox_ca_request {
-	struct cox_str spki_der;          /* of cox_csr_check() */
-	const struct cox_str *uris;       /* identities of the caller, SPIFFE; at least one unless `dns` */
+	struct cox_str spki_der;    /* of cox_csr_check() */
+	const struct cox_str *uris; /* identities of the caller, SPIFFE; at least one unless `dns` */
 	size_t uri_n;
-	const struct cox_str *dns;        /* serving certificates of the control plane only: the signer allows its own names */
+	const struct cox_str *dns; /* serving certificates of the control plane only: the signer allows its own names */
 	size_t dns_n;
-	int64_t ttl_s;                    /* <= 0: the default; above the maximum: COX_EINVAL; never beyond the issuer's end */
-	struct cox_str caller;            /* for the audit log: how it proved who it is */
+	int64_t ttl_s;         /* <= 0: the default; above the maximum: COX_EINVAL; never beyond the issuer's end */
+	struct cox_str caller; /* for the audit log: how it proved who it is */
 };
 struct cox_ca_answer {
-	struct cox_str cert_pem;          /* the leaf alone */
+	struct cox_str cert_pem;            /* the leaf alone */
 	const struct cox_ca_bundle *bundle; /* that it was signed under: chain and roots; borrowed */
-	struct cox_cert_info info;        /* serial, lifetime, names and the issuer's key id; no more */
+	struct cox_cert_info info;          /* serial, lifetime, names and the issuer's key id; no more */
 };
 /* Any thread. Copies the request. done() comes on `loop`, never from inside; `a` is NULL unless COX_OK. COX_EAGAIN: no key yet;
  * COX_ELIMIT: rate; COX_EDENIED: not in the trust domain. */
@@ -128,8 +132,12 @@ COX_MUST_USE enum cox_rc cox_ca_rotate_root(struct cox_ca *ca, struct cox_err *e
 /* Everybody has done what the phase of this bundle generation asks: go on to the next one. */
 void cox_ca_phase_done(struct cox_ca *ca, uint64_t generation);
 
-/* What may not be trusted any more; the signer signs a CRL of it under every issuer whose leaves may live, and the next bundle carries it. */
-struct cox_ca_revoked { char serial[COX_CERT_SERIAL_HEX_MAX]; int64_t revoked_s; };
+/* What may not be trusted any more; the signer signs a CRL of it under every issuer whose leaves may live, and the next bundle carries it.
+ */
+struct cox_ca_revoked {
+	char serial[COX_CERT_SERIAL_HEX_MAX];
+	int64_t revoked_s;
+};
 void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, size_t n);
 
 #endif

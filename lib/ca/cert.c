@@ -54,7 +54,8 @@ static void names_of(X509 *x, struct cox_arena *arena, struct cox_cert_info *out
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 	size_t n = names ? (size_t)sk_GENERAL_NAME_num(names) : 0;
-	struct cox_str *uris = n ? COX_ARENA_ARRAY(arena, struct cox_str, n) : NULL, *dns = n ? COX_ARENA_ARRAY(arena, struct cox_str, n) : NULL;
+	struct cox_str *uris = n ? COX_ARENA_ARRAY(arena, struct cox_str, n) : NULL,
+	               *dns = n ? COX_ARENA_ARRAY(arena, struct cox_str, n) : NULL;
 	for (size_t i = 0; i < n; i++) {
 		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, (int)i);
 		if (g->type != GEN_URI && g->type != GEN_DNS)
@@ -142,7 +143,7 @@ void cox_cert_dedupe(struct cox_str *pems, size_t *n)
 	*n = kept;
 }
 
-static enum cox_rc verify(STACK_OF(X509) *chain, X509_STORE *store, int64_t now_s, struct cox_err *err)
+static enum cox_rc verify(STACK_OF(X509) * chain, X509_STORE *store, int64_t now_s, struct cox_err *err)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	enum cox_rc rc = COX_OK;
@@ -153,7 +154,8 @@ static enum cox_rc verify(STACK_OF(X509) *chain, X509_STORE *store, int64_t now_
 		X509 *at = X509_STORE_CTX_get_current_cert(ctx);
 		struct cox_str subject = at ? name_of(X509_get_subject_name(at), &arena) : COX_STR("");
 		rc = cox_err_set(err, COX_EAUTH, NULL, "%s (certificate %d of the chain, subject \"%.*s\")",
-		                 X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)), X509_STORE_CTX_get_error_depth(ctx) + 1, COX_FMT(subject));
+		                 X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)), X509_STORE_CTX_get_error_depth(ctx) + 1,
+		                 COX_FMT(subject));
 		cox_arena_fini(&arena);
 	}
 	X509_STORE_CTX_free(ctx);

@@ -13,7 +13,7 @@ enum {
 	COX_CERT_PEM_BYTES_MAX = 1 << 20, /* a Secret or ConfigMap ends at 1 MiB */
 	COX_CERT_SERIAL_HEX_MAX = 41,     /* RFC 5280: 20 octets, and the NUL */
 	COX_CERT_CHAIN_MAX = 16,
-	COX_CERT_SPLIT_MAX = 256,         /* certificates of one PEM text: a bundle of many clusters' roots */
+	COX_CERT_SPLIT_MAX = 256, /* certificates of one PEM text: a bundle of many clusters' roots */
 };
 
 struct cox_cert_info {
@@ -21,10 +21,10 @@ struct cox_cert_info {
 	char key_id[65], issuer_key_id[65];   /* hex of the subject and authority key identifiers; empty: none */
 	int64_t not_before_s, not_after_s;    /* Unix time */
 	bool is_ca, is_self_signed;
-	struct cox_str subject, issuer;       /* RFC 2253 text */
-	const struct cox_str *uris, *dns;     /* subject alternative names */
+	struct cox_str subject, issuer;   /* RFC 2253 text */
+	const struct cox_str *uris, *dns; /* subject alternative names */
 	size_t uri_n, dns_n;
-	const char *key_type;                 /* "EC-P256", "EC-P384", "RSA-2048", "RSA-4096", ...; "other" */
+	const char *key_type; /* "EC-P256", "EC-P384", "RSA-2048", "RSA-4096", ...; "other" */
 };
 /* The first certificate of a PEM text, or one in DER. Text lives in `arena`. COX_EINVAL: none, or broken. */
 COX_MUST_USE enum cox_rc cox_cert_read_pem(struct cox_str pem, struct cox_arena *arena, struct cox_cert_info *out, struct cox_err *err);

@@ -11,10 +11,8 @@ static const struct {
 	const char *group; /* NULL: RSA */
 	unsigned bits;
 } key_types[] = {
-	[COX_KEY_P256] = { COX_STR_INIT("P256"), "P-256", 0 },
-	[COX_KEY_P384] = { COX_STR_INIT("P384"), "P-384", 0 },
-	[COX_KEY_RSA_2048] = { COX_STR_INIT("RSA2048"), NULL, 2048 },
-	[COX_KEY_RSA_3072] = { COX_STR_INIT("RSA3072"), NULL, 3072 },
+	[COX_KEY_P256] = { COX_STR_INIT("P256"), "P-256", 0 },        [COX_KEY_P384] = { COX_STR_INIT("P384"), "P-384", 0 },
+	[COX_KEY_RSA_2048] = { COX_STR_INIT("RSA2048"), NULL, 2048 }, [COX_KEY_RSA_3072] = { COX_STR_INIT("RSA3072"), NULL, 3072 },
 	[COX_KEY_RSA_4096] = { COX_STR_INIT("RSA4096"), NULL, 4096 },
 };
 
@@ -49,8 +47,8 @@ static void append_secret(BIO *bio, struct cox_buf *out)
 
 enum cox_rc cox_key_make(enum cox_key_type type, bool sec1_or_pkcs1, struct cox_buf *key_pem, struct cox_err *err)
 {
-	COX_AUTO(cox_pkey_freep_) EVP_PKEY *key =
-	    key_types[type].group ? EVP_EC_gen(key_types[type].group) : EVP_RSA_gen(key_types[type].bits);
+	COX_AUTO(cox_pkey_freep_)
+	EVP_PKEY *key = key_types[type].group ? EVP_EC_gen(key_types[type].group) : EVP_RSA_gen(key_types[type].bits);
 	COX_AUTO(cox_bio_freep_) BIO *bio = BIO_new(BIO_s_secmem());
 	if (!key || !bio)
 		return cox_ossl_fail_(err, COX_EINTERNAL, "no key could be made");
@@ -79,7 +77,8 @@ static bool add_uri(X509_REQ *req, struct cox_str uri)
 			name = NULL;
 	}
 	/* The subject is empty, so the alternative name is critical (RFC 5280, 4.2.1.6). */
-	ok = ok && X509V3_add1_i2d(&list, NID_subject_alt_name, names, 1, X509V3_ADD_DEFAULT) == 1 && X509_REQ_add_extensions(req, list) == 1;
+	ok = ok && X509V3_add1_i2d(&list, NID_subject_alt_name, names, 1, X509V3_ADD_DEFAULT) == 1 &&
+	     X509_REQ_add_extensions(req, list) == 1;
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
 	GENERAL_NAMES_free(names);
 	GENERAL_NAME_free(name);
@@ -104,8 +103,8 @@ enum cox_rc cox_csr_make(struct cox_str key_pem, struct cox_str uri, struct cox_
 	X509_REQ *req = X509_REQ_new();
 	COX_AUTO(cox_bio_freep_) BIO *bio = BIO_new(BIO_s_mem());
 	COX_ASSERT(req && bio);
-	bool ok = X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && X509_REQ_set_pubkey(req, key) == 1 && (!uri.n || add_uri(req, uri)) &&
-	          X509_REQ_sign(req, key, digest_of(key)) > 0 && PEM_write_bio_X509_REQ(bio, req) == 1;
+	bool ok = X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && X509_REQ_set_pubkey(req, key) == 1 &&
+	          (!uri.n || add_uri(req, uri)) && X509_REQ_sign(req, key, digest_of(key)) > 0 && PEM_write_bio_X509_REQ(bio, req) == 1;
 	X509_REQ_free(req);
 	if (!ok)
 		return cox_ossl_fail_(err, COX_EINTERNAL, "the request could not be signed");

@@ -9,7 +9,10 @@
 static enum cox_rc read_metadata(struct cox_str bytes, struct cox_arena *arena, struct cox_csr_request *out, struct cox_err *err)
 {
 	struct cox_json *json;
-	const struct { struct cox_str key; struct cox_str *to; } known[] = { { COX_STR("CertSigner"), &out->cert_signer }, { COX_STR("ImpersonatedIdentity"), &out->impersonated } };
+	const struct {
+		struct cox_str key;
+		struct cox_str *to;
+	} known[] = { { COX_STR("CertSigner"), &out->cert_signer }, { COX_STR("ImpersonatedIdentity"), &out->impersonated } };
 	COX_TRY(cox_envoy_to_json(cox_envoy_message_find(COX_STR("google.protobuf.Struct")), bytes, 0, arena, &json, err));
 	for (size_t i = 0; i < COX_LEN(known); i++) {
 		const struct cox_json *v = cox_json_get(json, known[i].key);
@@ -45,7 +48,8 @@ enum cox_rc cox_csr_request_read(struct cox_str bytes, struct cox_arena *arena, 
 	return COX_OK;
 }
 
-enum cox_rc cox_csr_response_write(struct cox_str leaf_pem, struct cox_str chain_pem, const struct cox_str *roots_pem, size_t root_n, struct cox_buf *out, struct cox_err *err)
+enum cox_rc cox_csr_response_write(struct cox_str leaf_pem, struct cox_str chain_pem, const struct cox_str *roots_pem, size_t root_n,
+                                   struct cox_buf *out, struct cox_err *err)
 {
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf roots = { 0 };

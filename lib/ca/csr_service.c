@@ -29,7 +29,7 @@ struct cox_csr_service {
 	struct cox_map node_accounts; /* "ns/name" */
 	struct cox_map buckets;       /* by URI; config loop */
 	size_t sweep_at;
-	bool is_closed;               /* config loop */
+	bool is_closed; /* config loop */
 	struct cox_grpc_method method;
 };
 
@@ -37,23 +37,23 @@ struct cox_csr_service {
 struct job {
 	struct cox_hop hop;
 	struct cox_loop_task task;
-	struct cox_csr_service *s;    /* shared */
-	struct stream *stream;        /* the stream's loop only */
+	struct cox_csr_service *s;      /* shared */
+	struct stream *stream;          /* the stream's loop only */
 	const struct cox_identity *who; /* shared */
 	struct cox_arena arena;
 	struct cox_csr_request request; /* its `csr` is empty: checked already */
 	struct cox_buf spki;
-	struct cox_str *uris;         /* what is signed: the caller's, in our trust domain, or the impersonated one */
+	struct cox_str *uris; /* what is signed: the caller's, in our trust domain, or the impersonated one */
 	size_t uri_n;
 	enum cox_rc rc;
-	const char *reason;           /* a word for metric and log where rc is not COX_OK */
+	const char *reason; /* a word for metric and log where rc is not COX_OK */
 	struct cox_err err;
 	struct cox_buf response;
 };
 
 /* One call of the method. */
 struct stream {
-	struct cox_csr_service *s;    /* shared */
+	struct cox_csr_service *s; /* shared */
 	struct cox_grpc_stream *grpc;
 	struct cox_authn_ticket *ticket;
 	const struct cox_identity *who;
@@ -95,8 +95,8 @@ static void refuse(struct stream *st, enum cox_rc rc, const char *reason, const 
 		return;
 	st->is_answered = true;
 	cox_metric_add(COX_M_CSR_REFUSED, reason, 1);
-	cox_log(COX_LOG_WARN, "ca", "certificate refused peer=%s identity=%.*s reason=%s text=\"%s\"", cox_grpc_stream_peer_address(st->grpc),
-	        COX_FMT(st->who ? st->who->uris[0] : COX_STR("")), reason, text);
+	cox_log(COX_LOG_WARN, "ca", "certificate refused peer=%s identity=%.*s reason=%s text=\"%s\"",
+	        cox_grpc_stream_peer_address(st->grpc), COX_FMT(st->who ? st->who->uris[0] : COX_STR("")), reason, text);
 	cox_grpc_finish(st->grpc, rc, cox_str_of(text));
 }
 
@@ -191,7 +191,8 @@ static enum cox_rc impersonate(struct job *j)
 	if (!cox_map_find(&s->node_accounts, cox_str_of(account)))
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "%s may not act for others (CA_TRUSTED_NODE_ACCOUNTS)", account);
 	if (!cox_str_eq(wanted.trust_domain, cox_authn_trust_domain(s->spec.authn)))
-		return cox_err_set(&j->err, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours", COX_FMT(cox_str_sub(wanted.trust_domain, 0, 100)));
+		return cox_err_set(&j->err, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours",
+		                   COX_FMT(cox_str_sub(wanted.trust_domain, 0, 100)));
 	if (!s->spec.may_impersonate)
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "it is not known which pods run on which node");
 	if (!s->spec.may_impersonate(s->spec.ctx, j->who, &wanted, &j->err))
@@ -206,7 +207,8 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, 
 	struct job *j = ctx;
 	struct cox_csr_service *s = j->s;
 	if (rc == COX_OK)
-		rc = cox_csr_response_write(a->cert_pem, a->bundle->chain_pem, a->bundle->roots_pem, a->bundle->root_n, &j->response, &j->err);
+		rc = cox_csr_response_write(a->cert_pem, a->bundle->chain_pem, a->bundle->roots_pem, a->bundle->root_n, &j->response,
+		                            &j->err);
 	else
 		j->err = *err;
 	if (rc != COX_OK) {
@@ -216,7 +218,8 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, 
 	}
 	cox_metric_add(COX_M_CERTS_ISSUED, NULL, 1);
 	for (size_t i = 0; i < j->uri_n && s->spec.ledger && !s->is_closed; i++)
-		cox_ledger_add(s->spec.ledger, cox_str_of(a->info.serial), j->uris[i], a->info.not_after_s, cox_str_of(a->info.issuer_key_id));
+		cox_ledger_add(s->spec.ledger, cox_str_of(a->info.serial), j->uris[i], a->info.not_after_s,
+		               cox_str_of(a->info.issuer_key_id));
 	job_end(j, COX_OK, NULL);
 }
 
@@ -288,9 +291,11 @@ static void on_config_loop(struct cox_loop_task *task)
 	}
 	/* For the signer's log of every certificate. */
 	struct cox_str how = cox_str_of(cox_authn_how_name(j->who->how));
-	struct cox_str caller = j->request.impersonated.n ? cox_arena_printf(&j->arena, "%.*s by %.*s", COX_FMT(how), COX_FMT(j->who->uris[0])) : how;
-	struct cox_ca_request r = { .spki_der = cox_buf_str(&j->spki), .uris = j->uris, .uri_n = j->uri_n, .ttl_s = j->request.validity_s,
-		                    .caller = caller };
+	struct cox_str caller =
+	    j->request.impersonated.n ? cox_arena_printf(&j->arena, "%.*s by %.*s", COX_FMT(how), COX_FMT(j->who->uris[0])) : how;
+	struct cox_ca_request r = {
+		.spki_der = cox_buf_str(&j->spki), .uris = j->uris, .uri_n = j->uri_n, .ttl_s = j->request.validity_s, .caller = caller
+	};
 	s->spec.sign(s->spec.ca, s->spec.loop, &r, on_signed, j);
 }
 
@@ -309,7 +314,8 @@ static enum cox_rc prepare(struct stream *st, struct job *j, const char **reason
 		cox_metric_add(COX_M_CSR_PARSE_ERRORS, NULL, 1);
 		return COX_EINVAL;
 	}
-	j->request = (struct cox_csr_request){ .validity_s = q.validity_s, .cert_signer = cox_arena_str(&j->arena, q.cert_signer),
+	j->request = (struct cox_csr_request){ .validity_s = q.validity_s,
+		                               .cert_signer = cox_arena_str(&j->arena, q.cert_signer),
 		                               .impersonated = cox_arena_str(&j->arena, q.impersonated) };
 	return COX_OK;
 }
@@ -368,7 +374,8 @@ static void on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 		return;
 	if (st->has_message || message.n > COX_CSR_REQUEST_BYTES_MAX) {
 		cox_metric_add(COX_M_CSR_PARSE_ERRORS, NULL, 1);
-		refuse(st, COX_EINVAL, "request", st->has_message ? "more than one request in a call" : "the request is longer than a CSR can be");
+		refuse(st, COX_EINVAL, "request",
+		       st->has_message ? "more than one request in a call" : "the request is longer than a CSR can be");
 		return;
 	}
 	st->has_message = true;
@@ -391,8 +398,10 @@ static void on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 	if (!st->is_answered) {
 		/* Too long for the server, gone, or out of time. */
 		cox_metric_add(COX_M_CSR_REFUSED, "broken_off", 1);
-		cox_log(COX_LOG_WARN, "ca", "certificate refused peer=%s identity=%.*s reason=broken_off text=\"the call ended before its answer: %s\"", cox_grpc_stream_peer_address(s),
-		        COX_FMT(st->who ? st->who->uris[0] : COX_STR("")), cox_rc_text(why == COX_OK ? COX_ELIMIT : why));
+		cox_log(COX_LOG_WARN, "ca",
+		        "certificate refused peer=%s identity=%.*s reason=broken_off text=\"the call ended before its answer: %s\"",
+		        cox_grpc_stream_peer_address(s), COX_FMT(st->who ? st->who->uris[0] : COX_STR("")),
+		        cox_rc_text(why == COX_OK ? COX_ELIMIT : why));
 	}
 	cox_authn_cancel(&st->ticket);
 	if (st->job)
@@ -414,7 +423,8 @@ static enum cox_rc read_accounts(struct cox_csr_service *s, struct cox_str text,
 		if (part.n == 0)
 			continue;
 		if (slash <= 0 || (size_t)slash + 1 == part.n || cox_str_rfind(part, '/') != slash)
-			return cox_err_set(err, COX_EINVAL, NULL, "CA_TRUSTED_NODE_ACCOUNTS: \"%.*s\" is not namespace/name", COX_FMT(cox_str_sub(part, 0, 100)));
+			return cox_err_set(err, COX_EINVAL, NULL, "CA_TRUSTED_NODE_ACCOUNTS: \"%.*s\" is not namespace/name",
+			                   COX_FMT(cox_str_sub(part, 0, 100)));
 		cox_map_set(&s->node_accounts, part, s);
 	}
 	return COX_OK;
@@ -428,7 +438,12 @@ enum cox_rc cox_csr_service_open(const struct cox_csr_service_spec *spec, struct
 	s->spec.per_identity_s = spec->per_identity_s > 0 ? spec->per_identity_s : PER_IDENTITY_S;
 	s->spec.per_identity_burst = spec->per_identity_burst > 0 ? spec->per_identity_burst : PER_IDENTITY_BURST;
 	s->sweep_at = SWEEP_MIN;
-	s->method = (struct cox_grpc_method){ .path = create_path, .on_open = on_open, .on_message = on_message, .on_half_close = on_half_close, .on_close = on_close, .ctx = s };
+	s->method = (struct cox_grpc_method){ .path = create_path,
+		                              .on_open = on_open,
+		                              .on_message = on_message,
+		                              .on_half_close = on_half_close,
+		                              .on_close = on_close,
+		                              .ctx = s };
 	enum cox_rc rc = read_accounts(s, spec->trusted_node_accounts, err);
 	if (rc != COX_OK) {
 		service_unref(s);

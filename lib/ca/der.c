@@ -35,7 +35,8 @@ void cox_der_put_time_(struct cox_buf *out, int64_t at_s)
 			digits[n++] = *p;
 	digits[n++] = 'Z';
 	bool is_utc = n == 15 && memcmp(digits, "2050", 4) < 0 && memcmp(digits, "1950", 4) >= 0;
-	cox_der_put_(out, is_utc ? COX_DER_UTC_TIME : COX_DER_GENERALIZED_TIME, cox_str_make(digits + (is_utc ? 2 : 0), n - (is_utc ? 2 : 0)));
+	cox_der_put_(out, is_utc ? COX_DER_UTC_TIME : COX_DER_GENERALIZED_TIME,
+	             cox_str_make(digits + (is_utc ? 2 : 0), n - (is_utc ? 2 : 0)));
 }
 
 bool cox_der_take_(struct cox_str *rest, uint8_t tag, struct cox_str *content)
@@ -65,9 +66,12 @@ bool cox_der_take_(struct cox_str *rest, uint8_t tag, struct cox_str *content)
 
 /* --- public keys -------------------------------------------------------------------------------------- */
 
-static const struct cox_str oid_ec = COX_STR_INIT("\x2a\x86\x48\xce\x3d\x02\x01"), oid_rsa = COX_STR_INIT("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"),
-                            oid_ed25519 = COX_STR_INIT("\x2b\x65\x70");
-static const struct { struct cox_str oid; int nid; } curves[] = {
+static const struct cox_str oid_ec = COX_STR_INIT("\x2a\x86\x48\xce\x3d\x02\x01"),
+                            oid_rsa = COX_STR_INIT("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"), oid_ed25519 = COX_STR_INIT("\x2b\x65\x70");
+static const struct {
+	struct cox_str oid;
+	int nid;
+} curves[] = {
 	{ COX_STR_INIT("\x2a\x86\x48\xce\x3d\x03\x01\x07"), NID_X9_62_prime256v1 },
 	{ COX_STR_INIT("\x2b\x81\x04\x00\x22"), NID_secp384r1 },
 	{ COX_STR_INIT("\x2b\x81\x04\x00\x23"), NID_secp521r1 },
@@ -93,7 +97,8 @@ static enum cox_rc check_point(struct cox_str curve_oid, struct cox_str point, s
 		EC_GROUP *g = group_of(i);
 		EC_POINT *p = EC_POINT_new(g);
 		/* It checks that the point is on the curve. */
-		bool ok = p && EC_POINT_oct2point(g, p, (const unsigned char *)point.p, point.n, NULL) == 1 && !EC_POINT_is_at_infinity(g, p);
+		bool ok =
+		    p && EC_POINT_oct2point(g, p, (const unsigned char *)point.p, point.n, NULL) == 1 && !EC_POINT_is_at_infinity(g, p);
 		EC_POINT_free(p);
 		ERR_clear_error();
 		return ok ? COX_OK : bad(err, "its point is not on the curve");
@@ -120,7 +125,8 @@ static enum cox_rc check_rsa(struct cox_str bits, struct cox_err *err)
 	for (uint8_t top = (uint8_t)n.p[0]; !(top & 0x80); top = (uint8_t)(top << 1))
 		length--;
 	if (length < RSA_BITS_MIN || length > RSA_BITS_MAX)
-		return cox_err_set(err, COX_EINVAL, NULL, "public key: RSA of %zu bits; %d to %d are taken", length, RSA_BITS_MIN, RSA_BITS_MAX);
+		return cox_err_set(err, COX_EINVAL, NULL, "public key: RSA of %zu bits; %d to %d are taken", length, RSA_BITS_MIN,
+		                   RSA_BITS_MAX);
 	bool is_odd = (e.p[e.n - 1] & 1) && (n.p[n.n - 1] & 1), is_one = e.n == 1 && e.p[0] == 1;
 	return is_odd && !is_one && e.n <= RSA_EXPONENT_BYTES_MAX ? COX_OK : bad(err, "RSA numbers that make no key");
 }
@@ -129,13 +135,16 @@ enum cox_rc cox_spki_check_(struct cox_str der, struct cox_err *err)
 {
 	struct cox_str body, algorithm, oid, curve, bits;
 	if (!cox_der_take_(&der, COX_DER_SEQUENCE, &body) || der.n || !cox_der_take_(&body, COX_DER_SEQUENCE, &algorithm) ||
-	    !cox_der_take_(&algorithm, COX_DER_OID, &oid) || !cox_der_take_(&body, COX_DER_BIT_STRING, &bits) || body.n || bits.n < 2 || bits.p[0] != 0)
+	    !cox_der_take_(&algorithm, COX_DER_OID, &oid) || !cox_der_take_(&body, COX_DER_BIT_STRING, &bits) || body.n || bits.n < 2 ||
+	    bits.p[0] != 0)
 		return bad(err, "it cannot be read");
 	bits = cox_str_sub(bits, 1, bits.n);
 	if (cox_str_eq(oid, oid_ec))
-		return cox_der_take_(&algorithm, COX_DER_OID, &curve) && !algorithm.n ? check_point(curve, bits, err) : bad(err, "its curve has no name");
+		return cox_der_take_(&algorithm, COX_DER_OID, &curve) && !algorithm.n ? check_point(curve, bits, err)
+		                                                                      : bad(err, "its curve has no name");
 	if (cox_str_eq(oid, oid_rsa))
-		return cox_der_take_(&algorithm, COX_DER_NULL, &curve) && !curve.n && !algorithm.n ? check_rsa(bits, err) : bad(err, "it cannot be read");
+		return cox_der_take_(&algorithm, COX_DER_NULL, &curve) && !curve.n && !algorithm.n ? check_rsa(bits, err)
+		                                                                                   : bad(err, "it cannot be read");
 	if (cox_str_eq(oid, oid_ed25519))
 		return !algorithm.n && bits.n == ED25519_BYTES ? COX_OK : bad(err, "it cannot be read");
 	return bad(err, "a key of this kind is not taken; RSA, P-256, P-384, P-521 and Ed25519 are");

@@ -1,6 +1,7 @@
 /*
  * der - just enough DER to write a leaf certificate and to look into a public key. Pure.
- * Why not OpenSSL's objects: version 3.0 looks for a decoder each time that it meets a public key, which takes ten times as long as the signature.
+ * Why not OpenSSL's objects: version 3.0 looks for a decoder each time that it meets a public key, which takes ten times as long as the
+ * signature.
  */
 #ifndef COX_CA_DER_PRIV_H
 #define COX_CA_DER_PRIV_H
@@ -9,8 +10,14 @@
 #include "base/err.h"
 
 enum {
-	COX_DER_INTEGER = 0x02, COX_DER_BIT_STRING = 0x03, COX_DER_OCTET_STRING = 0x04, COX_DER_NULL = 0x05, COX_DER_OID = 0x06, COX_DER_UTC_TIME = 0x17,
-	COX_DER_GENERALIZED_TIME = 0x18, COX_DER_SEQUENCE = 0x30,
+	COX_DER_INTEGER = 0x02,
+	COX_DER_BIT_STRING = 0x03,
+	COX_DER_OCTET_STRING = 0x04,
+	COX_DER_NULL = 0x05,
+	COX_DER_OID = 0x06,
+	COX_DER_UTC_TIME = 0x17,
+	COX_DER_GENERALIZED_TIME = 0x18,
+	COX_DER_SEQUENCE = 0x30,
 };
 
 /* Appends tag and length of a content of `n` bytes. */

@@ -11,7 +11,8 @@
 enum { BUSY_MAX = 8, RETRY_MS = 5000, SWEEP_MS = 60 * 1000 };
 
 /* Kubernetes' own namespaces get nothing (as istiod has it). */
-static const struct cox_str ignored[] = { COX_STR_INIT("kube-system"), COX_STR_INIT("kube-public"), COX_STR_INIT("kube-node-lease"), COX_STR_INIT("local-path-storage") };
+static const struct cox_str ignored[] = { COX_STR_INIT("kube-system"), COX_STR_INIT("kube-public"), COX_STR_INIT("kube-node-lease"),
+	                                  COX_STR_INIT("local-path-storage") };
 
 static int64_t now_s(void) { return cox_clock_wall_ms() / 1000; }
 
@@ -71,7 +72,8 @@ bool distribute_item_is_right(const struct item *i)
 	if (i->kind == ITEM_ROOT)
 		return i->exists && cox_hash_eq(i->content, d->roots_hash);
 	if (i->kind == ITEM_CRL)
-		return d->bundle->crl_pem.n ? i->exists && cox_hash_eq(i->content, d->crl_hash) : !i->exists || !i->is_ours || cox_hash_eq(i->content, d->crl_hash);
+		return d->bundle->crl_pem.n ? i->exists && cox_hash_eq(i->content, d->crl_hash)
+		                            : !i->exists || !i->is_ours || cox_hash_eq(i->content, d->crl_hash);
 	bool is_foreign_write = i->written_version && i->version != i->written_version;
 	return i->exists && cox_hash_eq(i->content, d->secret_hash) && !is_due(i) && !is_foreign_write;
 }
@@ -137,8 +139,8 @@ void distribute_item_done(struct item *i, enum cox_rc rc, const struct cox_err *
 	if (rc != COX_OK) {
 		struct ns_state *ns = cox_map_find(&d->namespaces, i->ns);
 		bool is_gone = !ns || !ns->exists || rc == COX_ENOTFOUND;
-		cox_log(is_gone ? COX_LOG_DEBUG : COX_LOG_WARN, "ca", "%s %.*s/%.*s could not be written; trying again error=\"%s\"", words[i->kind], COX_FMT(i->ns), COX_FMT(i->name),
-		        err ? err->text : "");
+		cox_log(is_gone ? COX_LOG_DEBUG : COX_LOG_WARN, "ca", "%s %.*s/%.*s could not be written; trying again error=\"%s\"",
+		        words[i->kind], COX_FMT(i->ns), COX_FMT(i->name), err ? err->text : "");
 		i->retry_ms = cox_clock_mono_ms() + cox_jitter_ms(RETRY_MS, 20);
 	}
 	queue(i);
@@ -274,7 +276,8 @@ static void observe(struct item *i, const struct cox_json *v)
 		i->not_before_s = number_at(annotations, distribute_before_key);
 		return;
 	}
-	const struct cox_json *text = cox_json_get(cox_json_get(v, COX_STR("data")), i->kind == ITEM_ROOT ? COX_STR("root-cert.pem") : COX_STR("ca-crl.pem"));
+	const struct cox_json *text =
+	    cox_json_get(cox_json_get(v, COX_STR("data")), i->kind == ITEM_ROOT ? COX_STR("root-cert.pem") : COX_STR("ca-crl.pem"));
 	i->content = text ? cox_hash128(text->text.p, text->text.n) : (struct cox_hash){ 0 };
 }
 
@@ -311,7 +314,8 @@ static void remove_secret(void *ctx, struct cox_kube_entry *e) { gone(ctx, ITEM_
 
 static void synced(struct cox_distribute *d, enum item_kind kind, enum cox_rc rc)
 {
-	static const char *const words[ITEM_KINDS] = { "ConfigMaps of the roots", "ConfigMaps of the CRL", "Secrets of type istio.io/key-and-cert" };
+	static const char *const words[ITEM_KINDS] = { "ConfigMaps of the roots", "ConfigMaps of the CRL",
+		                                       "Secrets of type istio.io/key-and-cert" };
 	d->is_synced[kind] = rc == COX_OK;
 	if (rc != COX_OK)
 		cox_log(COX_LOG_WARN, "ca", "%s cannot be listed, so they are not written rc=%s", words[kind], cox_rc_text(rc));
@@ -322,11 +326,19 @@ static void synced_root(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_ROOT, rc);
 static void synced_crl(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_CRL, rc); }
 static void synced_secret(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_SECRET, rc); }
 
-static void trouble(void *ctx, enum cox_rc rc, const struct cox_err *err) { (void)ctx, (void)rc, (void)err; /* the source says the same of the same server */ }
-
-static void watch(struct cox_distribute *d, enum item_kind kind, struct cox_str plural, struct cox_str word, const char *selector, const struct cox_kube_watch_cb *cb)
+static void trouble(void *ctx, enum cox_rc rc, const struct cox_err *err)
 {
-	struct cox_kube_watch_spec spec = { .plural = plural, .kind = word, .versions = COX_STR("v1"), .field_selector = cox_str_of(selector), .metadata_only = kind == ITEM_SECRET };
+	(void)ctx, (void)rc, (void)err; /* the source says the same of the same server */
+}
+
+static void watch(struct cox_distribute *d, enum item_kind kind, struct cox_str plural, struct cox_str word, const char *selector,
+                  const struct cox_kube_watch_cb *cb)
+{
+	struct cox_kube_watch_spec spec = { .plural = plural,
+		                            .kind = word,
+		                            .versions = COX_STR("v1"),
+		                            .field_selector = cox_str_of(selector),
+		                            .metadata_only = kind == ITEM_SECRET };
 	if (kind != ITEM_SECRET)
 		spec.message = cox_kind_info(COX_KIND_CONFIG_MAP)->message;
 	cox_kube_watch_open(d->spec.kube, &spec, cb, &d->watches[kind]);
@@ -354,7 +366,8 @@ void cox_distribute_open(const struct cox_distribute_spec *spec, struct cox_dist
 	watch(d, ITEM_CRL, COX_STR("configmaps"), COX_STR("ConfigMap"), "metadata.name=istio-ca-crl",
 	      &(struct cox_kube_watch_cb){ .put = put_crl, .remove = remove_crl, .synced = synced_crl, .trouble = trouble, .ctx = d });
 	watch(d, ITEM_SECRET, COX_STR("secrets"), COX_STR("Secret"), "type=istio.io/key-and-cert",
-	      &(struct cox_kube_watch_cb){ .put = put_secret, .remove = remove_secret, .synced = synced_secret, .trouble = trouble, .ctx = d });
+	      &(struct cox_kube_watch_cb){
+	          .put = put_secret, .remove = remove_secret, .synced = synced_secret, .trouble = trouble, .ctx = d });
 	*out = d;
 }
 

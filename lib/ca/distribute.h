@@ -14,17 +14,19 @@
 
 struct cox_distribute;
 
-struct cox_label { struct cox_str key, value; };
+struct cox_label {
+	struct cox_str key, value;
+};
 
 struct cox_distribute_spec {
-	struct cox_kube_client *kube;      /* borrowed */
-	struct cox_ca *ca;                 /* borrowed */
-	struct cox_ledger *ledger;         /* borrowed; may be NULL */
-	struct cox_str ns;                 /* of the control plane */
-	struct cox_str config_map;         /* empty: istio-ca-root-cert (PILOT_CA_CERT_CONFIGMAP) */
-	bool secrets_by_default;           /* namespaces without a label (CITADEL_ENABLE_NAMESPACES_BY_DEFAULT) */
-	int64_t secret_ttl_s;              /* 0: the CA's default */
-	double grace_ratio;                /* of a secret's life left at which it is written anew; 0: 0.5 */
+	struct cox_kube_client *kube; /* borrowed */
+	struct cox_ca *ca;            /* borrowed */
+	struct cox_ledger *ledger;    /* borrowed; may be NULL */
+	struct cox_str ns;            /* of the control plane */
+	struct cox_str config_map;    /* empty: istio-ca-root-cert (PILOT_CA_CERT_CONFIGMAP) */
+	bool secrets_by_default;      /* namespaces without a label (CITADEL_ENABLE_NAMESPACES_BY_DEFAULT) */
+	int64_t secret_ttl_s;         /* 0: the CA's default */
+	double grace_ratio;           /* of a secret's life left at which it is written anew; 0: 0.5 */
 };
 void cox_distribute_open(const struct cox_distribute_spec *spec, struct cox_distribute **out);
 void cox_distribute_close(struct cox_distribute **d);

@@ -15,40 +15,43 @@ enum item_kind { ITEM_ROOT, ITEM_CRL, ITEM_SECRET, ITEM_KINDS };
 struct item {
 	struct cox_distribute *d;
 	enum item_kind kind;
-	char *key;                      /* "<kind>/<ns>/<name>" */
-	struct cox_str ns, name;        /* in `key` */
+	char *key;               /* "<kind>/<ns>/<name>" */
+	struct cox_str ns, name; /* in `key` */
 	bool is_wanted, is_busy, is_queued;
 	/* As the cluster has it. */
 	bool exists, is_ours;
-	uint64_t version;               /* resourceVersion */
-	struct cox_hash content;        /* of the ConfigMap's text, or as the Secret's annotation says: of roots and issuer */
+	uint64_t version;        /* resourceVersion */
+	struct cox_hash content; /* of the ConfigMap's text, or as the Secret's annotation says: of roots and issuer */
 	int64_t not_before_s, not_after_s;
-	uint64_t written_version;       /* our own last write; another one means that somebody else wrote */
-	int64_t retry_ms;               /* not before; monotonic */
+	uint64_t written_version; /* our own last write; another one means that somebody else wrote */
+	int64_t retry_ms;         /* not before; monotonic */
 	/* A write in progress. */
 	struct cox_kube_request *request;
-	struct cox_buf key_pem;         /* of a secret being made */
-	bool is_signing, is_dead;       /* dead: waits for the CA's answer, then goes */
+	struct cox_buf key_pem;   /* of a secret being made */
+	bool is_signing, is_dead; /* dead: waits for the CA's answer, then goes */
 };
-struct ns_state { char *name; bool exists, is_ignored, has_secrets; };
+struct ns_state {
+	char *name;
+	bool exists, is_ignored, has_secrets;
+};
 struct cox_distribute {
 	struct cox_distribute_spec spec;
 	struct cox_loop *loop;
 	char *ns, *config_map;
 	bool is_leader;
 	const struct cox_ca_bundle *bundle;
-	struct cox_buf roots;           /* all of the bundle, as the ConfigMap has them */
+	struct cox_buf roots; /* all of the bundle, as the ConfigMap has them */
 	struct cox_hash roots_hash, crl_hash, secret_hash;
-	struct cox_map namespaces;      /* struct ns_state */
-	struct cox_map accounts;        /* "<ns>/<name>": its own key */
-	struct cox_map items;           /* struct item */
+	struct cox_map namespaces; /* struct ns_state */
+	struct cox_map accounts;   /* "<ns>/<name>": its own key */
+	struct cox_map items;      /* struct item */
 	struct cox_kube_watch *watches[ITEM_KINDS];
 	bool is_synced[ITEM_KINDS];
 	COX_VEC(struct item *) queue;
 	size_t busy;
 	struct cox_timer *work, *sweep;
 	struct cox_kube_request *event;
-	struct cox_map warned;          /* reason: when */
+	struct cox_map warned; /* reason: when */
 	bool is_closing;
 };
 

@@ -17,7 +17,8 @@ enum { WARN_AGAIN_S = 24 * 3600 };
 
 static void path_of(const struct item *i, struct cox_buf *path)
 {
-	cox_kube_path(path, COX_STR(""), COX_STR("v1"), i->kind == ITEM_SECRET ? COX_STR("secrets") : COX_STR("configmaps"), i->ns, i->name, COX_STR(""));
+	cox_kube_path(path, COX_STR(""), COX_STR("v1"), i->kind == ITEM_SECRET ? COX_STR("secrets") : COX_STR("configmaps"), i->ns, i->name,
+	              COX_STR(""));
 }
 
 static void member(struct cox_buf *out, const char *key, struct cox_str value)
@@ -34,7 +35,8 @@ static void on_written(void *ctx, struct cox_kube_request *r, enum cox_rc rc, in
 	struct cox_json *v = NULL;
 	uint64_t version = 0;
 	(void)r, (void)status;
-	if (rc == COX_OK && cox_json_parse(&arena, body, &v, NULL) == COX_OK && cox_str_to_u64(cox_json_str_at(v, "metadata.resourceVersion"), &version) == COX_OK) {
+	if (rc == COX_OK && cox_json_parse(&arena, body, &v, NULL) == COX_OK &&
+	    cox_str_to_u64(cox_json_str_at(v, "metadata.resourceVersion"), &version) == COX_OK) {
 		/* The watch tells the rest; until then this is what the cluster has. */
 		i->written_version = version;
 		if (i->version < version)
@@ -49,7 +51,8 @@ static void apply(struct item *i, struct cox_str body)
 {
 	struct cox_buf path = { 0 };
 	path_of(i, &path);
-	cox_kube_apply(i->d->spec.kube, cox_buf_str(&path), "coxswain-ca", body, &(struct cox_kube_request_cb){ .on_done = on_written, .ctx = i }, &i->request);
+	cox_kube_apply(i->d->spec.kube, cox_buf_str(&path), "coxswain-ca", body,
+	               &(struct cox_kube_request_cb){ .on_done = on_written, .ctx = i }, &i->request);
 	cox_buf_fini(&path);
 }
 
@@ -99,8 +102,9 @@ static void write_secret(struct item *i, const struct cox_ca_answer *a)
 	metadata(i, "Secret", &body);
 	cox_buf_append_cstr(&body, ",\"annotations\":{");
 	member(&body, "istio.io/service-account.name", account);
-	cox_buf_printf(&body, ",\"%s\":\"%s\",\"%s\":\"%lld\",\"%s\":\"%lld\"}},\"type\":\"istio.io/key-and-cert\",\"data\":{", distribute_roots_key, hex, distribute_after_key,
-	               (long long)a->info.not_after_s, distribute_before_key, (long long)a->info.not_before_s);
+	cox_buf_printf(&body, ",\"%s\":\"%s\",\"%s\":\"%lld\",\"%s\":\"%lld\"}},\"type\":\"istio.io/key-and-cert\",\"data\":{",
+	               distribute_roots_key, hex, distribute_after_key, (long long)a->info.not_after_s, distribute_before_key,
+	               (long long)a->info.not_before_s);
 	cox_buf_append_str(&chain, a->cert_pem);
 	cox_buf_append_str(&chain, a->bundle->chain_pem);
 	data(&body, "cert-chain.pem", cox_buf_str(&chain));
@@ -133,7 +137,8 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, 
 		return;
 	}
 	if (i->d->spec.ledger)
-		cox_ledger_add(i->d->spec.ledger, cox_str_of(a->info.serial), a->info.uri_n ? a->info.uris[0] : COX_STR(""), a->info.not_after_s, a->bundle->issuer_key_id);
+		cox_ledger_add(i->d->spec.ledger, cox_str_of(a->info.serial), a->info.uri_n ? a->info.uris[0] : COX_STR(""),
+		               a->info.not_after_s, a->bundle->issuer_key_id);
 	write_secret(i, a);
 }
 
@@ -143,7 +148,8 @@ static void make_secret(struct item *i)
 	struct cox_buf csr = { 0 }, spki = { 0 }, uri = { 0 };
 	struct cox_err err = { 0 };
 	struct cox_str caller = COX_STR("mounted secret");
-	cox_buf_printf(&uri, "spiffe://%.*s/ns/%.*s/sa/%.*s", COX_FMT(d->bundle->trust_domain), COX_FMT(i->ns), COX_FMT(cox_str_sub(i->name, 6, i->name.n)));
+	cox_buf_printf(&uri, "spiffe://%.*s/ns/%.*s/sa/%.*s", COX_FMT(d->bundle->trust_domain), COX_FMT(i->ns),
+	               COX_FMT(cox_str_sub(i->name, 6, i->name.n)));
 	struct cox_str id = cox_buf_str(&uri);
 	cox_wipe(&i->key_pem);
 	enum cox_rc rc = d->spec.ledger ? cox_ledger_check(d->spec.ledger, id, COX_STR(""), &err) : COX_OK;
@@ -155,7 +161,9 @@ static void make_secret(struct item *i)
 		rc = cox_csr_check(cox_buf_str(&csr), &spki, &err);
 	if (rc == COX_OK) {
 		i->is_signing = true;
-		cox_ca_sign(d->spec.ca, d->loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&spki), .uris = &id, .uri_n = 1, .ttl_s = d->spec.secret_ttl_s, .caller = caller },
+		cox_ca_sign(d->spec.ca, d->loop,
+		            &(struct cox_ca_request){
+		                .spki_der = cox_buf_str(&spki), .uris = &id, .uri_n = 1, .ttl_s = d->spec.secret_ttl_s, .caller = caller },
 		            on_signed, i);
 	} else {
 		cox_wipe(&i->key_pem);
@@ -187,7 +195,8 @@ void distribute_item_delete(struct item *i)
 {
 	struct cox_buf path = { 0 };
 	path_of(i, &path);
-	cox_kube_call(i->d->spec.kube, "DELETE", cox_buf_str(&path), COX_STR(""), &(struct cox_kube_request_cb){ .on_done = on_deleted, .ctx = i }, &i->request);
+	cox_kube_call(i->d->spec.kube, "DELETE", cox_buf_str(&path), COX_STR(""),
+	              &(struct cox_kube_request_cb){ .on_done = on_deleted, .ctx = i }, &i->request);
 	cox_buf_fini(&path);
 }
 
@@ -223,16 +232,19 @@ void cox_distribute_warn(struct cox_distribute *d, const char *reason, struct co
 	if (!d->is_leader || d->event || was_warned(d, reason))
 		return;
 	cox_clock_format(cox_clock_wall_ms(), now);
-	cox_buf_printf(&body, "{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"generateName\":\"coxswain-ca-\",\"namespace\":\"%s\"},\"type\":\"Warning\",\"count\":1,"
-	                      "\"source\":{\"component\":\"coxswain\"},\"firstTimestamp\":\"%.19sZ\",\"lastTimestamp\":\"%.19sZ\","
-	                      "\"involvedObject\":{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"name\":\"%s\",\"namespace\":\"%s\"},",
-	               d->ns, now, now, d->ns, d->ns);
+	cox_buf_printf(
+	    &body,
+	    "{\"apiVersion\":\"v1\",\"kind\":\"Event\",\"metadata\":{\"generateName\":\"coxswain-ca-\",\"namespace\":\"%s\"},\"type\":\"Warning\",\"count\":1,"
+	    "\"source\":{\"component\":\"coxswain\"},\"firstTimestamp\":\"%.19sZ\",\"lastTimestamp\":\"%.19sZ\","
+	    "\"involvedObject\":{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"name\":\"%s\",\"namespace\":\"%s\"},",
+	    d->ns, now, now, d->ns, d->ns);
 	member(&body, "reason", cox_str_of(reason));
 	cox_buf_append_char(&body, ',');
 	member(&body, "message", message);
 	cox_buf_append_char(&body, '}');
 	cox_kube_path(&path, COX_STR(""), COX_STR("v1"), COX_STR("events"), cox_str_of(d->ns), COX_STR(""), COX_STR(""));
-	cox_kube_call(d->spec.kube, "POST", cox_buf_str(&path), cox_buf_str(&body), &(struct cox_kube_request_cb){ .on_done = on_event, .ctx = d }, &d->event);
+	cox_kube_call(d->spec.kube, "POST", cox_buf_str(&path), cox_buf_str(&body),
+	              &(struct cox_kube_request_cb){ .on_done = on_event, .ctx = d }, &d->event);
 	cox_buf_fini(&body);
 	cox_buf_fini(&path);
 }

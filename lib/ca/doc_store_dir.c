@@ -22,7 +22,12 @@ struct seen { /* a file as it was told last */
 	struct cox_buf text;
 	bool is_there;
 };
-struct answer { doc_done_fn *done; void *ctx; enum cox_rc rc; struct cox_err err; };
+struct answer {
+	doc_done_fn *done;
+	void *ctx;
+	enum cox_rc rc;
+	struct cox_err err;
+};
 struct dir_store {
 	struct doc_store base;
 	char *dir;
@@ -177,7 +182,9 @@ static void dir_update(struct doc_store *base, struct cox_str name, doc_change_f
 		rc = lock >= 0 && flock(lock, LOCK_EX) == 0 ? read_file(path, &old) : COX_EIO;
 	}
 	if (rc == COX_OK || rc == COX_ENOTFOUND)
-		rc = !change(ctx, cox_buf_str(&old), &text) ? COX_OK : text.n > DOC_BYTES_MAX ? COX_ELIMIT : write_file(s, name, cox_buf_str(&text), &err);
+		rc = !change(ctx, cox_buf_str(&old), &text) ? COX_OK
+		     : text.n > DOC_BYTES_MAX               ? COX_ELIMIT
+		                                            : write_file(s, name, cox_buf_str(&text), &err);
 	if (rc != COX_OK && !err.rc)
 		cox_err_set(&err, rc, NULL, "%s/%.*s cannot be changed", s->dir, COX_FMT(name));
 	if (lock >= 0)
@@ -210,7 +217,8 @@ static void dir_close(struct doc_store *base)
 	cox_free(s);
 }
 
-enum cox_rc doc_store_open_dir(struct cox_loop *loop, const char *dir, const struct doc_store_cb *cb, struct doc_store **out, struct cox_err *err)
+enum cox_rc doc_store_open_dir(struct cox_loop *loop, const char *dir, const struct doc_store_cb *cb, struct doc_store **out,
+                               struct cox_err *err)
 {
 	static const struct doc_store_ops ops = { dir_put, dir_update, dir_remove, dir_close };
 	if (mkdir(dir, 0700) != 0 && errno != EEXIST)

@@ -99,7 +99,8 @@ static void kube_put(struct doc_store *base, struct cox_str name, struct cox_str
 	struct cox_buf path = { 0 };
 	path_of(s, name, &path);
 	write_body(s, name, COX_STR(""), text, &j->text);
-	cox_kube_apply(s->client, cox_buf_str(&path), "coxswain", cox_buf_str(&j->text), &(struct cox_kube_request_cb){ .on_done = on_written, .ctx = j }, &j->request);
+	cox_kube_apply(s->client, cox_buf_str(&path), "coxswain", cox_buf_str(&j->text),
+	               &(struct cox_kube_request_cb){ .on_done = on_written, .ctx = j }, &j->request);
 	cox_buf_fini(&path);
 }
 
@@ -133,7 +134,10 @@ static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 		job_end(j, COX_OK, NULL);
 	} else if (text.n > DOC_BYTES_MAX) {
 		struct cox_err full;
-		job_end(j, cox_err_set(&full, COX_ELIMIT, NULL, "ConfigMap %.*s would be longer than %d bytes", COX_FMT(cox_buf_str(&j->name)), DOC_BYTES_MAX), &full);
+		job_end(j,
+		        cox_err_set(&full, COX_ELIMIT, NULL, "ConfigMap %.*s would be longer than %d bytes", COX_FMT(cox_buf_str(&j->name)),
+		                    DOC_BYTES_MAX),
+		        &full);
 	} else {
 		bool exists = v != NULL;
 		cox_buf_clear(&j->text);
@@ -151,7 +155,8 @@ static void job_read(struct job *j)
 {
 	struct cox_buf path = { 0 };
 	path_of(j->store, cox_buf_str(&j->name), &path);
-	cox_kube_call(j->store->client, "GET", cox_buf_str(&path), COX_STR(""), &(struct cox_kube_request_cb){ .on_done = on_read, .ctx = j }, &j->request);
+	cox_kube_call(j->store->client, "GET", cox_buf_str(&path), COX_STR(""),
+	              &(struct cox_kube_request_cb){ .on_done = on_read, .ctx = j }, &j->request);
 	cox_buf_fini(&path);
 }
 
@@ -168,7 +173,8 @@ static void kube_remove(struct doc_store *base, struct cox_str name)
 	struct job *j = job_new(s, name, NULL, NULL);
 	struct cox_buf path = { 0 };
 	path_of(s, name, &path);
-	cox_kube_call(s->client, "DELETE", cox_buf_str(&path), COX_STR(""), &(struct cox_kube_request_cb){ .on_done = on_written, .ctx = j }, &j->request);
+	cox_kube_call(s->client, "DELETE", cox_buf_str(&path), COX_STR(""),
+	              &(struct cox_kube_request_cb){ .on_done = on_written, .ctx = j }, &j->request);
 	cox_buf_fini(&path);
 }
 
@@ -219,9 +225,15 @@ void doc_store_open_kube(struct cox_kube_client *client, struct cox_str ns, cons
 	s->base = (struct doc_store){ &ops, cox_kube_client_loop(client), *cb };
 	s->client = client;
 	cox_buf_append_str(&s->ns, ns);
-	cox_kube_watch_open(client,
-	                    &(struct cox_kube_watch_spec){ .plural = COX_STR("configmaps"), .kind = COX_STR("ConfigMap"), .versions = COX_STR("v1"), .ns = ns,
-	                                                   .label_selector = LABEL, .message = cox_kind_info(COX_KIND_CONFIG_MAP)->message },
-	                    &(struct cox_kube_watch_cb){ .put = on_put, .remove = on_remove, .synced = on_synced, .trouble = on_trouble, .ctx = s }, &s->watch);
+	cox_kube_watch_open(
+	    client,
+	    &(struct cox_kube_watch_spec){ .plural = COX_STR("configmaps"),
+	                                   .kind = COX_STR("ConfigMap"),
+	                                   .versions = COX_STR("v1"),
+	                                   .ns = ns,
+	                                   .label_selector = LABEL,
+	                                   .message = cox_kind_info(COX_KIND_CONFIG_MAP)->message },
+	    &(struct cox_kube_watch_cb){ .put = on_put, .remove = on_remove, .synced = on_synced, .trouble = on_trouble, .ctx = s },
+	    &s->watch);
 	*out = &s->base;
 }

@@ -1,7 +1,7 @@
 /*
- * doc_store - small named texts that survive restarts and are shared by replicas: ConfigMaps with the label coxswain.io/ledger=true, or files
- * of a directory. Whoever opened it hears of every change, its own too, when it is stored.
- * Thread: everything on the loop. Callbacks never come from inside a call.
+ * doc_store - small named texts that survive restarts and are shared by replicas: ConfigMaps with the label coxswain.io/ledger=true, or
+ * files of a directory. Whoever opened it hears of every change, its own too, when it is stored. Thread: everything on the loop. Callbacks
+ * never come from inside a call.
  */
 #ifndef COX_CA_DOC_STORE_PRIV_H
 #define COX_CA_DOC_STORE_PRIV_H
@@ -39,7 +39,8 @@ struct doc_store_ops {
 };
 
 void doc_store_open_kube(struct cox_kube_client *client, struct cox_str ns, const struct doc_store_cb *cb, struct doc_store **out);
-COX_MUST_USE enum cox_rc doc_store_open_dir(struct cox_loop *loop, const char *dir, const struct doc_store_cb *cb, struct doc_store **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc doc_store_open_dir(struct cox_loop *loop, const char *dir, const struct doc_store_cb *cb, struct doc_store **out,
+                                            struct cox_err *err);
 
 /* Replaces a text that only the caller writes. */
 void doc_store_put(struct doc_store *s, struct cox_str name, struct cox_str text, doc_done_fn *done, void *ctx);

@@ -11,7 +11,7 @@ struct cox_node_pods {
 	const struct cox_registry *registry;
 	struct cox_map index; /* "node ns/account"; keys in `arena` */
 	struct cox_arena arena;
-	int64_t built_ms;     /* 0: never */
+	int64_t built_ms; /* 0: never */
 };
 
 struct cox_node_pods *cox_node_pods_new(const struct cox_registry *r)
@@ -83,7 +83,8 @@ static bool runs_on(struct cox_node_pods *n, struct cox_str node, const struct c
 	return found;
 }
 
-bool cox_node_pods_allow(struct cox_node_pods *n, const struct cox_identity *caller, const struct cox_spiffe_id *wanted, struct cox_err *err)
+bool cox_node_pods_allow(struct cox_node_pods *n, const struct cox_identity *caller, const struct cox_spiffe_id *wanted,
+                         struct cox_err *err)
 {
 	struct cox_spiffe_id self;
 	if (!caller->pod_name.n || cox_spiffe_parse(caller->uris[0], &self, err) != COX_OK) {
@@ -92,19 +93,23 @@ bool cox_node_pods_allow(struct cox_node_pods *n, const struct cox_identity *cal
 	}
 	const struct cox_object *pod = cox_registry_object_find(n->registry, COX_KIND_POD, self.ns, caller->pod_name);
 	if (!pod || has_ended(pod) || !node_of(pod).n) {
-		cox_err_set(err, COX_EAUTH, NULL, "pod %.*s/%.*s of the caller is not known, or runs nowhere", COX_FMT(self.ns), COX_FMT(caller->pod_name));
+		cox_err_set(err, COX_EAUTH, NULL, "pod %.*s/%.*s of the caller is not known, or runs nowhere", COX_FMT(self.ns),
+		            COX_FMT(caller->pod_name));
 		return false;
 	}
 	if (caller->pod_uid.n && !cox_str_eq(pod->meta.uid, caller->pod_uid)) {
-		cox_err_set(err, COX_EAUTH, NULL, "pod %.*s/%.*s is another one than that of the caller's token", COX_FMT(self.ns), COX_FMT(caller->pod_name));
+		cox_err_set(err, COX_EAUTH, NULL, "pod %.*s/%.*s is another one than that of the caller's token", COX_FMT(self.ns),
+		            COX_FMT(caller->pod_name));
 		return false;
 	}
 	if (!cox_str_eq(account_of(pod), self.service_account) || (caller->node_name.n && !cox_str_eq(node_of(pod), caller->node_name))) {
-		cox_err_set(err, COX_EAUTH, NULL, "pod %.*s/%.*s has another service account or node than the caller's token", COX_FMT(self.ns), COX_FMT(caller->pod_name));
+		cox_err_set(err, COX_EAUTH, NULL, "pod %.*s/%.*s has another service account or node than the caller's token",
+		            COX_FMT(self.ns), COX_FMT(caller->pod_name));
 		return false;
 	}
 	if (!runs_on(n, node_of(pod), wanted)) {
-		cox_err_set(err, COX_EAUTH, NULL, "no pod with service account %.*s/%.*s runs on node %.*s of the caller", COX_FMT(wanted->ns), COX_FMT(wanted->service_account), COX_FMT(node_of(pod)));
+		cox_err_set(err, COX_EAUTH, NULL, "no pod with service account %.*s/%.*s runs on node %.*s of the caller",
+		            COX_FMT(wanted->ns), COX_FMT(wanted->service_account), COX_FMT(node_of(pod)));
 		return false;
 	}
 	return true;

@@ -44,10 +44,12 @@ static const EVP_MD *digest_for(EVP_PKEY *key)
  * constraints (critical: no CA). */
 static const struct cox_str fixed_extensions[] = {
 	COX_STR_INIT("\x30\x0e\x06\x03\x55\x1d\x0f\x01\x01\xff\x04\x04\x03\x02\x05\xa0"),
-	COX_STR_INIT("\x30\x1d\x06\x03\x55\x1d\x25\x04\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02"),
+	COX_STR_INIT(
+	    "\x30\x1d\x06\x03\x55\x1d\x25\x04\x16\x30\x14\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02"),
 	COX_STR_INIT("\x30\x0c\x06\x03\x55\x1d\x13\x01\x01\xff\x04\x02\x30\x00"),
 };
-static const struct cox_str oid_key_id = COX_STR_INIT("\x06\x03\x55\x1d\x23"), oid_names_critical = COX_STR_INIT("\x06\x03\x55\x1d\x11\x01\x01\xff");
+static const struct cox_str oid_key_id = COX_STR_INIT("\x06\x03\x55\x1d\x23"),
+                            oid_names_critical = COX_STR_INIT("\x06\x03\x55\x1d\x11\x01\x01\xff");
 
 static void put_key_id(const ASN1_OCTET_STRING *id, struct cox_buf *out)
 {
@@ -102,13 +104,16 @@ static enum cox_rc adopt(X509 *cert, EVP_PKEY *key, struct cox_issuer **out, str
 	if (!i->info.is_ca)
 		return cox_err_set(err, COX_EINVAL, NULL, "the certificate of \"%.*s\" is not one of a CA", COX_FMT(i->info.subject));
 	if (!(X509_get_key_usage(cert) & KU_KEY_CERT_SIGN))
-		return cox_err_set(err, COX_EINVAL, NULL, "the certificate of \"%.*s\" may not sign certificates (key usage)", COX_FMT(i->info.subject));
+		return cox_err_set(err, COX_EINVAL, NULL, "the certificate of \"%.*s\" may not sign certificates (key usage)",
+		                   COX_FMT(i->info.subject));
 	if (!i->info.key_id[0])
-		return cox_err_set(err, COX_EINVAL, NULL, "the certificate of \"%.*s\" has no subject key identifier", COX_FMT(i->info.subject));
+		return cox_err_set(err, COX_EINVAL, NULL, "the certificate of \"%.*s\" has no subject key identifier",
+		                   COX_FMT(i->info.subject));
 	COX_TRY(cox_pkey_check_strength_(key, "CA key", err));
 	if (X509_check_private_key(cert, key) != 1) {
 		ERR_clear_error();
-		return cox_err_set(err, COX_EINVAL, NULL, "the private key is not the key of the certificate of \"%.*s\"", COX_FMT(i->info.subject));
+		return cox_err_set(err, COX_EINVAL, NULL, "the private key is not the key of the certificate of \"%.*s\"",
+		                   COX_FMT(i->info.subject));
 	}
 	if (!prepare(i))
 		return cox_ossl_fail_(err, COX_EINVAL, "the CA key cannot sign");
@@ -182,7 +187,8 @@ static bool set_subject(X509 *x, const struct cox_ca_cert_spec *spec)
 	bool ok = spec->organization.n <= 64 /* ub-organization-name */ ||
 	          X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)"Coxswain CA", -1, -1, 0) == 1;
 	if (spec->organization.n && spec->organization.n <= 64)
-		ok = X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)spec->organization.p, (int)spec->organization.n, -1, 0) == 1;
+		ok = X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const unsigned char *)spec->organization.p,
+		                                (int)spec->organization.n, -1, 0) == 1;
 	if (ok && spec->common_name)
 		ok = X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)spec->common_name, -1, -1, 0) == 1;
 	return ok;
@@ -214,13 +220,14 @@ static bool fill_ca(X509 *x, const X509 *parent, EVP_PKEY *key, const struct cox
 		snprintf(constraints, sizeof(constraints), "critical,CA:TRUE,pathlen:%d", spec->path_len);
 	const X509 *issuer = parent ? parent : x;
 	return set_subject(x, spec) && X509_set_issuer_name(x, X509_get_subject_name(issuer)) == 1 && X509_set_pubkey(x, key) == 1 &&
-	       add_extension(x, issuer, NID_basic_constraints, constraints) && add_extension(x, issuer, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+	       add_extension(x, issuer, NID_basic_constraints, constraints) &&
+	       add_extension(x, issuer, NID_key_usage, "critical,keyCertSign,cRLSign") &&
 	       add_extension(x, issuer, NID_subject_key_identifier, "hash") &&
 	       (!parent || add_extension(x, issuer, NID_authority_key_identifier, "keyid:always"));
 }
 
-static enum cox_rc make_ca(const struct cox_issuer *parent, enum cox_key_type type, const struct cox_ca_cert_spec *spec, struct cox_buf *cert_pem,
-                           struct cox_buf *key_pem, struct cox_err *err)
+static enum cox_rc make_ca(const struct cox_issuer *parent, enum cox_key_type type, const struct cox_ca_cert_spec *spec,
+                           struct cox_buf *cert_pem, struct cox_buf *key_pem, struct cox_err *err)
 {
 	COX_AUTO(cox_pkey_freep_) EVP_PKEY *key = NULL;
 	COX_AUTO(cox_x509_freep_) X509 *x = X509_new();
@@ -237,18 +244,20 @@ static enum cox_rc make_ca(const struct cox_issuer *parent, enum cox_key_type ty
 	return COX_OK;
 }
 
-enum cox_rc cox_issue_root(enum cox_key_type type, const struct cox_ca_cert_spec *spec, struct cox_buf *cert_pem, struct cox_buf *key_pem, struct cox_err *err)
+enum cox_rc cox_issue_root(enum cox_key_type type, const struct cox_ca_cert_spec *spec, struct cox_buf *cert_pem, struct cox_buf *key_pem,
+                           struct cox_err *err)
 {
 	return make_ca(NULL, type, spec, cert_pem, key_pem, err);
 }
 
-enum cox_rc cox_issue_intermediate(const struct cox_issuer *parent, enum cox_key_type type, const struct cox_ca_cert_spec *spec, struct cox_buf *cert_pem,
-                                   struct cox_buf *key_pem, struct cox_err *err)
+enum cox_rc cox_issue_intermediate(const struct cox_issuer *parent, enum cox_key_type type, const struct cox_ca_cert_spec *spec,
+                                   struct cox_buf *cert_pem, struct cox_buf *key_pem, struct cox_err *err)
 {
 	return make_ca(parent, type, spec, cert_pem, key_pem, err);
 }
 
-enum cox_rc cox_issue_root_renewal(const struct cox_issuer *root, int64_t now_s, int64_t ttl_s, struct cox_buf *cert_pem, struct cox_err *err)
+enum cox_rc cox_issue_root_renewal(const struct cox_issuer *root, int64_t now_s, int64_t ttl_s, struct cox_buf *cert_pem,
+                                   struct cox_err *err)
 {
 	/* Extensions, subject and key are copied as they are, foreign ones (Istio's) too. */
 	COX_AUTO(cox_x509_freep_) X509 *x = X509_dup(root->cert);
@@ -266,9 +275,11 @@ enum cox_rc cox_issue_root_renewal(const struct cox_issuer *root, int64_t now_s,
 static enum cox_rc check_issuer_time(const struct cox_issuer *i, int64_t now_s, struct cox_err *err)
 {
 	if (now_s >= i->not_after_s)
-		return cox_err_set(err, COX_EAGAIN, NULL, "the CA certificate of \"%.*s\" has expired, by the clock of this machine", COX_FMT(i->info.subject));
+		return cox_err_set(err, COX_EAGAIN, NULL, "the CA certificate of \"%.*s\" has expired, by the clock of this machine",
+		                   COX_FMT(i->info.subject));
 	if (now_s < i->not_before_s)
-		return cox_err_set(err, COX_EAGAIN, NULL, "the CA certificate of \"%.*s\" is not valid yet, by the clock of this machine", COX_FMT(i->info.subject));
+		return cox_err_set(err, COX_EAGAIN, NULL, "the CA certificate of \"%.*s\" is not valid yet, by the clock of this machine",
+		                   COX_FMT(i->info.subject));
 	return COX_OK;
 }
 
@@ -289,7 +300,8 @@ static void put_names(const struct cox_leaf_spec *spec, struct cox_buf *out)
 }
 
 /* TBSCertificate (RFC 5280, 4.1). */
-static void put_tbs(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_str serial, int64_t not_before_s, int64_t not_after_s, struct cox_buf *out)
+static void put_tbs(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_str serial, int64_t not_before_s,
+                    int64_t not_after_s, struct cox_buf *out)
 {
 	struct cox_buf body = { 0 }, inner = { 0 }, list = { 0 };
 	cox_buf_append_str(&body, COX_STR("\xa0\x03\x02\x01\x02")); /* version 3 */
@@ -318,7 +330,8 @@ static bool put_signature(const struct cox_issuer *i, struct cox_str tbs, struct
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	unsigned char text[1024]; /* RSA 8192 */
 	size_t n = sizeof(text);
-	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, i->digest, NULL, i->key) == 1 && EVP_DigestSign(ctx, text, &n, (const unsigned char *)tbs.p, tbs.n) == 1;
+	bool ok = ctx && EVP_DigestSignInit(ctx, NULL, i->digest, NULL, i->key) == 1 &&
+	          EVP_DigestSign(ctx, text, &n, (const unsigned char *)tbs.p, tbs.n) == 1;
 	EVP_MD_CTX_free(ctx);
 	if (!ok)
 		return false;
@@ -354,7 +367,8 @@ static enum cox_rc check_leaf(const struct cox_issuer *i, const struct cox_leaf_
 	return spec->uri_n + spec->dns_n ? COX_OK : cox_err_set(err, COX_EINVAL, NULL, "a certificate without a name");
 }
 
-enum cox_rc cox_issue_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_buf *cert_pem, struct cox_leaf_info *info, struct cox_err *err)
+enum cox_rc cox_issue_leaf(const struct cox_issuer *i, const struct cox_leaf_spec *spec, struct cox_buf *cert_pem,
+                           struct cox_leaf_info *info, struct cox_err *err)
 {
 	/* Never beyond the CA's end; and a chain is never valid before its CA is: some verifiers look at that. */
 	int64_t not_before = spec->now_s - spec->backdate_s, not_after = spec->now_s + spec->ttl_s;
@@ -401,7 +415,8 @@ static bool add_revoked(X509_CRL *crl, const struct cox_ca_revoked *item)
 	X509_REVOKED *r = X509_REVOKED_new();
 	ASN1_INTEGER *serial = BN_to_ASN1_INTEGER(n, NULL);
 	ASN1_TIME *at = ASN1_TIME_set(NULL, (time_t)item->revoked_s);
-	bool ok = r && serial && at && X509_REVOKED_set_serialNumber(r, serial) == 1 && X509_REVOKED_set_revocationDate(r, at) == 1 && X509_CRL_add0_revoked(crl, r) == 1;
+	bool ok = r && serial && at && X509_REVOKED_set_serialNumber(r, serial) == 1 && X509_REVOKED_set_revocationDate(r, at) == 1 &&
+	          X509_CRL_add0_revoked(crl, r) == 1;
 	if (!ok)
 		X509_REVOKED_free(r);
 	ASN1_INTEGER_free(serial);
@@ -432,14 +447,15 @@ static bool add_crl_extensions(X509_CRL *crl, const struct cox_issuer *i, uint64
 	return ok;
 }
 
-enum cox_rc cox_issue_crl(const struct cox_issuer *i, const struct cox_ca_revoked *items, size_t n, uint64_t number, int64_t now_s, int64_t next_update_s,
-                          struct cox_buf *crl_pem, struct cox_err *err)
+enum cox_rc cox_issue_crl(const struct cox_issuer *i, const struct cox_ca_revoked *items, size_t n, uint64_t number, int64_t now_s,
+                          int64_t next_update_s, struct cox_buf *crl_pem, struct cox_err *err)
 {
 	COX_AUTO(x509_crl_freep) X509_CRL *crl = X509_CRL_new();
 	COX_AUTO(cox_bio_freep_) BIO *bio = BIO_new(BIO_s_mem());
 	COX_ASSERT(crl && bio);
-	bool ok = X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 && X509_CRL_set_issuer_name(crl, X509_get_subject_name(i->cert)) == 1 &&
-	          set_crl_times(crl, now_s, next_update_s) && add_crl_extensions(crl, i, number);
+	bool ok = X509_CRL_set_version(crl, X509_CRL_VERSION_2) == 1 &&
+	          X509_CRL_set_issuer_name(crl, X509_get_subject_name(i->cert)) == 1 && set_crl_times(crl, now_s, next_update_s) &&
+	          add_crl_extensions(crl, i, number);
 	for (size_t k = 0; ok && k < n; k++)
 		ok = add_revoked(crl, &items[k]);
 	ok = ok && X509_CRL_sort(crl) == 1 && X509_CRL_sign(crl, i->key, i->digest) > 0 && PEM_write_bio_X509_CRL(bio, crl) == 1;

@@ -20,9 +20,9 @@
 
 enum {
 	TICK_MS = 5000,
-	SHARED_PHASE_MIN_S = 15,     /* of a phase that replicas share: time for each of them to say that it is there */
+	SHARED_PHASE_MIN_S = 15, /* of a phase that replicas share: time for each of them to say that it is there */
 	SAVE_AGAIN_MS = 5000,
-	JUMP_S = 60,                 /* the wall clock against the monotonic one, between two ticks */
+	JUMP_S = 60,                   /* the wall clock against the monotonic one, between two ticks */
 	JUMP_CALM_MS = 10 * 60 * 1000, /* after a jump nothing is renewed for so long: the clock may be set back again */
 };
 
@@ -35,26 +35,30 @@ struct keeper {
 	struct cox_ca_store_ *store;
 	struct cox_ca_set_watch_ *set_watch; /* of the directory */
 
-	bool has_object[COX_CA_OBJECTS];   /* said at least once */
+	bool has_object[COX_CA_OBJECTS]; /* said at least once */
 	bool is_there[COX_CA_OBJECTS];
 	bool has_state;                    /* `state` is in force */
 	struct cox_ca_state state, saving; /* `saving`: becomes the state when it is stored */
 	struct cox_ca_followers followers, saving_followers;
 	bool is_saving;
 	enum cox_ca_object saving_object;
-	bool has_root;                     /* what istio-ca-secret holds, kept for the time when there is no operator's set */
+	bool has_root; /* what istio-ca-secret holds, kept for the time when there is no operator's set */
 	struct cox_ca_state root_state;
 	struct cox_ca_followers root_followers;
 	struct cox_ca_state plugged_state; /* what coxswain-ca-state holds */
 	bool has_plugged;
 	struct cox_ca_followers plugged_followers;
 
-	struct keeper_set { bool is_known, is_there, is_good; struct cox_ca_key key; struct cox_buf crl; } dir_set, secret_set;
+	struct keeper_set {
+		bool is_known, is_there, is_good;
+		struct cox_ca_key key;
+		struct cox_buf crl;
+	} dir_set, secret_set;
 	struct cox_buf crl_in_force;
 
 	char trust_domain[COX_SPIFFE_TRUST_DOMAIN_BYTES_MAX + 1];
 	uint64_t epoch;
-	uint64_t done_epoch;               /* that the main process is done with */
+	uint64_t done_epoch; /* that the main process is done with */
 	char replica[128];
 	char last_fault[384];
 	int64_t wall_ms, mono_ms, calm_until_ms;
@@ -85,7 +89,8 @@ static void fault(struct keeper *k, const struct cox_err *err)
 	if (!strcmp(k->last_fault, err->text))
 		return;
 	snprintf(k->last_fault, sizeof(k->last_fault), "%s", err->text);
-	if (cox_wire_encode(&(struct cox_wire){ .type = COX_WIRE_FAULT, .rc = (uint32_t)err->rc, .text = cox_str_of(err->text) }, &k->main.out) == COX_OK)
+	if (cox_wire_encode(&(struct cox_wire){ .type = COX_WIRE_FAULT, .rc = (uint32_t)err->rc, .text = cox_str_of(err->text) },
+	                    &k->main.out) == COX_OK)
 		flush_main(k);
 }
 
@@ -111,8 +116,14 @@ static void publish(struct keeper *k)
 	struct cox_arena arena = { 0 };
 	struct cox_wire_issuer issuers[3 + COX_CA_RETIRED_MAX];
 	const struct cox_ca_state *s = &k->state;
-	struct cox_wire m = { .type = COX_WIRE_KEYS, .id = ++k->epoch, .phase = (uint32_t)s->phase, .is_plugged_in = s->is_plugged_in, .issuers = issuers, .text = cox_str_of(k->trust_domain),
-		              .chain_pem = cox_buf_str(&s->current.chain_pem), .crl_pem = cox_buf_str(&k->crl_in_force) };
+	struct cox_wire m = { .type = COX_WIRE_KEYS,
+		              .id = ++k->epoch,
+		              .phase = (uint32_t)s->phase,
+		              .is_plugged_in = s->is_plugged_in,
+		              .issuers = issuers,
+		              .text = cox_str_of(k->trust_domain),
+		              .chain_pem = cox_buf_str(&s->current.chain_pem),
+		              .crl_pem = cox_buf_str(&k->crl_in_force) };
 	struct cox_err err;
 	add_issuer(issuers, &m.issuer_n, &s->current, true);
 	add_issuer(issuers, &m.issuer_n, &s->next, false);
@@ -125,7 +136,8 @@ static void publish(struct keeper *k)
 		m.root_not_after_s = first_end(m.roots, m.root_n, &arena);
 		if (cox_wire_encode(&m, &k->signer.out) == COX_OK)
 			flush_signer(k);
-		cox_log(COX_LOG_INFO, "ca", "keys in force phase=%s plugged-in=%d roots=%zu issuers=%zu", cox_ca_phase_name(s->phase), s->is_plugged_in, m.root_n, m.issuer_n);
+		cox_log(COX_LOG_INFO, "ca", "keys in force phase=%s plugged-in=%d roots=%zu issuers=%zu", cox_ca_phase_name(s->phase),
+		        s->is_plugged_in, m.root_n, m.issuer_n);
 	}
 	cox_arena_fini(&arena);
 }
@@ -148,9 +160,9 @@ static void note_origin(const struct keeper *k, struct cox_ca_state *s)
 
 static bool is_same_state(const struct cox_ca_state *a, const struct cox_ca_state *b)
 {
-	bool same = a->phase == b->phase && (a->phase == COX_CA_STEADY || a->since_s == b->since_s) && a->is_plugged_in == b->is_plugged_in &&
-	            a->retired_n == b->retired_n && cox_ca_key_eq(&a->current, &b->current) && cox_ca_key_eq(&a->next, &b->next) &&
-	            cox_ca_key_eq(&a->previous, &b->previous);
+	bool same = a->phase == b->phase && (a->phase == COX_CA_STEADY || a->since_s == b->since_s) &&
+	            a->is_plugged_in == b->is_plugged_in && a->retired_n == b->retired_n && cox_ca_key_eq(&a->current, &b->current) &&
+	            cox_ca_key_eq(&a->next, &b->next) && cox_ca_key_eq(&a->previous, &b->previous);
 	for (size_t i = 0; same && i < a->retired_n; i++)
 		same = cox_ca_key_eq(&a->retired[i].key, &b->retired[i].key);
 	return same;
@@ -247,8 +259,14 @@ static void make_root(struct keeper *k, struct cox_ca_key *out)
 	struct cox_err err;
 	/* Roots of one trust domain differ by name too: CRLs are found by it. */
 	snprintf(name, sizeof(name), "coxswain root %lld-%08x", (long long)now_s(), cox_random_below(UINT32_MAX));
-	enum cox_rc rc = cox_issue_root(spec->key_type, &(struct cox_ca_cert_spec){ .organization = cox_str_of(k->trust_domain), .common_name = name, .now_s = now_s(),
-	                                .ttl_s = spec->root_ttl_s, .backdate_s = spec->backdate_s, .path_len = -1 }, &cert, &key, &err);
+	enum cox_rc rc = cox_issue_root(spec->key_type,
+	                                &(struct cox_ca_cert_spec){ .organization = cox_str_of(k->trust_domain),
+	                                                            .common_name = name,
+	                                                            .now_s = now_s(),
+	                                                            .ttl_s = spec->root_ttl_s,
+	                                                            .backdate_s = spec->backdate_s,
+	                                                            .path_len = -1 },
+	                                &cert, &key, &err);
 	if (rc == COX_OK)
 		rc = cox_ca_key_build(cox_buf_str(&cert), cox_buf_str(&key), COX_STR(""), cox_buf_str(&cert), now_s(), out, &err);
 	cox_wipe(&key);
@@ -307,8 +325,10 @@ static void check_clock(struct keeper *k)
 	int64_t jump_s = ((wall - k->wall_ms) - (mono - k->mono_ms)) / 1000;
 	struct cox_err err;
 	if (k->wall_ms && (jump_s > JUMP_S || jump_s < -JUMP_S)) {
-		cox_err_set(&err, COX_EAGAIN, NULL, "the clock of this machine jumped by %lld s: certificates are signed by the new time, roots are not renewed for %d minutes",
-		            (long long)jump_s, JUMP_CALM_MS / 60000);
+		cox_err_set(
+		    &err, COX_EAGAIN, NULL,
+		    "the clock of this machine jumped by %lld s: certificates are signed by the new time, roots are not renewed for %d minutes",
+		    (long long)jump_s, JUMP_CALM_MS / 60000);
 		k->last_fault[0] = 0;
 		fault(k, &err);
 		k->calm_until_ms = mono + JUMP_CALM_MS;
@@ -424,7 +444,8 @@ static void set_trust_domain(struct keeper *k, struct cox_str name)
 	if (cox_str_eq_cstr(name, k->trust_domain))
 		return;
 	if (!cox_spiffe_is_trust_domain(name)) {
-		cox_err_set(&err, COX_EINVAL, NULL, "trustDomain \"%.*s\" is no trust domain: \"%s\" stays", COX_FMT(cox_str_sub(name, 0, 200)), k->trust_domain);
+		cox_err_set(&err, COX_EINVAL, NULL, "trustDomain \"%.*s\" is no trust domain: \"%s\" stays",
+		            COX_FMT(cox_str_sub(name, 0, 200)), k->trust_domain);
 		fault(k, &err);
 		return;
 	}
@@ -537,7 +558,8 @@ static void rotate(struct keeper *k)
 	struct cox_ca_state next;
 	struct cox_err err;
 	if (!k->has_state || k->is_saving || k->state.is_plugged_in || k->state.phase != COX_CA_STEADY) {
-		cox_err_set(&err, COX_EAGAIN, NULL, "no rotation of the root can begin now: the phase is %s", cox_ca_phase_name(k->state.phase));
+		cox_err_set(&err, COX_EAGAIN, NULL, "no rotation of the root can begin now: the phase is %s",
+		            cox_ca_phase_name(k->state.phase));
 		fault(k, &err);
 		return;
 	}
@@ -594,13 +616,9 @@ static enum cox_rc open_store(struct keeper *k, struct cox_err *err)
 {
 	struct cox_ca_store_cb cb = { .on_object = on_object, .on_saved = on_saved, .on_fault = on_store_fault, .ctx = k };
 	switch (k->spec->store) {
-	case COX_CA_STORE_MEMORY:
-		k->store = cox_ca_store_memory_(k->loop, &cb);
-		return COX_OK;
-	case COX_CA_STORE_DIR:
-		return cox_ca_store_dir_(k->loop, k->spec->state_dir, &cb, &k->store, err);
-	case COX_CA_STORE_KUBE:
-		return cox_ca_store_kube_(k->loop, k->spec, &cb, &k->store, err);
+	case COX_CA_STORE_MEMORY: k->store = cox_ca_store_memory_(k->loop, &cb); return COX_OK;
+	case COX_CA_STORE_DIR: return cox_ca_store_dir_(k->loop, k->spec->state_dir, &cb, &k->store, err);
+	case COX_CA_STORE_KUBE: return cox_ca_store_kube_(k->loop, k->spec, &cb, &k->store, err);
 	}
 	return COX_EINVAL;
 }

@@ -119,13 +119,14 @@ void revoked_doc_write(struct revoked_doc *d, int64_t now_s, struct cox_buf *out
 		qsort(d->blocks.p, d->blocks.n, sizeof(*d->blocks.p), cmp_block);
 	for (size_t i = 0; i < d->blocks.n; i++) {
 		const struct block *b = &d->blocks.p[i];
-		cox_buf_printf(out, "%s\t%.*s\t%lld\t%.*s\n", b->kind == BLOCK_IDENTITY ? "identity" : "namespace", COX_FMT(b->value), (long long)b->since_s,
-		               COX_FMT(b->reason));
+		cox_buf_printf(out, "%s\t%.*s\t%lld\t%.*s\n", b->kind == BLOCK_IDENTITY ? "identity" : "namespace", COX_FMT(b->value),
+		               (long long)b->since_s, COX_FMT(b->reason));
 	}
 	for (size_t i = 0; i < d->serials.n; i++) {
 		const struct revoked *r = &d->serials.p[i];
 		if (r->not_after_s >= now_s)
-			cox_buf_printf(out, "%.*s\t%lld\t%lld\t%.*s\n", COX_FMT(r->serial), (long long)r->not_after_s, (long long)r->revoked_s, COX_FMT(r->reason));
+			cox_buf_printf(out, "%.*s\t%lld\t%lld\t%.*s\n", COX_FMT(r->serial), (long long)r->not_after_s,
+			               (long long)r->revoked_s, COX_FMT(r->reason));
 	}
 }
 
@@ -181,8 +182,8 @@ bool revoked_doc_add(struct revoked_doc *d, struct cox_str serial, int64_t not_a
 		return false;
 	cox_vec_add(&d->serials);
 	memmove(&d->serials.p[at + 1], &d->serials.p[at], (d->serials.n - 1 - at) * sizeof(*d->serials.p));
-	d->serials.p[at] = (struct revoked){ clean_copy(&d->arena, serial, COX_CERT_SERIAL_HEX_MAX), clean_copy(&d->arena, reason, COX_LEDGER_REASON_BYTES_MAX),
-		                             not_after_s, now_s };
+	d->serials.p[at] = (struct revoked){ clean_copy(&d->arena, serial, COX_CERT_SERIAL_HEX_MAX),
+		                             clean_copy(&d->arena, reason, COX_LEDGER_REASON_BYTES_MAX), not_after_s, now_s };
 	return true;
 }
 
@@ -200,7 +201,8 @@ bool revoked_doc_block(struct revoked_doc *d, enum block_kind kind, struct cox_s
 	for (size_t i = 0; i < d->blocks.n; i++)
 		if (d->blocks.p[i].kind == kind && cox_str_eq(d->blocks.p[i].value, value))
 			return false;
-	cox_vec_push(&d->blocks, ((struct block){ kind, clean_copy(&d->arena, value, COX_LEDGER_URI_BYTES_MAX), clean_copy(&d->arena, reason, COX_LEDGER_REASON_BYTES_MAX), now_s }));
+	cox_vec_push(&d->blocks, ((struct block){ kind, clean_copy(&d->arena, value, COX_LEDGER_URI_BYTES_MAX),
+	                                          clean_copy(&d->arena, reason, COX_LEDGER_REASON_BYTES_MAX), now_s }));
 	return true;
 }
 

@@ -11,7 +11,7 @@
 #include "base/vec.h"
 #include "ca/revocation.h"
 
-struct issued { /* one certificate */
+struct issued {                             /* one certificate */
 	struct cox_str serial, uri, issuer; /* in the text's copy */
 	int64_t not_after_s;
 };

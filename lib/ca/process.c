@@ -117,7 +117,8 @@ void cox_ca_process_reap_(pid_t *pid, int64_t wait_ms, char *text, size_t cap)
 	if (got < 0 || !cap)
 		snprintf(text, cap, "ended");
 	else if (WIFSIGNALED(status))
-		snprintf(text, cap, "ended by signal %d%s", WTERMSIG(status), WTERMSIG(status) == SIGSYS ? " (a forbidden system call)" : "");
+		snprintf(text, cap, "ended by signal %d%s", WTERMSIG(status),
+		         WTERMSIG(status) == SIGSYS ? " (a forbidden system call)" : "");
 	else
 		snprintf(text, cap, "ended with status %d", WEXITSTATUS(status));
 }
@@ -126,7 +127,8 @@ bool cox_ca_process_has_failed_(pid_t pid, int64_t wait_ms)
 {
 	int64_t until = cox_clock_mono_ms() + wait_ms;
 	siginfo_t info = { 0 };
-	while (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0 && cox_clock_mono_ms() < until)
+	while (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0 &&
+	       cox_clock_mono_ms() < until)
 		poll(NULL, 0, REAP_POLL_MS);
 	return info.si_pid != 0 && !(info.si_code == CLD_EXITED && info.si_status == 0);
 }

@@ -13,8 +13,8 @@ struct cox_ca_processes {
 	int keeper_fd, signer_fd; /* non-blocking stream sockets; -1: taken over */
 };
 
-/* In a child, first: its name, no core, no ptrace, no /proc/PID/mem, no new privileges, dies with its parent, ignores what a terminal sends to
- * a whole group, keeps OpenSSL's keys in locked memory where that is allowed. */
+/* In a child, first: its name, no core, no ptrace, no /proc/PID/mem, no new privileges, dies with its parent, ignores what a terminal sends
+ * to a whole group, keeps OpenSSL's keys in locked memory where that is allowed. */
 void cox_ca_process_harden_(const char *name, pid_t parent);
 /* Bodies of the children: they end the process. */
 __attribute__((noreturn)) void cox_ca_signer_run_(const struct cox_ca_spec *spec, int main_fd, int keeper_fd);

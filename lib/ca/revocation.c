@@ -15,14 +15,18 @@
 #define ROTATE_DOC COX_STR("coxswain-rotate")
 
 enum {
-	FLUSH_MS = 1000,            /* issued certificates wait so long to be stored together */
+	FLUSH_MS = 1000, /* issued certificates wait so long to be stored together */
 	RETRY_MS = 5000,
-	DOC_ITEMS_MAX = 1000,       /* some 150 KB: what one flush writes again */
+	DOC_ITEMS_MAX = 1000, /* some 150 KB: what one flush writes again */
 	SWEEP_MS = 10 * 60 * 1000,
-	EXPIRED_GRACE_S = 3600,     /* clocks of those who look at a certificate */
+	EXPIRED_GRACE_S = 3600, /* clocks of those who look at a certificate */
 };
 
-struct pending { struct pending *next; char *serial, *uri, *issuer; int64_t not_after_s; };
+struct pending {
+	struct pending *next;
+	char *serial, *uri, *issuer;
+	int64_t not_after_s;
+};
 struct change { /* a revocation on its way into the store */
 	struct change *next;
 	struct cox_ledger *l;
@@ -36,11 +40,11 @@ struct change { /* a revocation on its way into the store */
 struct cox_ledger {
 	struct cox_ledger_spec spec;
 	char *replica;
-	struct doc_store *store;          /* NULL: memory only */
+	struct doc_store *store; /* NULL: memory only */
 	struct cox_timer *flush, *sweep;
-	struct cox_map docs;              /* name: struct issued_doc */
-	struct issued_doc *own;           /* what this replica writes now */
-	uint64_t own_n;                   /* texts begun */
+	struct cox_map docs;    /* name: struct issued_doc */
+	struct issued_doc *own; /* what this replica writes now */
+	uint64_t own_n;         /* texts begun */
 	size_t own_lines;
 	bool is_dirty, is_writing;
 	struct change *changes;
@@ -98,10 +102,11 @@ enum cox_rc cox_ledger_check(struct cox_ledger *l, struct cox_str uri, struct co
 	const struct block *b = uri.n ? revoked_doc_blocks(&l->revoked, uri) : NULL;
 	const struct revoked *r = serial.n ? revoked_doc_find(&l->revoked, serial) : NULL;
 	if (b)
-		rc = cox_err_set(err, COX_EDENIED, NULL, "%s %.*s is blocked%s%.*s", b->kind == BLOCK_IDENTITY ? "identity" : "namespace", COX_FMT(b->value),
-		                 b->reason.n ? ": " : "", COX_FMT(b->reason));
+		rc = cox_err_set(err, COX_EDENIED, NULL, "%s %.*s is blocked%s%.*s", b->kind == BLOCK_IDENTITY ? "identity" : "namespace",
+		                 COX_FMT(b->value), b->reason.n ? ": " : "", COX_FMT(b->reason));
 	else if (r)
-		rc = cox_err_set(err, COX_EDENIED, NULL, "certificate %.*s is revoked%s%.*s", COX_FMT(serial), r->reason.n ? ": " : "", COX_FMT(r->reason));
+		rc = cox_err_set(err, COX_EDENIED, NULL, "certificate %.*s is revoked%s%.*s", COX_FMT(serial), r->reason.n ? ": " : "",
+		                 COX_FMT(r->reason));
 	pthread_mutex_unlock(&l->lock);
 	return rc;
 }
@@ -131,7 +136,7 @@ static int64_t not_after_of(struct cox_ledger *l, const char *serial)
 
 static bool undo(struct change *c, struct revoked_doc *d)
 {
-	bool changed = c->serial[0]     ? revoked_doc_remove(d, cox_str_of(c->serial))
+	bool changed = c->serial[0]      ? revoked_doc_remove(d, cox_str_of(c->serial))
 	               : c->r.identity.n ? revoked_doc_unblock(d, BLOCK_IDENTITY, c->r.identity)
 	                                 : revoked_doc_unblock(d, BLOCK_NAMESPACE, c->r.ns);
 	c->n = changed;
@@ -202,8 +207,9 @@ static void on_changed(void *ctx, enum cox_rc rc, const struct cox_err *err)
 	struct change *c = ctx;
 	if (rc == COX_OK) {
 		apply_here(c);
-		cox_log(COX_LOG_INFO, "ca", "%s certificates=%zu serial=%s identity=%.*s namespace=%.*s reason=\"%.*s\"", c->r.is_undone ? "revocation taken back" : "revoked", c->n,
-		        c->serial, COX_FMT(c->r.identity), COX_FMT(c->r.ns), COX_FMT(c->r.reason));
+		cox_log(COX_LOG_INFO, "ca", "%s certificates=%zu serial=%s identity=%.*s namespace=%.*s reason=\"%.*s\"",
+		        c->r.is_undone ? "revocation taken back" : "revoked", c->n, c->serial, COX_FMT(c->r.identity), COX_FMT(c->r.ns),
+		        COX_FMT(c->r.reason));
 	}
 	if (c->done)
 		c->done(c->ctx, rc, c->n, err);
@@ -228,7 +234,8 @@ static void change_memory(struct change *c)
 	cox_buf_fini(&text);
 }
 
-void cox_ledger_revoke(struct cox_ledger *l, const struct cox_revoke *r, void (*done)(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *err), void *ctx)
+void cox_ledger_revoke(struct cox_ledger *l, const struct cox_revoke *r,
+                       void (*done)(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *err), void *ctx)
 {
 	struct change *c = COX_NEW(struct change);
 	struct cox_err err = { 0 };
@@ -238,8 +245,10 @@ void cox_ledger_revoke(struct cox_ledger *l, const struct cox_revoke *r, void (*
 	l->changes = c;
 	c->done = done;
 	c->ctx = ctx;
-	c->r = (struct cox_revoke){ .identity = cox_arena_str(&c->arena, r->identity), .ns = cox_arena_str(&c->arena, r->ns),
-		                    .reason = cox_arena_str(&c->arena, r->reason), .is_undone = r->is_undone };
+	c->r = (struct cox_revoke){ .identity = cox_arena_str(&c->arena, r->identity),
+		                    .ns = cox_arena_str(&c->arena, r->ns),
+		                    .reason = cox_arena_str(&c->arena, r->reason),
+		                    .is_undone = r->is_undone };
 	if ((r->serial.n > 0) + (r->identity.n > 0) + (r->ns.n > 0) != 1)
 		refuse(c, "exactly one of serial, identity and namespace is needed");
 	else if (r->serial.n && ledger_serial_normalize(r->serial, c->serial) != COX_OK)
@@ -288,7 +297,8 @@ static struct issued_doc *doc_get(struct cox_ledger *l, struct cox_str name)
 static struct issued_doc *own_doc_new(struct cox_ledger *l)
 {
 	char name[300];
-	snprintf(name, sizeof(name), "%.*s%s-%llx-%llu", COX_FMT(ISSUED_PREFIX), l->replica, (unsigned long long)now_s(), (unsigned long long)l->own_n++);
+	snprintf(name, sizeof(name), "%.*s%s-%llx-%llu", COX_FMT(ISSUED_PREFIX), l->replica, (unsigned long long)now_s(),
+	         (unsigned long long)l->own_n++);
 	return doc_get(l, cox_str_of(name));
 }
 
@@ -387,7 +397,10 @@ void cox_ledger_add(struct cox_ledger *l, struct cox_str serial, struct cox_str 
 
 /* --- a rotation that somebody asks for ------------------------------------------------------------------------ */
 
-struct rotate_ask { void (*done)(void *ctx, enum cox_rc rc, const struct cox_err *err); void *ctx; };
+struct rotate_ask {
+	void (*done)(void *ctx, enum cox_rc rc, const struct cox_err *err);
+	void *ctx;
+};
 
 static void on_asked(void *ctx, enum cox_rc rc, const struct cox_err *err)
 {
@@ -421,7 +434,8 @@ int64_t cox_ledger_last_by_others(const struct cox_ledger *l, struct cox_str iss
 		const struct issued_doc *d = e->value;
 		for (size_t i = 0; i < d->items.n; i++) {
 			const struct issued *one = &d->items.p[i];
-			if (one->not_after_s > now && one->not_after_s > last && !cox_str_eq(one->issuer, issuer_key_id) && !revoked_doc_find(&l->revoked, one->serial))
+			if (one->not_after_s > now && one->not_after_s > last && !cox_str_eq(one->issuer, issuer_key_id) &&
+			    !revoked_doc_find(&l->revoked, one->serial))
 				last = one->not_after_s;
 		}
 	}

@@ -1,8 +1,8 @@
 /*
  * revocation - which certificates were issued, which of them are revoked, and who gets no new ones.
- * The list survives restarts and is shared by replicas: ConfigMaps `coxswain-issued-*` (each replica writes its own, one an hour, in batches;
- * expired ones are removed by the leader) and `coxswain-revoked`; in the state directory where there is no kube-apiserver.
- * Thread: everything on the config loop, except what says "any thread".
+ * The list survives restarts and is shared by replicas: ConfigMaps `coxswain-issued-*` (each replica writes its own, one an hour, in
+ * batches; expired ones are removed by the leader) and `coxswain-revoked`; in the state directory where there is no kube-apiserver. Thread:
+ * everything on the config loop, except what says "any thread".
  */
 #ifndef COX_CA_REVOCATION_H
 #define COX_CA_REVOCATION_H
@@ -19,7 +19,7 @@ struct cox_ledger;
 
 struct cox_ledger_spec {
 	struct cox_loop *loop;
-	struct cox_kube_client *kube;  /* borrowed; NULL: state_dir, or memory only where that is NULL too */
+	struct cox_kube_client *kube; /* borrowed; NULL: state_dir, or memory only where that is NULL too */
 	struct cox_str ns, replica;
 	const char *state_dir;
 	/* What is revoked and has not expired, whenever that changes and once when the list is complete; for cox_ca_set_revoked(). */
@@ -28,7 +28,8 @@ struct cox_ledger_spec {
 	void (*on_ready)(void *ctx, enum cox_rc rc);
 	/* An identity, namespace or serial was revoked, here or by another replica: who holds connections looks again. May be NULL. */
 	void (*on_blocked)(void *ctx);
-	/* Somebody asked for a rotation of the root (`coxctl cert rotate-root`); the leader starts it and calls cox_ledger_rotate_taken(). May be NULL. */
+	/* Somebody asked for a rotation of the root (`coxctl cert rotate-root`); the leader starts it and calls cox_ledger_rotate_taken().
+	 * May be NULL. */
 	void (*on_rotate)(void *ctx);
 	void *ctx;
 };
@@ -47,7 +48,8 @@ struct cox_revoke {
 	struct cox_str reason;
 };
 /* done() on the loop when it is stored: *n certificates are revoked by it. */
-void cox_ledger_revoke(struct cox_ledger *l, const struct cox_revoke *r, void (*done)(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *err), void *ctx);
+void cox_ledger_revoke(struct cox_ledger *l, const struct cox_revoke *r,
+                       void (*done)(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *err), void *ctx);
 /* The last end of a certificate that is not by this issuer, is not revoked and has not expired; 0: there is none. */
 int64_t cox_ledger_last_by_others(const struct cox_ledger *l, struct cox_str issuer_key_id);
 

@@ -32,7 +32,8 @@ static bool eq(const struct cox_buf *a, const struct cox_buf *b) { return cox_st
 
 bool cox_ca_key_eq(const struct cox_ca_key *a, const struct cox_ca_key *b)
 {
-	return eq(&a->cert_pem, &b->cert_pem) && eq(&a->key_pem, &b->key_pem) && eq(&a->chain_pem, &b->chain_pem) && eq(&a->roots_pem, &b->roots_pem);
+	return eq(&a->cert_pem, &b->cert_pem) && eq(&a->key_pem, &b->key_pem) && eq(&a->chain_pem, &b->chain_pem) &&
+	       eq(&a->roots_pem, &b->roots_pem);
 }
 
 static void move_key(struct cox_ca_key *from, struct cox_ca_key *to)
@@ -63,7 +64,8 @@ static enum cox_rc build_chain(struct cox_str cert, struct cox_str chain, struct
 	}
 	cox_cert_dedupe(all, &n);
 	if (n > COX_CERT_CHAIN_MAX)
-		return cox_err_set(err, COX_ELIMIT, NULL, "cert-chain.pem: a chain of %zu certificates, more than %d", n, COX_CERT_CHAIN_MAX);
+		return cox_err_set(err, COX_ELIMIT, NULL, "cert-chain.pem: a chain of %zu certificates, more than %d", n,
+		                   COX_CERT_CHAIN_MAX);
 	for (size_t i = 0; i < n; i++) {
 		struct cox_cert_info info;
 		COX_TRY(cox_cert_read_pem(all[i], arena, &info, err));
@@ -78,12 +80,13 @@ static enum cox_rc check_life(const struct cox_cert_info *info, int64_t now_s, s
 	if (now_s >= info->not_after_s)
 		return cox_err_set(err, COX_EINVAL, NULL, "ca-cert.pem: the certificate of \"%.*s\" has expired", COX_FMT(info->subject));
 	if (now_s < info->not_before_s)
-		return cox_err_set(err, COX_EINVAL, NULL, "ca-cert.pem: the certificate of \"%.*s\" is not valid yet", COX_FMT(info->subject));
+		return cox_err_set(err, COX_EINVAL, NULL, "ca-cert.pem: the certificate of \"%.*s\" is not valid yet",
+		                   COX_FMT(info->subject));
 	return COX_OK;
 }
 
-static enum cox_rc build_key(struct cox_str cert, struct cox_str key, struct cox_str chain, struct cox_str roots, int64_t now_s, struct cox_arena *arena,
-                             struct cox_ca_key *out, struct cox_err *err)
+static enum cox_rc build_key(struct cox_str cert, struct cox_str key, struct cox_str chain, struct cox_str roots, int64_t now_s,
+                             struct cox_arena *arena, struct cox_ca_key *out, struct cox_err *err)
 {
 	struct cox_issuer *issuer = NULL;
 	struct cox_cert_info info;
@@ -114,8 +117,8 @@ static enum cox_rc build_key(struct cox_str cert, struct cox_str key, struct cox
 	return COX_OK;
 }
 
-enum cox_rc cox_ca_key_build(struct cox_str cert, struct cox_str key, struct cox_str chain, struct cox_str roots, int64_t now_s, struct cox_ca_key *out,
-                             struct cox_err *err)
+enum cox_rc cox_ca_key_build(struct cox_str cert, struct cox_str key, struct cox_str chain, struct cox_str roots, int64_t now_s,
+                             struct cox_ca_key *out, struct cox_err *err)
 {
 	struct cox_arena arena = { 0 };
 	struct cox_ca_key built = { 0 };
@@ -179,9 +182,11 @@ static bool is_under(const struct cox_ca_key *k, const struct cox_buf *roots)
 	struct cox_arena arena = { 0 };
 	struct cox_cert_info info;
 	struct cox_str line = k->chain_pem.n ? cox_buf_str(&k->chain_pem) : cox_buf_str(&k->cert_pem);
-	/* At one of the two ends of its life: a root that somebody renewed with the same key may begin later or end earlier than what it signed. */
-	bool is = cox_cert_read_pem(line, &arena, &info, NULL) == COX_OK && (cox_cert_verify(line, cox_buf_str(roots), info.not_before_s, NULL) == COX_OK ||
-	                                                                    cox_cert_verify(line, cox_buf_str(roots), info.not_after_s - 1, NULL) == COX_OK);
+	/* At one of the two ends of its life: a root that somebody renewed with the same key may begin later or end earlier than what it
+	 * signed. */
+	bool is = cox_cert_read_pem(line, &arena, &info, NULL) == COX_OK &&
+	          (cox_cert_verify(line, cox_buf_str(roots), info.not_before_s, NULL) == COX_OK ||
+	           cox_cert_verify(line, cox_buf_str(roots), info.not_after_s - 1, NULL) == COX_OK);
 	cox_arena_fini(&arena);
 	return is;
 }
@@ -208,7 +213,8 @@ static bool is_subset(const struct cox_buf *a, const struct cox_buf *b)
 	struct cox_arena arena = { 0 };
 	struct cox_str *x, *y;
 	size_t xn, yn;
-	bool is = cox_cert_split(cox_buf_str(a), &arena, &x, &xn, NULL) == COX_OK && cox_cert_split(cox_buf_str(b), &arena, &y, &yn, NULL) == COX_OK;
+	bool is = cox_cert_split(cox_buf_str(a), &arena, &x, &xn, NULL) == COX_OK &&
+	          cox_cert_split(cox_buf_str(b), &arena, &y, &yn, NULL) == COX_OK;
 	for (size_t i = 0; is && i < xn; i++) {
 		bool has = false;
 		for (size_t k = 0; k < yn && !has; k++)
@@ -238,8 +244,7 @@ bool cox_rotate_advance(struct cox_ca_state *s, int64_t now_s, int64_t keep_s)
 		retire(s, now_s + keep_s);
 		enter(s, COX_CA_STEADY, now_s);
 		return true;
-	case COX_CA_STEADY:
-		break;
+	case COX_CA_STEADY: break;
 	}
 	return false;
 }
@@ -283,7 +288,8 @@ enum cox_rotate_offer cox_rotate_offer(struct cox_ca_state *s, const struct cox_
 		return COX_OFFER_REPLACED;
 	}
 	/* At once only where nobody can fail by it: old leaves hold under the new roots, new leaves under the old ones. */
-	if (s->phase == COX_CA_STEADY && is_same_key(&s->current, set) && is_under(&s->current, &set->roots_pem) && is_under(set, &s->current.roots_pem)) {
+	if (s->phase == COX_CA_STEADY && is_same_key(&s->current, set) && is_under(&s->current, &set->roots_pem) &&
+	    is_under(set, &s->current.roots_pem)) {
 		replace_current(s, set);
 		return COX_OFFER_REPLACED;
 	}
@@ -305,7 +311,9 @@ bool cox_rotate_expire(struct cox_ca_state *s, int64_t now_s)
 
 enum cox_rc cox_rotate_trust(const struct cox_ca_state *s, struct cox_arena *arena, struct cox_str **out, size_t *n, struct cox_err *err)
 {
-	const struct cox_buf *parts[2] = { &s->current.roots_pem, s->phase == COX_CA_DISTRIBUTE ? &s->next.roots_pem : s->phase == COX_CA_SIGN ? &s->previous.roots_pem : NULL };
+	const struct cox_buf *parts[2] = { &s->current.roots_pem, s->phase == COX_CA_DISTRIBUTE ? &s->next.roots_pem
+		                                                  : s->phase == COX_CA_SIGN     ? &s->previous.roots_pem
+		                                                                                : NULL };
 	struct cox_str *all = COX_ARENA_ARRAY(arena, struct cox_str, 2 * COX_CERT_SPLIT_MAX), *items;
 	size_t count, total = 0;
 	for (size_t p = 0; p < COX_LEN(parts); p++) {

@@ -12,24 +12,24 @@
 enum {
 	RETRY_MIN_MS = 1000,
 	RETRY_MAX_MS = 60 * 1000,
-	SETTLE_MS = 200,         /* certificate and key are two files, written one after the other */
-	RENEW_MAX_MS = 1 << 30,  /* 12 days: timers take no more than this at once */
+	SETTLE_MS = 200,        /* certificate and key are two files, written one after the other */
+	RENEW_MAX_MS = 1 << 30, /* 12 days: timers take no more than this at once */
 };
 
 struct request {
-	struct cox_serving *s;   /* NULL: closed meanwhile */
+	struct cox_serving *s; /* NULL: closed meanwhile */
 	struct cox_buf key_pem;
 };
 struct cox_serving {
 	struct cox_serving_spec spec;
 	struct cox_arena arena;
-	struct cox_buf roots_pem, crl_pem;       /* of the bundle */
-	struct cox_buf issuer_key_id;            /* that signs now */
-	struct cox_buf signed_by;                /* that signed what is in force */
-	struct cox_buf chain_pem, key_pem;       /* in force; empty: none yet */
+	struct cox_buf roots_pem, crl_pem; /* of the bundle */
+	struct cox_buf issuer_key_id;      /* that signs now */
+	struct cox_buf signed_by;          /* that signed what is in force */
+	struct cox_buf chain_pem, key_pem; /* in force; empty: none yet */
 	int64_t not_after_s, retry_ms;
-	struct request *request;                 /* on its way */
-	struct cox_timer *timer;                 /* renew or retry; files: read again */
+	struct request *request; /* on its way */
+	struct cox_timer *timer; /* renew or retry; files: read again */
 	struct cox_fswatch *watches[3];
 };
 
@@ -45,7 +45,11 @@ static void buf_set(struct cox_buf *b, struct cox_str text)
 
 static enum cox_rc install(struct cox_serving *s, struct cox_str chain, struct cox_str key, int64_t not_after_s, struct cox_err *err)
 {
-	struct cox_tls_spec spec = { .ca_pem = str(&s->roots_pem), .crl_pem = str(&s->crl_pem), .cert_pem = chain, .key_pem = key, .is_server = true,
+	struct cox_tls_spec spec = { .ca_pem = str(&s->roots_pem),
+		                     .crl_pem = str(&s->crl_pem),
+		                     .cert_pem = chain,
+		                     .key_pem = key,
+		                     .is_server = true,
 		                     .request_client_cert = s->roots_pem.n > 0 };
 	struct cox_tls *tls;
 	COX_TRY(cox_tls_new(&spec, &tls, err));
@@ -108,7 +112,8 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, 
 	keep(s, str(&chain), &r->key_pem, a->info.not_after_s);
 	buf_set(&s->signed_by, a->bundle->issuer_key_id);
 	s->retry_ms = 0;
-	cox_log(COX_LOG_INFO, "ca", "serving certificate serial=%s not_after_s=%lld names=%zu", a->info.serial, (long long)a->info.not_after_s, s->spec.dns_n);
+	cox_log(COX_LOG_INFO, "ca", "serving certificate serial=%s not_after_s=%lld names=%zu", a->info.serial,
+	        (long long)a->info.not_after_s, s->spec.dns_n);
 	left_ms = left_ms < RETRY_MIN_MS ? RETRY_MIN_MS : left_ms > RENEW_MAX_MS ? RENEW_MAX_MS : left_ms;
 	cox_timer_start(s->timer, cox_jitter_ms(left_ms, 10), 0);
 	request_free(r);
@@ -139,7 +144,9 @@ static void ask(struct cox_serving *s)
 	}
 	r->s = s;
 	s->request = r;
-	s->spec.sign(s->spec.ca, s->spec.loop, &(struct cox_ca_request){ .spki_der = str(&spki), .dns = s->spec.dns, .dns_n = s->spec.dns_n, .caller = COX_STR("control-plane") },
+	s->spec.sign(s->spec.ca, s->spec.loop,
+	             &(struct cox_ca_request){
+	                 .spki_der = str(&spki), .dns = s->spec.dns, .dns_n = s->spec.dns_n, .caller = COX_STR("control-plane") },
 	             on_signed, r);
 }
 
@@ -178,7 +185,8 @@ static void reread(struct cox_serving *s)
 {
 	struct cox_err err = { 0 };
 	if (read_files(s, &err) == COX_OK)
-		cox_log(COX_LOG_INFO, "ca", "serving certificate read file=%s not_after_s=%lld", s->spec.cert_file, (long long)s->not_after_s);
+		cox_log(COX_LOG_INFO, "ca", "serving certificate read file=%s not_after_s=%lld", s->spec.cert_file,
+		        (long long)s->not_after_s);
 	else
 		cox_log(COX_LOG_ERROR, "ca", "serving certificate file=%s error=\"%s\": the old one stays", s->spec.cert_file, err.text);
 }

@@ -14,15 +14,15 @@ struct cox_serving;
 
 /* What new connections use from now on. */
 struct cox_serving_now {
-	struct cox_tls *tls;                /* borrowed: share it */
-	struct cox_str chain_pem, key_pem;  /* for servers with another TLS library; borrowed for the call */
+	struct cox_tls *tls;               /* borrowed: share it */
+	struct cox_str chain_pem, key_pem; /* for servers with another TLS library; borrowed for the call */
 	int64_t not_after_s;
 };
 struct cox_serving_spec {
 	struct cox_loop *loop;
-	cox_ca_sign_fn *sign;               /* cox_ca_sign; not used with files */
+	cox_ca_sign_fn *sign; /* cox_ca_sign; not used with files */
 	struct cox_ca *ca;
-	const struct cox_str *dns;          /* names; copied */
+	const struct cox_str *dns; /* names; copied */
 	size_t dns_n;
 	/* Files instead of our CA: all or none of the two; ca_file adds roots for client certificates. NULL: none. */
 	const char *cert_file, *key_file, *ca_file;

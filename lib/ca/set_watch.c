@@ -3,8 +3,8 @@
 #include "loop/fswatch.h"
 
 enum {
-	SETTLE_MS = 1000,        /* files that are copied one by one: wait for the last one */
-	AGAIN_MS = 60 * 1000,    /* without any event: what was not valid yet may be now, and an event may be lost */
+	SETTLE_MS = 1000,     /* files that are copied one by one: wait for the last one */
+	AGAIN_MS = 60 * 1000, /* without any event: what was not valid yet may be now, and an event may be lost */
 };
 
 struct cox_ca_set_watch_ {

@@ -16,11 +16,11 @@
 #include <unistd.h>
 
 enum {
-	RATE_DEFAULT = 2000,          /* a core signs some ten thousand: one caller must not have them all */
+	RATE_DEFAULT = 2000, /* a core signs some ten thousand: one caller must not have them all */
 	ISSUERS_MAX = 16,
-	NAMES_MAX = 64,               /* of one certificate: a gateway of many clusters has a dozen */
-	REFUSALS_LOGGED = 50,         /* a second; a storm of requests must not become one of log lines */
-	CRL_AGAIN_S = 24 * 3600,      /* a CRL is signed anew that often, and lives much longer: nobody fails by an old one */
+	NAMES_MAX = 64,          /* of one certificate: a gateway of many clusters has a dozen */
+	REFUSALS_LOGGED = 50,    /* a second; a storm of requests must not become one of log lines */
+	CRL_AGAIN_S = 24 * 3600, /* a CRL is signed anew that often, and lives much longer: nobody fails by an old one */
 	CRL_LIFE_S = 90 * 24 * 3600,
 	RETRY_MS = 60 * 1000,
 };
@@ -30,14 +30,14 @@ struct signer {
 	struct cox_wire_chan main, keeper;
 	struct cox_issuer *issuers[ISSUERS_MAX], *current;
 	size_t issuer_n;
-	struct cox_wire keys;         /* the public part of the last KEYS; text in `keys_arena` */
+	struct cox_wire keys; /* the public part of the last KEYS; text in `keys_arena` */
 	struct cox_arena keys_arena;
 	struct cox_ca_revoked *revoked;
 	size_t revoked_n;
-	int64_t crl_again_ms;         /* monotonic; 0: there is none */
+	int64_t crl_again_ms; /* monotonic; 0: there is none */
 	double tokens;
 	int64_t tokens_at_ns;
-	int64_t refused_until_ms;     /* of the second whose refusals are counted */
+	int64_t refused_until_ms; /* of the second whose refusals are counted */
 	unsigned refused_n;
 };
 
@@ -100,8 +100,13 @@ static void copy_public(struct signer *s, const struct cox_wire *m)
 {
 	struct cox_arena *a = &s->keys_arena;
 	cox_arena_reset(a);
-	s->keys = (struct cox_wire){ .id = m->id, .phase = m->phase, .is_plugged_in = m->is_plugged_in, .root_not_after_s = m->root_not_after_s,
-		                     .text = cox_arena_str(a, m->text), .chain_pem = cox_arena_str(a, m->chain_pem), .crl_pem = cox_arena_str(a, m->crl_pem) };
+	s->keys = (struct cox_wire){ .id = m->id,
+		                     .phase = m->phase,
+		                     .is_plugged_in = m->is_plugged_in,
+		                     .root_not_after_s = m->root_not_after_s,
+		                     .text = cox_arena_str(a, m->text),
+		                     .chain_pem = cox_arena_str(a, m->chain_pem),
+		                     .crl_pem = cox_arena_str(a, m->crl_pem) };
 	s->keys.roots = COX_ARENA_ARRAY(a, struct cox_str, m->root_n + 1);
 	for (; s->keys.root_n < m->root_n; s->keys.root_n++)
 		s->keys.roots[s->keys.root_n] = cox_arena_str(a, m->roots[s->keys.root_n]);
@@ -168,7 +173,8 @@ static bool take_token(struct signer *s)
 /* The control plane's own names: istiod.<ns>.svc and its like, with the cluster's domain or without, and those of the spec. */
 static bool is_serving_name(const struct cox_ca_spec *spec, struct cox_str name)
 {
-	static const struct cox_str services[] = { COX_STR_INIT("istiod"), COX_STR_INIT("istiod-remote"), COX_STR_INIT("istio-pilot"), COX_STR_INIT("coxswaind") };
+	static const struct cox_str services[] = { COX_STR_INIT("istiod"), COX_STR_INIT("istiod-remote"), COX_STR_INIT("istio-pilot"),
+		                                   COX_STR_INIT("coxswaind") };
 	struct cox_str rest = name, label, ns, svc;
 	for (size_t i = 0; i < spec->serving_dns_n; i++)
 		if (cox_str_eq(name, spec->serving_dns[i]))
@@ -194,12 +200,13 @@ static enum cox_rc check_names(const struct signer *s, const struct cox_wire *m,
 	for (size_t i = 0; i < m->uri_n; i++) {
 		COX_TRY(cox_spiffe_parse(m->uris[i], &id, err));
 		if (!cox_str_eq(id.trust_domain, s->keys.text))
-			return cox_err_set(err, COX_EDENIED, NULL, "\"%.*s\" is not in the trust domain \"%.*s\"", COX_FMT(cox_str_sub(m->uris[i], 0, 200)),
-			                   COX_FMT(s->keys.text));
+			return cox_err_set(err, COX_EDENIED, NULL, "\"%.*s\" is not in the trust domain \"%.*s\"",
+			                   COX_FMT(cox_str_sub(m->uris[i], 0, 200)), COX_FMT(s->keys.text));
 	}
 	for (size_t i = 0; i < m->dns_n; i++)
 		if (!is_serving_name(s->spec, m->dns[i]))
-			return cox_err_set(err, COX_EDENIED, NULL, "\"%.*s\" is no name of the control plane", COX_FMT(cox_str_sub(m->dns[i], 0, 200)));
+			return cox_err_set(err, COX_EDENIED, NULL, "\"%.*s\" is no name of the control plane",
+			                   COX_FMT(cox_str_sub(m->dns[i], 0, 200)));
 	return COX_OK;
 }
 
@@ -211,11 +218,20 @@ static enum cox_rc sign(struct signer *s, const struct cox_wire *m, struct cox_b
 		return cox_err_set(err, COX_EAGAIN, NULL, "the CA has no key yet");
 	COX_TRY(check_names(s, m, err));
 	if (ttl > spec->max_ttl_s)
-		return cox_err_set(err, COX_EINVAL, NULL, "a lifetime of %lld s, more than the maximum of %lld s", (long long)ttl, (long long)spec->max_ttl_s);
+		return cox_err_set(err, COX_EINVAL, NULL, "a lifetime of %lld s, more than the maximum of %lld s", (long long)ttl,
+		                   (long long)spec->max_ttl_s);
 	if (!take_token(s))
 		return cox_err_set(err, COX_ELIMIT, NULL, "too many certificates are asked for");
-	return cox_issue_leaf(s->current, &(struct cox_leaf_spec){ .spki_der = m->spki_der, .uris = m->uris, .uri_n = m->uri_n, .dns = m->dns, .dns_n = m->dns_n,
-	                      .now_s = now_s(), .ttl_s = ttl, .backdate_s = spec->backdate_s }, cert, info, err);
+	return cox_issue_leaf(s->current,
+	                      &(struct cox_leaf_spec){ .spki_der = m->spki_der,
+	                                               .uris = m->uris,
+	                                               .uri_n = m->uri_n,
+	                                               .dns = m->dns,
+	                                               .dns_n = m->dns_n,
+	                                               .now_s = now_s(),
+	                                               .ttl_s = ttl,
+	                                               .backdate_s = spec->backdate_s },
+	                      cert, info, err);
 }
 
 /* What callers say of themselves must not look like another field, or another line, of the log. */
@@ -248,11 +264,12 @@ static void audit(struct signer *s, const struct cox_wire *m, enum cox_rc rc, co
 	char end[32];
 	struct cox_str who = tame(&a, m->uri_n ? m->uris[0] : m->dns_n ? m->dns[0] : COX_STR("")), caller = tame(&a, m->caller);
 	if (rc != COX_OK && may_log_refusal(s))
-		cox_log(COX_LOG_WARN, "ca", "certificate refused identity=\"%.*s\" caller=\"%.*s\" reason=\"%s\"", COX_FMT(who), COX_FMT(caller), err->text);
+		cox_log(COX_LOG_WARN, "ca", "certificate refused identity=\"%.*s\" caller=\"%.*s\" reason=\"%s\"", COX_FMT(who),
+		        COX_FMT(caller), err->text);
 	if (rc == COX_OK) {
 		cox_clock_format(info->not_after_s * 1000, end);
-		cox_log(COX_LOG_INFO, "ca", "certificate issued serial=%s identity=\"%.*s\" names=%zu expiry=%s caller=\"%.*s\" issuer=%s", info->serial, COX_FMT(who),
-		        m->uri_n + m->dns_n, end, COX_FMT(caller), cox_issuer_info(s->current)->key_id);
+		cox_log(COX_LOG_INFO, "ca", "certificate issued serial=%s identity=\"%.*s\" names=%zu expiry=%s caller=\"%.*s\" issuer=%s",
+		        info->serial, COX_FMT(who), m->uri_n + m->dns_n, end, COX_FMT(caller), cox_issuer_info(s->current)->key_id);
 	}
 	cox_arena_fini(&a);
 }
@@ -264,9 +281,14 @@ static void on_sign(struct signer *s, const struct cox_wire *m)
 	struct cox_leaf_info info = { .serial = "" };
 	enum cox_rc rc = sign(s, m, &cert, &info, &err);
 	audit(s, m, rc, &info, &err);
-	send_main(s, &(struct cox_wire){ .type = COX_WIRE_ANSWER, .id = m->id, .rc = (uint32_t)rc, .text = rc == COX_OK ? COX_STR("") : cox_str_of(err.text),
+	send_main(s, &(struct cox_wire){ .type = COX_WIRE_ANSWER,
+	                                 .id = m->id,
+	                                 .rc = (uint32_t)rc,
+	                                 .text = rc == COX_OK ? COX_STR("") : cox_str_of(err.text),
 	                                 .cert_pem = rc == COX_OK ? cox_buf_str(&cert) : COX_STR(""),
-	                                 .serial = cox_str_of(info.serial), .not_before_s = info.not_before_s, .not_after_s = info.not_after_s });
+	                                 .serial = cox_str_of(info.serial),
+	                                 .not_before_s = info.not_before_s,
+	                                 .not_after_s = info.not_after_s });
 	cox_buf_fini(&cert);
 }
 
@@ -303,8 +325,9 @@ static void warm_up(const struct cox_ca_spec *spec)
 	struct cox_buf cert = { 0 }, key = { 0 }, out = { 0 };
 	struct cox_issuer *issuer = NULL;
 	struct cox_err err = { 0 };
-	enum cox_rc rc = cox_issue_root(COX_KEY_P256, &(struct cox_ca_cert_spec){ .organization = spec->trust_domain, .now_s = now_s(), .ttl_s = 3600, .path_len = -1 },
-	                                &cert, &key, &err);
+	enum cox_rc rc = cox_issue_root(
+	    COX_KEY_P256, &(struct cox_ca_cert_spec){ .organization = spec->trust_domain, .now_s = now_s(), .ttl_s = 3600, .path_len = -1 },
+	    &cert, &key, &err);
 	if (rc == COX_OK)
 		rc = cox_issuer_new(cox_buf_str(&cert), cox_buf_str(&key), &issuer, &err);
 	if (rc == COX_OK)
@@ -329,7 +352,8 @@ static void wait_and_serve(struct signer *s)
 	int64_t wait_ms = s->crl_again_ms ? s->crl_again_ms - cox_clock_mono_ms() : -1;
 	/* While the main process does not read, nothing more is taken from it: what waits is bounded by what it may ask at once. */
 	bool is_full = cox_wire_flush(&s->main) == COX_EAGAIN;
-	struct pollfd fds[2] = { { .fd = s->main.fd, .events = (short)(is_full ? POLLOUT : POLLIN) }, { .fd = s->keeper.fd, .events = POLLIN } };
+	struct pollfd fds[2] = { { .fd = s->main.fd, .events = (short)(is_full ? POLLOUT : POLLIN) },
+		                 { .fd = s->keeper.fd, .events = POLLIN } };
 	int n = poll(fds, 2, s->crl_again_ms ? (int)(wait_ms < 0 ? 0 : wait_ms > RETRY_MS ? RETRY_MS : wait_ms) : -1);
 	if (n > 0 && fds[1].revents)
 		serve(s, &s->keeper);

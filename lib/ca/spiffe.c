@@ -45,10 +45,12 @@ enum cox_rc cox_spiffe_parse(struct cox_str uri, struct cox_spiffe_id *out, stru
 	if (uri.n > COX_SPIFFE_BYTES_MAX)
 		return cox_err_set(err, COX_EINVAL, NULL, "a SPIFFE ID of %zu bytes, more than %d", uri.n, COX_SPIFFE_BYTES_MAX);
 	if (!cox_str_has_prefix(uri, scheme))
-		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no SPIFFE ID: it does not start with spiffe://", COX_FMT(cox_str_sub(uri, 0, 200)));
+		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no SPIFFE ID: it does not start with spiffe://",
+		                   COX_FMT(cox_str_sub(uri, 0, 200)));
 	rest = cox_str_sub(uri, scheme.n, uri.n);
-	bool is_complete = cox_str_next(&rest, '/', &id.trust_domain) && cox_str_next(&rest, '/', &word_ns) && cox_str_next(&rest, '/', &id.ns) &&
-	                   cox_str_next(&rest, '/', &word_sa) && cox_str_next(&rest, '/', &id.service_account);
+	bool is_complete = cox_str_next(&rest, '/', &id.trust_domain) && cox_str_next(&rest, '/', &word_ns) &&
+	                   cox_str_next(&rest, '/', &id.ns) && cox_str_next(&rest, '/', &word_sa) &&
+	                   cox_str_next(&rest, '/', &id.service_account);
 	if (!is_complete || rest.p != NULL || !cox_str_eq(word_ns, COX_STR("ns")) || !cox_str_eq(word_sa, COX_STR("sa")))
 		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is not spiffe://<trust domain>/ns/<namespace>/sa/<service account>",
 		                   COX_FMT(cox_str_sub(uri, 0, 200)));
@@ -57,7 +59,8 @@ enum cox_rc cox_spiffe_parse(struct cox_str uri, struct cox_spiffe_id *out, stru
 	if (!is_label(id.ns, NAMESPACE_BYTES_MAX))
 		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no namespace", COX_FMT(cox_str_sub(id.ns, 0, 200)));
 	if (!is_subdomain(id.service_account))
-		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no service account", COX_FMT(cox_str_sub(id.service_account, 0, 200)));
+		return cox_err_set(err, COX_EINVAL, NULL, "\"%.*s\" is no service account",
+		                   COX_FMT(cox_str_sub(id.service_account, 0, 200)));
 	*out = id;
 	return COX_OK;
 }
@@ -69,5 +72,6 @@ void cox_spiffe_format(const struct cox_spiffe_id *id, struct cox_buf *out)
 
 bool cox_spiffe_eq(const struct cox_spiffe_id *a, const struct cox_spiffe_id *b)
 {
-	return cox_str_eq(a->trust_domain, b->trust_domain) && cox_str_eq(a->ns, b->ns) && cox_str_eq(a->service_account, b->service_account);
+	return cox_str_eq(a->trust_domain, b->trust_domain) && cox_str_eq(a->ns, b->ns) &&
+	       cox_str_eq(a->service_account, b->service_account);
 }

@@ -58,7 +58,8 @@ bool cox_ca_followers_note_(struct cox_ca_followers *f, const struct cox_ca_stat
 	for (size_t i = 0; i < f->n && !me; i++)
 		if (!strcmp(f->items[i].name, name))
 			me = &f->items[i];
-	if (me && me->phase == s->phase && me->since_s == s->since_s && (me->is_done || !is_done) && me->seen_s + REPEAT_S > now_s && me->seen_s <= now_s)
+	if (me && me->phase == s->phase && me->since_s == s->since_s && (me->is_done || !is_done) && me->seen_s + REPEAT_S > now_s &&
+	    me->seen_s <= now_s)
 		return false;
 	if (!me) {
 		me = &f->items[f->n < COX_CA_FOLLOWERS_MAX ? f->n++ : 0];
@@ -90,8 +91,14 @@ bool cox_ca_followers_are_done_(const struct cox_ca_followers *f, const struct c
 
 static void write_key(struct cox_ca_entries *e, const char *slot, const struct cox_ca_key *k)
 {
-	const struct { const char *suffix; const struct cox_buf *text; } parts[] = {
-		{ "cert.pem", &k->cert_pem }, { "key.pem", &k->key_pem }, { "chain.pem", &k->chain_pem }, { "roots.pem", &k->roots_pem },
+	const struct {
+		const char *suffix;
+		const struct cox_buf *text;
+	} parts[] = {
+		{ "cert.pem", &k->cert_pem },
+		{ "key.pem", &k->key_pem },
+		{ "chain.pem", &k->chain_pem },
+		{ "roots.pem", &k->roots_pem },
 	};
 	char name[64];
 	if (!cox_ca_key_is_set(k))
@@ -111,11 +118,12 @@ static void write_plan(const struct cox_ca_state *s, const struct cox_ca_followe
 	for (size_t i = 0; i < s->retired_n; i++)
 		cox_buf_printf(out, "retired %zu %lld\n", i, (long long)s->retired[i].until_s);
 	for (size_t i = 0; f && i < f->n; i++)
-		cox_buf_printf(out, "follower %s %s %lld %lld %d\n", f->items[i].name, cox_ca_phase_name(f->items[i].phase), (long long)f->items[i].since_s,
-		               (long long)f->items[i].seen_s, f->items[i].is_done);
+		cox_buf_printf(out, "follower %s %s %lld %lld %d\n", f->items[i].name, cox_ca_phase_name(f->items[i].phase),
+		               (long long)f->items[i].since_s, (long long)f->items[i].seen_s, f->items[i].is_done);
 }
 
-enum cox_rc cox_ca_state_write_(const struct cox_ca_state *s, const struct cox_ca_followers *f, struct cox_ca_entries *out, struct cox_err *err)
+enum cox_rc cox_ca_state_write_(const struct cox_ca_state *s, const struct cox_ca_followers *f, struct cox_ca_entries *out,
+                                struct cox_err *err)
 {
 	struct cox_arena arena = { 0 };
 	struct cox_str *roots;
@@ -161,7 +169,8 @@ static bool read_follower(struct cox_str rest, struct cox_ca_followers *f)
 {
 	struct cox_str name, phase, since, seen;
 	struct cox_ca_follower x = { 0 };
-	if (!cox_str_next(&rest, ' ', &name) || !cox_str_next(&rest, ' ', &phase) || !cox_str_next(&rest, ' ', &since) || !cox_str_next(&rest, ' ', &seen))
+	if (!cox_str_next(&rest, ' ', &name) || !cox_str_next(&rest, ' ', &phase) || !cox_str_next(&rest, ' ', &since) ||
+	    !cox_str_next(&rest, ' ', &seen))
 		return false;
 	if (!find_phase(phase, &x.phase) || cox_str_to_i64(since, &x.since_s) != COX_OK || cox_str_to_i64(seen, &x.seen_s) != COX_OK)
 		return false;
@@ -182,17 +191,19 @@ static enum cox_rc read_line(struct cox_str line, struct cox_ca_state *s, struct
 	else if (ok && cox_str_eq(word, COX_STR("plugged-in")))
 		s->is_plugged_in = true;
 	else if (ok && cox_str_eq(word, COX_STR("retired"))) {
-		ok = cox_str_next(&rest, ' ', &first) && cox_str_to_i64(first, &index) == COX_OK && index == (int64_t)s->retired_n && s->retired_n < COX_CA_RETIRED_MAX &&
-		     cox_str_to_i64(rest, &s->retired[s->retired_n].until_s) == COX_OK;
+		ok = cox_str_next(&rest, ' ', &first) && cox_str_to_i64(first, &index) == COX_OK && index == (int64_t)s->retired_n &&
+		     s->retired_n < COX_CA_RETIRED_MAX && cox_str_to_i64(rest, &s->retired[s->retired_n].until_s) == COX_OK;
 		s->retired_n += ok;
 	} else if (ok && cox_str_eq(word, COX_STR("follower")))
 		ok = read_follower(rest, f);
 	/* Other words are of a later version. */
-	return ok ? COX_OK : cox_err_set(err, COX_EINVAL, NULL, "coxswain-rotation: \"%.*s\" is not understood", COX_FMT(cox_str_sub(line, 0, 100)));
+	return ok ? COX_OK
+	          : cox_err_set(err, COX_EINVAL, NULL, "coxswain-rotation: \"%.*s\" is not understood", COX_FMT(cox_str_sub(line, 0, 100)));
 }
 
 /* What a slot holds must fit together; expiry does not matter here, so the time is that of its start. */
-static enum cox_rc read_key(struct cox_str cert, struct cox_str key, struct cox_str chain, struct cox_str roots, struct cox_ca_key *out, struct cox_err *err)
+static enum cox_rc read_key(struct cox_str cert, struct cox_str key, struct cox_str chain, struct cox_str roots, struct cox_ca_key *out,
+                            struct cox_err *err)
 {
 	struct cox_arena arena = { 0 };
 	struct cox_cert_info info;
@@ -225,14 +236,16 @@ static enum cox_rc read_slot(const struct cox_ca_entries *e, const char *slot, b
 
 static enum cox_rc read_all(const struct cox_ca_entries *e, struct cox_ca_state *s, struct cox_ca_followers *f, struct cox_err *err)
 {
-	struct cox_str plan = cox_ca_entries_get_(e, "coxswain-rotation"), line, roots = cox_ca_entries_get_(e, "coxswain-current-roots.pem");
+	struct cox_str plan = cox_ca_entries_get_(e, "coxswain-rotation"), line,
+	               roots = cox_ca_entries_get_(e, "coxswain-current-roots.pem");
 	char slot[32];
 	while (plan.n && cox_str_next(&plan, '\n', &line))
 		if (line.n)
 			COX_TRY(read_line(line, s, f, err));
 	if (s->phase == COX_CA_STEADY || !roots.n)
 		roots = cox_ca_entries_get_(e, "root-cert.pem");
-	COX_TRY(read_key(cox_ca_entries_get_(e, "ca-cert.pem"), cox_ca_entries_get_(e, "ca-key.pem"), cox_ca_entries_get_(e, "cert-chain.pem"), roots, &s->current, err));
+	COX_TRY(read_key(cox_ca_entries_get_(e, "ca-cert.pem"), cox_ca_entries_get_(e, "ca-key.pem"),
+	                 cox_ca_entries_get_(e, "cert-chain.pem"), roots, &s->current, err));
 	COX_TRY(read_slot(e, "next", s->phase == COX_CA_DISTRIBUTE, &s->next, err));
 	COX_TRY(read_slot(e, "previous", s->phase == COX_CA_SIGN || s->phase == COX_CA_RETIRE, &s->previous, err));
 	for (size_t i = 0; i < s->retired_n; i++) {
@@ -260,14 +273,18 @@ enum cox_rc cox_ca_state_read_(const struct cox_ca_entries *e, struct cox_ca_sta
 
 /* --- an operator's set --------------------------------------------------------------------------------------- */
 
-enum cox_rc cox_ca_set_read_(const struct cox_ca_entries *e, int64_t now_s, struct cox_ca_key *out, struct cox_buf *crl, struct cox_err *err)
+enum cox_rc cox_ca_set_read_(const struct cox_ca_entries *e, int64_t now_s, struct cox_ca_key *out, struct cox_buf *crl,
+                             struct cox_err *err)
 {
-	struct cox_str key = cox_ca_entries_get_(e, "ca-key.pem"), tls_key = cox_ca_entries_get_(e, "tls.key"), crls = cox_ca_entries_get_(e, "ca-crl.pem");
+	struct cox_str key = cox_ca_entries_get_(e, "ca-key.pem"), tls_key = cox_ca_entries_get_(e, "tls.key"),
+	               crls = cox_ca_entries_get_(e, "ca-crl.pem");
 	enum cox_rc rc;
 	if (cox_str_trim(key).n)
-		rc = cox_ca_key_build(cox_ca_entries_get_(e, "ca-cert.pem"), key, cox_ca_entries_get_(e, "cert-chain.pem"), cox_ca_entries_get_(e, "root-cert.pem"), now_s, out, err);
+		rc = cox_ca_key_build(cox_ca_entries_get_(e, "ca-cert.pem"), key, cox_ca_entries_get_(e, "cert-chain.pem"),
+		                      cox_ca_entries_get_(e, "root-cert.pem"), now_s, out, err);
 	else if (cox_str_trim(tls_key).n)
-		rc = cox_ca_key_build(cox_ca_entries_get_(e, "tls.crt"), tls_key, COX_STR(""), cox_ca_entries_get_(e, "ca.crt"), now_s, out, err);
+		rc = cox_ca_key_build(cox_ca_entries_get_(e, "tls.crt"), tls_key, COX_STR(""), cox_ca_entries_get_(e, "ca.crt"), now_s, out,
+		                      err);
 	else if (find(e, "ca-cert.pem"))
 		rc = cox_err_set(err, COX_EINVAL, NULL, "ca-key.pem is missing");
 	else

@@ -77,7 +77,8 @@ struct dir_store {
 	struct cox_buf dir; /* terminated */
 };
 
-static const char *const file_names[] = { "ca-cert.pem", "ca-key.pem", "cert-chain.pem", "key.pem", "root-cert.pem", "ca-crl.pem", "tls.crt", "tls.key", "ca.crt" };
+static const char *const file_names[] = { "ca-cert.pem", "ca-key.pem", "cert-chain.pem", "key.pem", "root-cert.pem",
+	                                  "ca-crl.pem",  "tls.crt",    "tls.key",        "ca.crt" };
 
 static bool is_wanted(const char *name)
 {
@@ -96,7 +97,8 @@ static enum cox_rc read_file(int dir_fd, const char *dir, const char *name, stru
 		return errno == ENOENT ? COX_ENOTFOUND : cox_err_set(err, COX_EIO, NULL, "%s/%s cannot be opened", dir, name);
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size > COX_CERT_PEM_BYTES_MAX) {
 		close(fd);
-		return cox_err_set(err, COX_EINVAL, NULL, "%s/%s is no regular file of at most %d bytes", dir, name, COX_CERT_PEM_BYTES_MAX);
+		return cox_err_set(err, COX_EINVAL, NULL, "%s/%s is no regular file of at most %d bytes", dir, name,
+		                   COX_CERT_PEM_BYTES_MAX);
 	}
 	size_t want = (size_t)st.st_size;
 	cox_buf_reserve(out, want + 1);
@@ -179,7 +181,8 @@ static enum cox_rc replace_dir(const char *dir, const char *name, const struct c
 		(void)fsync(fd);
 		close(fd);
 	}
-	if (rc == COX_OK && renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) != 0 && renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
+	if (rc == COX_OK && renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) != 0 &&
+	    renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_EXCHANGE) != 0)
 		rc = COX_EIO;
 	remove_dir(fresh);
 	sync_dir(dir);
@@ -200,7 +203,8 @@ static void dir_save(struct cox_ca_store_ *head, enum cox_ca_object o, const str
 	cox_loop_post(head->loop, &a->task);
 }
 
-enum cox_rc cox_ca_store_dir_(struct cox_loop *loop, const char *dir, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out, struct cox_err *err)
+enum cox_rc cox_ca_store_dir_(struct cox_loop *loop, const char *dir, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out,
+                              struct cox_err *err)
 {
 	static const struct cox_ca_store_ops_ ops = { dir_save };
 	char path[1024];

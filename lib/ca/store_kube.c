@@ -1,4 +1,5 @@
-/* Objects as Secrets (and one ConfigMap): a watch of one name each, and writes that never overwrite what somebody else wrote (resourceVersion, 409). */
+/* Objects as Secrets (and one ConfigMap): a watch of one name each, and writes that never overwrite what somebody else wrote
+ * (resourceVersion, 409). */
 #include "ca/store_priv.h"
 
 #include "base/log.h"
@@ -16,7 +17,7 @@ struct object {
 	enum cox_ca_object id;
 	char name[64];
 	struct cox_kube_watch *watch;
-	bool is_said;                     /* on_object came at least once */
+	bool is_said; /* on_object came at least once */
 	bool is_there;
 	char version[32];                 /* of what is known: a write is of this one */
 	struct cox_kube_request *request; /* a save */
@@ -124,8 +125,8 @@ static void write_secret(const struct object *o, const struct cox_ca_entries *en
 	for (size_t i = 0; i < entries->n; i++)
 		room += entries->p[i].value.n * 4 / 3 + sizeof(entries->p[i].name) + 32;
 	cox_buf_reserve(out, room);
-	cox_buf_printf(out, "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"type\":\"%s\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\"", type_of(o->id),
-	               cox_ca_object_name_(o->id), o->store->ns.p);
+	cox_buf_printf(out, "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"type\":\"%s\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\"",
+	               type_of(o->id), cox_ca_object_name_(o->id), o->store->ns.p);
 	if (o->version[0])
 		cox_buf_printf(out, ",\"resourceVersion\":\"%s\"", o->version);
 	cox_buf_append_cstr(out, "},\"data\":{");
@@ -165,14 +166,19 @@ static void kube_save(struct cox_ca_store_ *head, enum cox_ca_object id, const s
 	struct cox_buf path = { 0 }, body = { 0 };
 	struct cox_kube_request_cb cb = { .on_done = on_saved, .ctx = o };
 	bool is_new = o->is_new = !o->is_there;
-	cox_kube_path(&path, COX_STR(""), COX_STR("v1"), COX_STR("secrets"), cox_buf_str(&o->store->ns), is_new ? COX_STR("") : cox_str_of(cox_ca_object_name_(id)),
-	              COX_STR(""));
+	cox_kube_path(&path, COX_STR(""), COX_STR("v1"), COX_STR("secrets"), cox_buf_str(&o->store->ns),
+	              is_new ? COX_STR("") : cox_str_of(cox_ca_object_name_(id)), COX_STR(""));
 	o->is_removal = entries == NULL;
 	if (entries)
 		write_secret(o, entries, &body);
 	else
-		cox_buf_printf(&body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"preconditions\":{\"resourceVersion\":\"%s\"}}", o->version);
-	cox_kube_call(o->store->client, !entries ? "DELETE" : is_new ? "POST" : "PUT", cox_buf_str(&path), cox_buf_str(&body), &cb, &o->request);
+		cox_buf_printf(&body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\",\"preconditions\":{\"resourceVersion\":\"%s\"}}",
+		               o->version);
+	cox_kube_call(o->store->client,
+	              !entries ? "DELETE"
+	              : is_new ? "POST"
+	                       : "PUT",
+	              cox_buf_str(&path), cox_buf_str(&body), &cb, &o->request);
 	cox_wipe(&body);
 	cox_buf_fini(&body);
 	cox_buf_fini(&path);
@@ -189,22 +195,28 @@ static void open_object(struct kube_store *s, enum cox_ca_object id, struct cox_
 	o->id = id;
 	/* A revision of its own has its own configuration. */
 	bool is_revision = is_map && revision.n && !cox_str_eq(revision, COX_STR("default"));
-	snprintf(o->name, sizeof(o->name), "%s%s%.*s", cox_ca_object_name_(id), is_revision ? "-" : "", is_revision ? (int)cox_min_size(revision.n, 48) : 0, revision.p ? revision.p : "");
+	snprintf(o->name, sizeof(o->name), "%s%s%.*s", cox_ca_object_name_(id), is_revision ? "-" : "",
+	         is_revision ? (int)cox_min_size(revision.n, 48) : 0, revision.p ? revision.p : "");
 	snprintf(selector, sizeof(selector), "metadata.name=%s", o->name);
-	cox_kube_watch_open(s->client, &(struct cox_kube_watch_spec){ .plural = is_map ? COX_STR("configmaps") : COX_STR("secrets"),
-	                    .kind = is_map ? COX_STR("ConfigMap") : COX_STR("Secret"), .versions = COX_STR("v1"),
-	                    .ns = cox_buf_str(&s->ns), .field_selector = cox_str_of(selector) },
-	                    &(struct cox_kube_watch_cb){ .put = on_put, .remove = on_remove, .synced = on_synced, .trouble = on_trouble, .ctx = o }, &o->watch);
+	cox_kube_watch_open(
+	    s->client,
+	    &(struct cox_kube_watch_spec){ .plural = is_map ? COX_STR("configmaps") : COX_STR("secrets"),
+	                                   .kind = is_map ? COX_STR("ConfigMap") : COX_STR("Secret"),
+	                                   .versions = COX_STR("v1"),
+	                                   .ns = cox_buf_str(&s->ns),
+	                                   .field_selector = cox_str_of(selector) },
+	    &(struct cox_kube_watch_cb){ .put = on_put, .remove = on_remove, .synced = on_synced, .trouble = on_trouble, .ctx = o },
+	    &o->watch);
 }
 
-enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const struct cox_ca_spec *spec, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out,
-                               struct cox_err *err)
+enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const struct cox_ca_spec *spec, const struct cox_ca_store_cb *cb,
+                               struct cox_ca_store_ **out, struct cox_err *err)
 {
 	static const struct cox_ca_store_ops_ ops = { kube_save };
 	struct cox_kube_config config = { 0 };
 	enum cox_rc rc = spec->kubeconfig ? cox_kube_config_load(&config, spec->kubeconfig, COX_STR(""), err)
-	                            : cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")),
-	                                                         cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
+	                                  : cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")),
+	                                                               cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
 	if (rc != COX_OK) {
 		cox_kube_config_fini(&config);
 		return rc;

@@ -9,16 +9,17 @@
 #include "loop/loop.h"
 
 enum cox_ca_object {
-	COX_CA_OBJECT_ROOT,     /* istio-ca-secret: a root of our own and its rotation */
-	COX_CA_OBJECT_PLUGGED,  /* coxswain-ca-state: the rotation of a plugged-in CA, while there is one */
-	COX_CA_OBJECT_CACERTS,  /* cacerts, read only: what an operator plugs in (KUBE) */
-	COX_CA_OBJECT_MESH,     /* the ConfigMap with the mesh's configuration, read only: it names the trust domain (KUBE) */
+	COX_CA_OBJECT_ROOT,    /* istio-ca-secret: a root of our own and its rotation */
+	COX_CA_OBJECT_PLUGGED, /* coxswain-ca-state: the rotation of a plugged-in CA, while there is one */
+	COX_CA_OBJECT_CACERTS, /* cacerts, read only: what an operator plugs in (KUBE) */
+	COX_CA_OBJECT_MESH,    /* the ConfigMap with the mesh's configuration, read only: it names the trust domain (KUBE) */
 	COX_CA_OBJECTS
 };
 const char *cox_ca_object_name_(enum cox_ca_object o);
 
 struct cox_ca_store_cb {
-	/* What an object holds; NULL: there is none. Once for each at the start, and after every change by somebody else. Borrowed until the return. */
+	/* What an object holds; NULL: there is none. Once for each at the start, and after every change by somebody else. Borrowed until
+	 * the return. */
 	void (*on_object)(void *ctx, enum cox_ca_object o, const struct cox_ca_entries *e);
 	/* Of a save: COX_OK, COX_EEXIST (somebody else wrote it meanwhile: on_object has come or comes), or trouble, with text. */
 	void (*on_saved)(void *ctx, enum cox_ca_object o, enum cox_rc rc, const struct cox_err *err);
@@ -39,7 +40,8 @@ struct cox_ca_store_ {
 	struct cox_loop *loop;
 };
 struct cox_ca_store_ *cox_ca_store_memory_(struct cox_loop *loop, const struct cox_ca_store_cb *cb);
-COX_MUST_USE enum cox_rc cox_ca_store_dir_(struct cox_loop *loop, const char *dir, const struct cox_ca_store_cb *cb, struct cox_ca_store_ **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_ca_store_dir_(struct cox_loop *loop, const char *dir, const struct cox_ca_store_cb *cb,
+                                           struct cox_ca_store_ **out, struct cox_err *err);
 COX_MUST_USE enum cox_rc cox_ca_store_kube_(struct cox_loop *loop, const struct cox_ca_spec *spec, const struct cox_ca_store_cb *cb,
                                             struct cox_ca_store_ **out, struct cox_err *err);
 

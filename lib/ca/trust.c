@@ -44,7 +44,8 @@ struct cox_set *cox_trust_set_build(const struct cox_ca_bundle *b, enum cox_type
 	else
 		PB_ROOT (m, pb_istio_mesh_v1alpha1_ProxyConfig, &pb)
 			proxy_config_write(m, b);
-	const struct cox_resource *r = cox_resource_new(type, type == COX_TYPE_TRUST ? COX_STR("trust") : COX_STR("default"), cox_buf_str(&bytes), COX_STR(""), COX_STR(""));
+	const struct cox_resource *r = cox_resource_new(type, type == COX_TYPE_TRUST ? COX_STR("trust") : COX_STR("default"),
+	                                                cox_buf_str(&bytes), COX_STR(""), COX_STR(""));
 	cox_buf_fini(&bytes);
 	return cox_set_build_take(type, &r, 1);
 }

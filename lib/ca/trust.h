@@ -8,7 +8,8 @@
 #include "ca/authority.h"
 #include "translate/resource.h"
 
-/* A set with one resource, of type COX_TYPE_TRUST or COX_TYPE_PCDS. Gives. The generation inside is a hash of the content, equal on all replicas. */
+/* A set with one resource, of type COX_TYPE_TRUST or COX_TYPE_PCDS. Gives. The generation inside is a hash of the content, equal on all
+ * replicas. */
 struct cox_set *cox_trust_set_build(const struct cox_ca_bundle *b, enum cox_type type);
 
 #endif

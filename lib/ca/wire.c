@@ -11,24 +11,60 @@
 enum { HEAD_BYTES = 5, READ_BYTES = 64 * 1024, ITEM_OVERHEAD = 16 };
 
 enum field {
-	F_ID = 1, F_RC, F_PHASE, F_PLUGGED, F_TTL, F_ROOT_END, F_ISSUER_END, F_TEXT, F_SPKI, F_CALLER, F_CERT, F_CHAIN, F_CRL, F_KEY_ID,
-	F_ROOT, F_URI, F_DNS, F_ISSUER, F_REVOKED, F_SERIAL, F_NOT_BEFORE, F_NOT_AFTER, F_END
+	F_ID = 1,
+	F_RC,
+	F_PHASE,
+	F_PLUGGED,
+	F_TTL,
+	F_ROOT_END,
+	F_ISSUER_END,
+	F_TEXT,
+	F_SPKI,
+	F_CALLER,
+	F_CERT,
+	F_CHAIN,
+	F_CRL,
+	F_KEY_ID,
+	F_ROOT,
+	F_URI,
+	F_DNS,
+	F_ISSUER,
+	F_REVOKED,
+	F_SERIAL,
+	F_NOT_BEFORE,
+	F_NOT_AFTER,
+	F_END
 };
 enum issuer_field { FI_CERT = 1, FI_KEY, FI_SIGNS };
 enum revoked_field { FR_SERIAL = 1, FR_AT };
 
 /* Members by field number: encoder, decoder and size all go by this table. */
 #define AT(member) offsetof(struct cox_wire, member)
-static const struct { enum field number; size_t at; } texts[] = {
-	{ F_TEXT, AT(text) }, { F_SPKI, AT(spki_der) }, { F_CALLER, AT(caller) }, { F_CERT, AT(cert_pem) },
-	{ F_SERIAL, AT(serial) }, { F_CHAIN, AT(chain_pem) }, { F_CRL, AT(crl_pem) }, { F_KEY_ID, AT(key_id) },
+static const struct {
+	enum field number;
+	size_t at;
+} texts[] = {
+	{ F_TEXT, AT(text) },     { F_SPKI, AT(spki_der) },   { F_CALLER, AT(caller) }, { F_CERT, AT(cert_pem) },
+	{ F_SERIAL, AT(serial) }, { F_CHAIN, AT(chain_pem) }, { F_CRL, AT(crl_pem) },   { F_KEY_ID, AT(key_id) },
 };
-static const struct { enum field number; size_t at, n_at; } lists[] = {
-	{ F_ROOT, AT(roots), AT(root_n) }, { F_URI, AT(uris), AT(uri_n) }, { F_DNS, AT(dns), AT(dns_n) },
+static const struct {
+	enum field number;
+	size_t at, n_at;
+} lists[] = {
+	{ F_ROOT, AT(roots), AT(root_n) },
+	{ F_URI, AT(uris), AT(uri_n) },
+	{ F_DNS, AT(dns), AT(dns_n) },
 };
-static const struct { enum field number; size_t at; } numbers[] = {
-	{ F_ID, AT(id) }, { F_TTL, AT(ttl_s) }, { F_ROOT_END, AT(root_not_after_s) }, { F_ISSUER_END, AT(issuer_not_after_s) },
-	{ F_NOT_BEFORE, AT(not_before_s) }, { F_NOT_AFTER, AT(not_after_s) },
+static const struct {
+	enum field number;
+	size_t at;
+} numbers[] = {
+	{ F_ID, AT(id) },
+	{ F_TTL, AT(ttl_s) },
+	{ F_ROOT_END, AT(root_not_after_s) },
+	{ F_ISSUER_END, AT(issuer_not_after_s) },
+	{ F_NOT_BEFORE, AT(not_before_s) },
+	{ F_NOT_AFTER, AT(not_after_s) },
 };
 
 static const void *in(const struct cox_wire *m, size_t at) { return (const char *)m + at; }
@@ -226,7 +262,10 @@ enum cox_rc cox_wire_decode(struct cox_str *bytes, struct cox_arena *arena, stru
 
 /* --- channels --------------------------------------------------------------------------------------- */
 
-void cox_wire_chan_init(struct cox_wire_chan *c, int fd, bool is_secret) { *c = (struct cox_wire_chan){ .fd = fd, .is_secret = is_secret }; }
+void cox_wire_chan_init(struct cox_wire_chan *c, int fd, bool is_secret)
+{
+	*c = (struct cox_wire_chan){ .fd = fd, .is_secret = is_secret };
+}
 
 void cox_wire_chan_fini(struct cox_wire_chan *c)
 {

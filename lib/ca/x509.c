@@ -73,7 +73,7 @@ static enum cox_rc read_next(BIO *bio, size_t position, X509 **out, struct cox_e
 	}
 }
 
-enum cox_rc cox_x509_read_all_(struct cox_str pem, STACK_OF(X509) **out, struct cox_err *err)
+enum cox_rc cox_x509_read_all_(struct cox_str pem, STACK_OF(X509) * *out, struct cox_err *err)
 {
 	COX_TRY(check_size(pem, err));
 	COX_AUTO(cox_bio_freep_) BIO *bio = cox_bio_of_(pem);
@@ -134,16 +134,16 @@ const char *cox_pkey_type_name_(EVP_PKEY *key, struct cox_arena *arena)
 	char group[64];
 	size_t n = 0;
 	switch (EVP_PKEY_get_base_id(key)) {
-	case EVP_PKEY_RSA:
-		return cox_arena_printf(arena, "RSA-%d", EVP_PKEY_get_bits(key)).p;
-	case EVP_PKEY_ED25519:
-		return "Ed25519";
+	case EVP_PKEY_RSA: return cox_arena_printf(arena, "RSA-%d", EVP_PKEY_get_bits(key)).p;
+	case EVP_PKEY_ED25519: return "Ed25519";
 	case EVP_PKEY_EC:
 		if (EVP_PKEY_get_group_name(key, group, sizeof(group), &n) != 1)
 			return "other";
-		return !strcmp(group, "prime256v1") ? "EC-P256" : !strcmp(group, "secp384r1") ? "EC-P384" : !strcmp(group, "secp521r1") ? "EC-P521" : "other";
-	default:
-		return "other";
+		return !strcmp(group, "prime256v1")  ? "EC-P256"
+		       : !strcmp(group, "secp384r1") ? "EC-P384"
+		       : !strcmp(group, "secp521r1") ? "EC-P521"
+		                                     : "other";
+	default: return "other";
 	}
 }
 
@@ -154,9 +154,11 @@ enum cox_rc cox_pkey_check_strength_(EVP_PKEY *key, const char *what, struct cox
 	int bits = EVP_PKEY_get_bits(key), kind = EVP_PKEY_get_base_id(key);
 	enum cox_rc rc = COX_OK;
 	if (kind == EVP_PKEY_RSA && (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX))
-		rc = cox_err_set(err, COX_EINVAL, NULL, "%s: an RSA key of %d bits; %d to %d are taken", what, bits, RSA_BITS_MIN, RSA_BITS_MAX);
+		rc = cox_err_set(err, COX_EINVAL, NULL, "%s: an RSA key of %d bits; %d to %d are taken", what, bits, RSA_BITS_MIN,
+		                 RSA_BITS_MAX);
 	else if (!strcmp(type, "other"))
-		rc = cox_err_set(err, COX_EINVAL, NULL, "%s: a key of this kind is not taken; RSA, P-256, P-384, P-521 and Ed25519 are", what);
+		rc = cox_err_set(err, COX_EINVAL, NULL, "%s: a key of this kind is not taken; RSA, P-256, P-384, P-521 and Ed25519 are",
+		                 what);
 	cox_arena_fini(&arena);
 	ERR_clear_error();
 	return rc;

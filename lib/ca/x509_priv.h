@@ -18,14 +18,14 @@ enum cox_rc cox_ossl_fail_(struct cox_err *err, enum cox_rc rc, const char *what
 static inline void cox_bio_freep_(BIO **b) { BIO_free(*b); }
 static inline void cox_x509_freep_(X509 **x) { X509_free(*x); }
 static inline void cox_pkey_freep_(EVP_PKEY **k) { EVP_PKEY_free(*k); }
-static inline void cox_x509_stack_freep_(STACK_OF(X509) **s) { sk_X509_pop_free(*s, X509_free); }
+static inline void cox_x509_stack_freep_(STACK_OF(X509) * *s) { sk_X509_pop_free(*s, X509_free); }
 
 /* A read-only BIO over borrowed text. */
 BIO *cox_bio_of_(struct cox_str text);
 /* Appends what a memory BIO holds. */
 void cox_bio_append_(BIO *bio, struct cox_buf *out);
 /* All certificates of a PEM text in order, at least one. Gives *out. COX_EINVAL, COX_ELIMIT as cox_cert_split(). */
-COX_MUST_USE enum cox_rc cox_x509_read_all_(struct cox_str pem, STACK_OF(X509) **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_x509_read_all_(struct cox_str pem, STACK_OF(X509) * *out, struct cox_err *err);
 /* The first certificate. Gives. */
 COX_MUST_USE enum cox_rc cox_x509_read_(struct cox_str pem, X509 **out, struct cox_err *err);
 /* An unencrypted private key: PKCS#1, PKCS#8, SEC1. Gives. The text of an error never holds a part of the key. */

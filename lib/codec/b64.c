@@ -30,15 +30,9 @@ static void encode(struct cox_buf *out, struct cox_str bytes, const char *alphab
 	out->n += (size_t)(o - start);
 }
 
-void cox_b64_encode(struct cox_buf *out, struct cox_str bytes)
-{
-	encode(out, bytes, std_alphabet, true);
-}
+void cox_b64_encode(struct cox_buf *out, struct cox_str bytes) { encode(out, bytes, std_alphabet, true); }
 
-void cox_b64url_encode(struct cox_buf *out, struct cox_str bytes)
-{
-	encode(out, bytes, url_alphabet, false);
-}
+void cox_b64url_encode(struct cox_buf *out, struct cox_str bytes) { encode(out, bytes, url_alphabet, false); }
 
 static int digit(char c)
 {

@@ -61,7 +61,8 @@ static void diag_add(struct cox_diags *d, enum cox_severity severity, int line, 
 	}
 	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
 	cox_buf_vprintf(&b, fmt, ap);
-	d->items[d->n++] = (struct cox_diag){ severity, line ? line : d->line, cox_arena_str(d->arena, path), cox_arena_str(d->arena, cox_buf_str(&b)) };
+	d->items[d->n++] =
+	    (struct cox_diag){ severity, line ? line : d->line, cox_arena_str(d->arena, path), cox_arena_str(d->arena, cox_buf_str(&b)) };
 }
 
 void cox_diag_add(struct cox_diags *d, enum cox_severity severity, int line, const char *path, const char *fmt, ...)
@@ -104,12 +105,10 @@ static bool check_text(struct decoder *dc, const struct cox_field *f, const stru
 	return true;
 }
 
-static struct cox_str keep_text(struct decoder *dc, struct cox_str s)
-{
-	return dc->borrow || s.n == 0 ? s : cox_arena_str(dc->arena, s);
-}
+static struct cox_str keep_text(struct decoder *dc, struct cox_str s) { return dc->borrow || s.n == 0 ? s : cox_arena_str(dc->arena, s); }
 
-static bool decode_text(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, struct cox_str *out)
+static bool decode_text(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at,
+                        struct cox_str *out)
 {
 	if (!check_text(dc, f, v, at))
 		return false;
@@ -118,8 +117,8 @@ static bool decode_text(struct decoder *dc, const struct cox_field *f, const str
 	if (f->pattern && (v->text.n || (f->flags & (COX_F_REQUIRED | COX_F_LIST)))) {
 		const char *allowed = v->text.n ? cox_format_check(f->pattern, v->text) : "must not be empty";
 		if (allowed)
-			return v->text.n ? WRONG(dc, v, at, "\"%.*s\": %s", COX_FMT(cox_str_sub(v->text, 0, 100)), allowed) :
-					   WRONG(dc, v, at, "%s", allowed);
+			return v->text.n ? WRONG(dc, v, at, "\"%.*s\": %s", COX_FMT(cox_str_sub(v->text, 0, 100)), allowed)
+			                 : WRONG(dc, v, at, "%s", allowed);
 	}
 	*out = keep_text(dc, v->text);
 	return true;
@@ -168,7 +167,8 @@ static bool decode_duration(struct decoder *dc, const struct cox_field *f, const
 	if (v->type != COX_JSON_STRING)
 		return WRONG(dc, v, at, "must be a duration such as \"1.5s\", not %s", type_name(v));
 	if (cox_duration_parse(v->text, &ns) != COX_OK)
-		return WRONG(dc, v, at, "\"%.*s\" is no duration; write one such as \"1.5s\", \"250ms\" or \"1h2m\"", COX_FMT(cox_str_sub(v->text, 0, 40)));
+		return WRONG(dc, v, at, "\"%.*s\" is no duration; write one such as \"1.5s\", \"250ms\" or \"1h2m\"",
+		             COX_FMT(cox_str_sub(v->text, 0, 40)));
 	if (!check_bounds(dc, f, v, at, (double)ns / 1e9))
 		return false;
 	*out = ns;
@@ -188,10 +188,14 @@ static bool decode_enum(struct decoder *dc, const struct cox_field *f, const str
 		if (f->enums[i][0])
 			cox_buf_printf(&all, "%s%s", all.n ? ", " : "", f->enums[i]);
 	return WRONG(dc, v, at, "%s%.*s%smust be one of %.*s", v->type == COX_JSON_STRING ? "\"" : "", COX_FMT(cox_str_sub(v->text, 0, 60)),
-		     v->type == COX_JSON_STRING ? "\": " : v->text.n ? ": " : "", COX_FMT(cox_buf_str(&all)));
+	             v->type == COX_JSON_STRING ? "\": "
+	             : v->text.n                ? ": "
+	                                        : "",
+	             COX_FMT(cox_buf_str(&all)));
 }
 
-static bool decode_bytes(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, struct cox_opt_str *out)
+static bool decode_bytes(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at,
+                         struct cox_opt_str *out)
 {
 	if (!check_text(dc, f, v, at))
 		return false;
@@ -209,7 +213,8 @@ static bool decode_raw(struct decoder *dc, const struct cox_json *v, struct cox_
 	return true;
 }
 
-static bool decode_int_or_str(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, struct cox_int_or_str *out)
+static bool decode_int_or_str(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at,
+                              struct cox_int_or_str *out)
 {
 	out->set = v->type == COX_JSON_STRING ? decode_text(dc, f, v, at, &out->s) : decode_i64(dc, f, v, at, &out->i);
 	return out->set;
@@ -227,14 +232,13 @@ static bool decode_sub(struct decoder *dc, const struct cox_field *f, const stru
 }
 
 /* One value; for lists, one item: items of MSG are inline. */
-static bool decode_one(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, void *out, bool item)
+static bool decode_one(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, void *out,
+                       bool item)
 {
 	struct cox_opt_i64 *opt = out;
 	switch (f->type) {
-	case COX_F_STR:
-		return decode_text(dc, f, v, at, out);
-	case COX_F_OPT_STR:
-		return ((struct cox_opt_str *)out)->set = decode_text(dc, f, v, at, &((struct cox_opt_str *)out)->v);
+	case COX_F_STR: return decode_text(dc, f, v, at, out);
+	case COX_F_OPT_STR: return ((struct cox_opt_str *)out)->set = decode_text(dc, f, v, at, &((struct cox_opt_str *)out)->v);
 	case COX_F_BOOL:
 	case COX_F_OPT_BOOL:
 		if (v->type != COX_JSON_BOOL)
@@ -243,28 +247,22 @@ static bool decode_one(struct decoder *dc, const struct cox_field *f, const stru
 		if (f->type == COX_F_OPT_BOOL)
 			((struct cox_opt_bool *)out)->set = true;
 		return true;
-	case COX_F_I64:
-		return opt->set = decode_i64(dc, f, v, at, &opt->v);
-	case COX_F_F64:
-		return ((struct cox_opt_f64 *)out)->set = decode_f64(dc, f, v, at, &((struct cox_opt_f64 *)out)->v);
-	case COX_F_DURATION:
-		return opt->set = decode_duration(dc, f, v, at, &opt->v);
+	case COX_F_I64: return opt->set = decode_i64(dc, f, v, at, &opt->v);
+	case COX_F_F64: return ((struct cox_opt_f64 *)out)->set = decode_f64(dc, f, v, at, &((struct cox_opt_f64 *)out)->v);
+	case COX_F_DURATION: return opt->set = decode_duration(dc, f, v, at, &opt->v);
 	case COX_F_TIME:
 		if (v->type != COX_JSON_STRING || cox_clock_parse(v->text, &opt->v) != COX_OK)
 			return WRONG(dc, v, at, "must be a time such as \"2026-08-01T10:00:00Z\"");
 		return opt->set = true;
-	case COX_F_ENUM:
-		return decode_enum(dc, f, v, at, out);
-	case COX_F_INT_OR_STR:
-		return decode_int_or_str(dc, f, v, at, out);
-	case COX_F_BYTES:
-		return decode_bytes(dc, f, v, at, out);
-	case COX_F_RAW:
-		return decode_raw(dc, v, out);
-	case COX_F_MSG:
-		return item ? decode_message(dc, f->sub, v, at, out) : decode_sub(dc, f, v, at, out);
-	case COX_F_STR_MAP: case COX_F_MSG_MAP: case COX_F_I64_MAP: case COX_F_BYTES_MAP:
-		break;
+	case COX_F_ENUM: return decode_enum(dc, f, v, at, out);
+	case COX_F_INT_OR_STR: return decode_int_or_str(dc, f, v, at, out);
+	case COX_F_BYTES: return decode_bytes(dc, f, v, at, out);
+	case COX_F_RAW: return decode_raw(dc, v, out);
+	case COX_F_MSG: return item ? decode_message(dc, f->sub, v, at, out) : decode_sub(dc, f, v, at, out);
+	case COX_F_STR_MAP:
+	case COX_F_MSG_MAP:
+	case COX_F_I64_MAP:
+	case COX_F_BYTES_MAP: break;
 	}
 	return false;
 }
@@ -283,7 +281,8 @@ size_t cox_field_item_bytes(const struct cox_field *f)
 	if (!(f->flags & COX_F_LIST))
 		return 0;
 	switch (f->type) {
-	case COX_F_STR: case COX_F_RAW: return sizeof(struct cox_str);
+	case COX_F_STR:
+	case COX_F_RAW: return sizeof(struct cox_str);
 	case COX_F_I64: return sizeof(struct cox_opt_i64);
 	case COX_F_ENUM: return sizeof(int);
 	case COX_F_MSG: return f->sub->size_bytes;
@@ -298,7 +297,8 @@ static bool check_count(struct decoder *dc, const struct cox_field *f, const str
 	return v->n <= max || WRONG(dc, v, at, "must have at most %zu items, has %zu", max, v->n);
 }
 
-static bool decode_list(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, struct cox_any_list *out)
+static bool decode_list(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at,
+                        struct cox_any_list *out)
 {
 	if (v->type != COX_JSON_ARRAY)
 		return WRONG(dc, v, at, "must be a list, not %s", type_name(v));
@@ -326,32 +326,30 @@ static bool decode_map_item(struct decoder *dc, const struct cox_field *f, const
 			return false;
 		kv->value = keep_text(dc, v->text);
 		if (f->pattern && strcmp(f->pattern, "labels") == 0 && !cox_format_is_label_value(kv->value))
-			return WRONG(dc, v, at, "\"%.*s\" is no label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
-				     COX_FMT(cox_str_sub(kv->value, 0, 100)));
+			return WRONG(
+			    dc, v, at,
+			    "\"%.*s\" is no label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+			    COX_FMT(cox_str_sub(kv->value, 0, 100)));
 		return true;
 	}
-	case COX_F_I64_MAP:
-		return decode_i64(dc, f, v, at, &((struct cox_kv_i64 *)item)->value);
-	case COX_F_BYTES_MAP:
-		return decode_bytes(dc, f, v, at, &((struct cox_kv_opt *)item)->value);
-	default:
-		return decode_message(dc, f->sub, v, at, item);
+	case COX_F_I64_MAP: return decode_i64(dc, f, v, at, &((struct cox_kv_i64 *)item)->value);
+	case COX_F_BYTES_MAP: return decode_bytes(dc, f, v, at, &((struct cox_kv_opt *)item)->value);
+	default: return decode_message(dc, f->sub, v, at, item);
 	}
 }
 
 static bool check_key(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, struct cox_str key, const struct place *at)
 {
 	if (f->pattern && strcmp(f->pattern, "labels") == 0 && !cox_format_is_label_key(key))
-		return WRONG(dc, v, at, "the key is no label key: [dns-subdomain/]name, name being at most 63 letters, digits, '-', '_' and '.'");
+		return WRONG(dc, v, at,
+		             "the key is no label key: [dns-subdomain/]name, name being at most 63 letters, digits, '-', '_' and '.'");
 	return true;
 }
 
-static int item_cmp(const void *a, const void *b)
-{
-	return cox_str_cmp(cox_map_item_key(a), cox_map_item_key(b));
-}
+static int item_cmp(const void *a, const void *b) { return cox_str_cmp(cox_map_item_key(a), cox_map_item_key(b)); }
 
-static bool decode_map(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, struct cox_any_list *out)
+static bool decode_map(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at,
+                       struct cox_any_list *out)
 {
 	if (v->type != COX_JSON_OBJECT)
 		return WRONG(dc, v, at, "must be a map, not %s", type_name(v));
@@ -422,7 +420,8 @@ static void report_unknown(struct decoder *dc, const struct cox_message *m, cons
 	struct place here = { .up = at, .key = member->key };
 	for (size_t i = 0; i < m->field_count; i++)
 		if (is_near(member->key, m->fields[i].name)) {
-			report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored; did you mean \"%s\"?", m->fields[i].name);
+			report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored; did you mean \"%s\"?",
+			       m->fields[i].name);
 			return;
 		}
 	report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored");
@@ -435,7 +434,8 @@ static void names_of_group(const struct cox_message *m, uint8_t group, struct co
 			cox_buf_printf(out, "%s%s", out->n ? ", " : "", m->fields[i].name);
 }
 
-static void check_groups(struct decoder *dc, const struct cox_message *m, const struct cox_json *v, const bool *seen, const struct place *at)
+static void check_groups(struct decoder *dc, const struct cox_message *m, const struct cox_json *v, const bool *seen,
+                         const struct place *at)
 {
 	for (size_t i = 0; i < m->field_count; i++) {
 		const struct cox_field *f = &m->fields[i];
@@ -458,7 +458,8 @@ static void check_groups(struct decoder *dc, const struct cox_message *m, const 
 			continue;
 		struct cox_buf names COX_AUTO(cox_buf_fini) = { 0 };
 		names_of_group(m, f->one_of, &names);
-		report(dc, COX_SEV_ERROR, v->line, at, set ? "only one of %.*s may be set" : "one of %.*s must be set", COX_FMT(cox_buf_str(&names)));
+		report(dc, COX_SEV_ERROR, v->line, at, set ? "only one of %.*s may be set" : "one of %.*s must be set",
+		       COX_FMT(cox_buf_str(&names)));
 	}
 }
 
@@ -519,12 +520,14 @@ static void *decode(const struct cox_message *m, const struct cox_json *v, struc
 	return decode_message(dc, m, v, NULL, out) ? out : NULL;
 }
 
-void *cox_message_decode(const struct cox_message *m, const struct cox_json *v, const char *path, struct cox_arena *arena, struct cox_diags *diags)
+void *cox_message_decode(const struct cox_message *m, const struct cox_json *v, const char *path, struct cox_arena *arena,
+                         struct cox_diags *diags)
 {
 	return decode(m, v, &(struct decoder){ arena, diags, path, false });
 }
 
-void *cox_message_decode_borrowed(const struct cox_message *m, const struct cox_json *v, const char *path, struct cox_arena *arena, struct cox_diags *diags)
+void *cox_message_decode_borrowed(const struct cox_message *m, const struct cox_json *v, const char *path, struct cox_arena *arena,
+                                  struct cox_diags *diags)
 {
 	return decode(m, v, &(struct decoder){ arena, diags, path, true });
 }

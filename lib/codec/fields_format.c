@@ -9,8 +9,8 @@
 static const struct unit {
 	const char *name;
 	int64_t ns;
-} units[] = { { "h", 3600000000000 }, { "ms", 1000000 }, { "m", 60000000000 }, { "us", 1000 }, { "\xc2\xb5s", 1000 }, { "\xce\xbcs", 1000 },
-	      { "ns", 1 }, { "s", 1000000000 } };
+} units[] = { { "h", 3600000000000 }, { "ms", 1000000 },     { "m", 60000000000 }, { "us", 1000 },
+	      { "\xc2\xb5s", 1000 },  { "\xce\xbcs", 1000 }, { "ns", 1 },          { "s", 1000000000 } };
 
 static const struct unit *take_unit(struct cox_str *s)
 {
@@ -148,7 +148,8 @@ static bool is_cidr(struct cox_str s)
 		return is_ip(s);
 	struct cox_str ip = cox_str_sub(s, 0, (size_t)slash);
 	uint64_t bits = 0;
-	return is_ip(ip) && cox_str_to_u64(cox_str_sub(s, (size_t)slash + 1, s.n), &bits) == COX_OK && bits <= (cox_str_find(ip, ':') >= 0 ? 128 : 32);
+	return is_ip(ip) && cox_str_to_u64(cox_str_sub(s, (size_t)slash + 1, s.n), &bits) == COX_OK &&
+	       bits <= (cox_str_find(ip, ':') >= 0 ? 128 : 32);
 }
 
 static bool is_numeric(struct cox_str s)
@@ -201,10 +202,7 @@ static bool split_ns(struct cox_str s, struct cox_str *ns, struct cox_str *host)
 	return true;
 }
 
-static bool is_ns_word(struct cox_str ns)
-{
-	return cox_str_eq(ns, COX_STR("*")) || cox_str_eq(ns, COX_STR(".")) || is_dns1123(ns);
-}
+static bool is_ns_word(struct cox_str ns) { return cox_str_eq(ns, COX_STR("*")) || cox_str_eq(ns, COX_STR(".")) || is_dns1123(ns); }
 
 /* Sidecar egress: the namespace is a must. With "~" in front the entry takes hosts out again; "~" alone means those of every namespace. */
 static bool is_egress_host(struct cox_str s)
@@ -248,10 +246,7 @@ static bool is_header(struct cox_str s)
 	return s.n > (size_t)(s.n && s.p[0] == ':') && s.n <= 256;
 }
 
-static bool is_unix(struct cox_str s)
-{
-	return cox_str_has_prefix(s, COX_STR("unix:///")) || cox_str_has_prefix(s, COX_STR("unix://@"));
-}
+static bool is_unix(struct cox_str s) { return cox_str_has_prefix(s, COX_STR("unix:///")) || cox_str_has_prefix(s, COX_STR("unix://@")); }
 
 /* Where an inbound listener hands traffic to: 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or a unix socket. */
 static bool is_default_endpoint(struct cox_str s)
@@ -328,10 +323,14 @@ static const struct format {
 	{ "host", is_host, "must be a DNS name" },
 	{ "hostOrIp", is_host_or_ip, "must be a DNS name or an IP address" },
 	{ "hostWildcard", is_wild_host, "must be a DNS name; '*' may stand for its first labels" },
-	{ "hostWildcardOrIp", is_wild_host_or_ip, "must be a DNS name ('*' may stand for its first labels), an IP address or a CIDR range" },
-	{ "destinationHost", is_destination_host, "must be a DNS name or an IP address; '*' may stand for its first labels, but not alone" },
-	{ "egressHost", is_egress_host, "must be \"namespace/host\": the namespace a name, '*' or '.', with '~' in front to take hosts out, the host a DNS name or wildcard" },
-	{ "serverHost", is_server_host, "must be \"host\" or \"namespace/host\": the namespace a name, '*' or '.', the host a DNS name or wildcard" },
+	{ "hostWildcardOrIp", is_wild_host_or_ip,
+	  "must be a DNS name ('*' may stand for its first labels), an IP address or a CIDR range" },
+	{ "destinationHost", is_destination_host,
+	  "must be a DNS name or an IP address; '*' may stand for its first labels, but not alone" },
+	{ "egressHost", is_egress_host,
+	  "must be \"namespace/host\": the namespace a name, '*' or '.', with '~' in front to take hosts out, the host a DNS name or wildcard" },
+	{ "serverHost", is_server_host,
+	  "must be \"host\" or \"namespace/host\": the namespace a name, '*' or '.', the host a DNS name or wildcard" },
 	{ "gatewayName", is_gateway_name, "must be \"mesh\", \"name\" or \"namespace/name\"" },
 	{ "exportTo", is_export, "must be '.' (this namespace), '*' (all), '~' (none) or a namespace" },
 	{ "ip", is_ip, "must be an IP address" },
@@ -343,7 +342,8 @@ static const struct format {
 	{ "header", is_header, "must be the name of an HTTP header" },
 	{ "regex", is_regex, "is no RE2 expression (check brackets; look-around and back references do not exist there)" },
 	{ "path", is_path, "must start with '/'" },
-	{ "label", cox_format_is_label_value, "must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends" },
+	{ "label", cox_format_is_label_value,
+	  "must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends" },
 	{ "labelKey", cox_format_is_label_key, "must be a label key: [dns-subdomain/]name" },
 };
 

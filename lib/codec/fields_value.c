@@ -21,33 +21,20 @@ static void measure(const struct cox_message *m, const void *value, struct sizes
 static void measure_item(const struct cox_field *f, const void *item, struct sizes *s)
 {
 	switch (f->type) {
-	case COX_F_STR: case COX_F_RAW:
-		s->text += ((const struct cox_str *)item)->n;
-		break;
-	case COX_F_OPT_STR: case COX_F_BYTES:
-		s->text += ((const struct cox_opt_str *)item)->v.n;
-		break;
-	case COX_F_INT_OR_STR:
-		s->text += ((const struct cox_int_or_str *)item)->s.n;
-		break;
-	case COX_F_MSG:
-		measure(f->sub, item, s);
-		break;
-	case COX_F_STR_MAP:
-		s->text += ((const struct cox_kv *)item)->key.n + ((const struct cox_kv *)item)->value.n;
-		break;
-	case COX_F_BYTES_MAP:
-		s->text += ((const struct cox_kv_opt *)item)->key.n + ((const struct cox_kv_opt *)item)->value.v.n;
-		break;
-	case COX_F_I64_MAP:
-		s->text += cox_map_item_key(item).n;
-		break;
+	case COX_F_STR:
+	case COX_F_RAW: s->text += ((const struct cox_str *)item)->n; break;
+	case COX_F_OPT_STR:
+	case COX_F_BYTES: s->text += ((const struct cox_opt_str *)item)->v.n; break;
+	case COX_F_INT_OR_STR: s->text += ((const struct cox_int_or_str *)item)->s.n; break;
+	case COX_F_MSG: measure(f->sub, item, s); break;
+	case COX_F_STR_MAP: s->text += ((const struct cox_kv *)item)->key.n + ((const struct cox_kv *)item)->value.n; break;
+	case COX_F_BYTES_MAP: s->text += ((const struct cox_kv_opt *)item)->key.n + ((const struct cox_kv_opt *)item)->value.v.n; break;
+	case COX_F_I64_MAP: s->text += cox_map_item_key(item).n; break;
 	case COX_F_MSG_MAP:
 		s->text += cox_map_item_key(item).n;
 		measure(f->sub, item, s);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -104,18 +91,12 @@ static void copy_inside(const struct cox_message *m, void *value, struct cursor 
 static void copy_item(const struct cox_field *f, void *item, struct cursor *c)
 {
 	switch (f->type) {
-	case COX_F_STR: case COX_F_RAW:
-		copy_text(c, item);
-		break;
-	case COX_F_OPT_STR: case COX_F_BYTES:
-		copy_text(c, &((struct cox_opt_str *)item)->v);
-		break;
-	case COX_F_INT_OR_STR:
-		copy_text(c, &((struct cox_int_or_str *)item)->s);
-		break;
-	case COX_F_MSG:
-		copy_inside(f->sub, item, c);
-		break;
+	case COX_F_STR:
+	case COX_F_RAW: copy_text(c, item); break;
+	case COX_F_OPT_STR:
+	case COX_F_BYTES: copy_text(c, &((struct cox_opt_str *)item)->v); break;
+	case COX_F_INT_OR_STR: copy_text(c, &((struct cox_int_or_str *)item)->s); break;
+	case COX_F_MSG: copy_inside(f->sub, item, c); break;
 	case COX_F_STR_MAP:
 		copy_text(c, &((struct cox_kv *)item)->key);
 		copy_text(c, &((struct cox_kv *)item)->value);
@@ -124,15 +105,12 @@ static void copy_item(const struct cox_field *f, void *item, struct cursor *c)
 		copy_text(c, &((struct cox_kv_opt *)item)->key);
 		copy_text(c, &((struct cox_kv_opt *)item)->value.v);
 		break;
-	case COX_F_I64_MAP:
-		copy_text(c, item);
-		break;
+	case COX_F_I64_MAP: copy_text(c, item); break;
 	case COX_F_MSG_MAP:
 		copy_text(c, item);
 		copy_inside(f->sub, item, c);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -183,17 +161,18 @@ static bool opt_str_eq(struct cox_opt_str a, struct cox_opt_str b) { return a.se
 static bool item_eq(const struct cox_field *f, const void *a, const void *b)
 {
 	switch (f->type) {
-	case COX_F_STR: case COX_F_RAW:
-		return cox_str_eq(*(const struct cox_str *)a, *(const struct cox_str *)b);
-	case COX_F_OPT_STR: case COX_F_BYTES:
-		return opt_str_eq(*(const struct cox_opt_str *)a, *(const struct cox_opt_str *)b);
-	case COX_F_BOOL:
-		return *(const bool *)a == *(const bool *)b;
+	case COX_F_STR:
+	case COX_F_RAW: return cox_str_eq(*(const struct cox_str *)a, *(const struct cox_str *)b);
+	case COX_F_OPT_STR:
+	case COX_F_BYTES: return opt_str_eq(*(const struct cox_opt_str *)a, *(const struct cox_opt_str *)b);
+	case COX_F_BOOL: return *(const bool *)a == *(const bool *)b;
 	case COX_F_OPT_BOOL: {
 		const struct cox_opt_bool *x = a, *y = b;
 		return x->set == y->set && x->v == y->v;
 	}
-	case COX_F_I64: case COX_F_DURATION: case COX_F_TIME: {
+	case COX_F_I64:
+	case COX_F_DURATION:
+	case COX_F_TIME: {
 		const struct cox_opt_i64 *x = a, *y = b;
 		return x->set == y->set && x->v == y->v;
 	}
@@ -201,14 +180,12 @@ static bool item_eq(const struct cox_field *f, const void *a, const void *b)
 		const struct cox_opt_f64 *x = a, *y = b;
 		return x->set == y->set && memcmp(&x->v, &y->v, sizeof(x->v)) == 0;
 	}
-	case COX_F_ENUM:
-		return *(const int *)a == *(const int *)b;
+	case COX_F_ENUM: return *(const int *)a == *(const int *)b;
 	case COX_F_INT_OR_STR: {
 		const struct cox_int_or_str *x = a, *y = b;
 		return x->set == y->set && x->i == y->i && cox_str_eq(x->s, y->s);
 	}
-	case COX_F_MSG:
-		return cox_message_eq(f->sub, a, b);
+	case COX_F_MSG: return cox_message_eq(f->sub, a, b);
 	case COX_F_STR_MAP: {
 		const struct cox_kv *x = a, *y = b;
 		return cox_str_eq(x->key, y->key) && cox_str_eq(x->value, y->value);
@@ -221,8 +198,7 @@ static bool item_eq(const struct cox_field *f, const void *a, const void *b)
 		const struct cox_kv_opt *x = a, *y = b;
 		return cox_str_eq(x->key, y->key) && opt_str_eq(x->value, y->value);
 	}
-	case COX_F_MSG_MAP:
-		return cox_str_eq(cox_map_item_key(a), cox_map_item_key(b)) && cox_message_eq(f->sub, a, b);
+	case COX_F_MSG_MAP: return cox_str_eq(cox_map_item_key(a), cox_map_item_key(b)) && cox_message_eq(f->sub, a, b);
 	}
 	return false;
 }
@@ -249,9 +225,9 @@ bool cox_message_eq(const struct cox_message *m, const void *a, const void *b)
 		const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
 		if (f->flags & COX_F_IGNORED_IN_EQ)
 			continue;
-		bool eq = cox_field_is_list(f) ? list_eq(f, (const void *)x, (const void *)y) :
-			  f->type == COX_F_MSG ? cox_message_eq(f->sub, *(const void *const *)x, *(const void *const *)y) :
-						 item_eq(f, x, y);
+		bool eq = cox_field_is_list(f)   ? list_eq(f, (const void *)x, (const void *)y)
+		          : f->type == COX_F_MSG ? cox_message_eq(f->sub, *(const void *const *)x, *(const void *const *)y)
+		                                 : item_eq(f, x, y);
 		if (!eq)
 			return false;
 	}
@@ -278,42 +254,34 @@ static void put_message(struct cox_buf *b, const struct cox_message *m, const vo
 static void put_item(struct cox_buf *b, const struct cox_field *f, const void *item)
 {
 	switch (f->type) {
-	case COX_F_STR: case COX_F_RAW:
-		put_str(b, *(const struct cox_str *)item);
-		break;
-	case COX_F_OPT_STR: case COX_F_BYTES: {
+	case COX_F_STR:
+	case COX_F_RAW: put_str(b, *(const struct cox_str *)item); break;
+	case COX_F_OPT_STR:
+	case COX_F_BYTES: {
 		const struct cox_opt_str *s = item;
 		cox_buf_append_char(b, s->set ? 1 : 0);
 		put_str(b, s->v);
 		break;
 	}
-	case COX_F_BOOL:
-		cox_buf_append_char(b, *(const bool *)item ? 1 : 0);
-		break;
-	case COX_F_OPT_BOOL:
-		put_opt(b, ((const struct cox_opt_bool *)item)->set, ((const struct cox_opt_bool *)item)->v);
-		break;
-	case COX_F_I64: case COX_F_DURATION: case COX_F_TIME:
-		put_opt(b, ((const struct cox_opt_i64 *)item)->set, (uint64_t)((const struct cox_opt_i64 *)item)->v);
-		break;
+	case COX_F_BOOL: cox_buf_append_char(b, *(const bool *)item ? 1 : 0); break;
+	case COX_F_OPT_BOOL: put_opt(b, ((const struct cox_opt_bool *)item)->set, ((const struct cox_opt_bool *)item)->v); break;
+	case COX_F_I64:
+	case COX_F_DURATION:
+	case COX_F_TIME: put_opt(b, ((const struct cox_opt_i64 *)item)->set, (uint64_t)((const struct cox_opt_i64 *)item)->v); break;
 	case COX_F_F64: {
 		uint64_t bits;
 		memcpy(&bits, &((const struct cox_opt_f64 *)item)->v, sizeof(bits));
 		put_opt(b, ((const struct cox_opt_f64 *)item)->set, bits);
 		break;
 	}
-	case COX_F_ENUM:
-		put_u64(b, (uint64_t)*(const int *)item);
-		break;
+	case COX_F_ENUM: put_u64(b, (uint64_t) * (const int *)item); break;
 	case COX_F_INT_OR_STR: {
 		const struct cox_int_or_str *v = item;
 		put_opt(b, v->set, (uint64_t)v->i);
 		put_str(b, v->s);
 		break;
 	}
-	case COX_F_MSG:
-		put_message(b, f->sub, item);
-		break;
+	case COX_F_MSG: put_message(b, f->sub, item); break;
 	case COX_F_STR_MAP:
 		put_str(b, ((const struct cox_kv *)item)->key);
 		put_str(b, ((const struct cox_kv *)item)->value);
@@ -401,40 +369,30 @@ static const struct cox_json *item_to_json(const struct cox_field *f, const void
 {
 	const struct cox_opt_i64 *i64 = item;
 	switch (f->type) {
-	case COX_F_STR:
-		return ((const struct cox_str *)item)->n || is_item ? cox_json_new_str(arena, *(const struct cox_str *)item) : NULL;
+	case COX_F_STR: return ((const struct cox_str *)item)->n || is_item ? cox_json_new_str(arena, *(const struct cox_str *)item) : NULL;
 	case COX_F_OPT_STR:
 		return ((const struct cox_opt_str *)item)->set ? cox_json_new_str(arena, ((const struct cox_opt_str *)item)->v) : NULL;
-	case COX_F_BOOL:
-		return *(const bool *)item ? cox_json_new_bool(arena, true) : NULL;
+	case COX_F_BOOL: return *(const bool *)item ? cox_json_new_bool(arena, true) : NULL;
 	case COX_F_OPT_BOOL:
 		return ((const struct cox_opt_bool *)item)->set ? cox_json_new_bool(arena, ((const struct cox_opt_bool *)item)->v) : NULL;
-	case COX_F_I64:
-		return i64->set ? cox_json_new_i64(arena, i64->v) : NULL;
+	case COX_F_I64: return i64->set ? cox_json_new_i64(arena, i64->v) : NULL;
 	case COX_F_F64:
 		return ((const struct cox_opt_f64 *)item)->set ? cox_json_new_f64(arena, ((const struct cox_opt_f64 *)item)->v) : NULL;
-	case COX_F_DURATION:
-		return i64->set ? duration_to_json(arena, i64->v) : NULL;
-	case COX_F_TIME:
-		return i64->set ? time_to_json(arena, i64->v) : NULL;
-	case COX_F_ENUM:
-		return *(const int *)item || is_item ? cox_json_new_str(arena, cox_str_of(f->enums[*(const int *)item])) : NULL;
+	case COX_F_DURATION: return i64->set ? duration_to_json(arena, i64->v) : NULL;
+	case COX_F_TIME: return i64->set ? time_to_json(arena, i64->v) : NULL;
+	case COX_F_ENUM: return *(const int *)item || is_item ? cox_json_new_str(arena, cox_str_of(f->enums[*(const int *)item])) : NULL;
 	case COX_F_INT_OR_STR: {
 		const struct cox_int_or_str *v = item;
 		return !v->set ? NULL : v->s.n ? cox_json_new_str(arena, v->s) : cox_json_new_i64(arena, v->i);
 	}
 	case COX_F_BYTES:
 		return ((const struct cox_opt_str *)item)->set ? bytes_to_json(arena, ((const struct cox_opt_str *)item)->v) : NULL;
-	case COX_F_RAW:
-		return ((const struct cox_str *)item)->n ? raw_to_json(arena, *(const struct cox_str *)item) : NULL;
-	case COX_F_MSG: case COX_F_MSG_MAP:
-		return cox_message_to_json(f->sub, item, arena);
-	case COX_F_STR_MAP:
-		return cox_json_new_str(arena, ((const struct cox_kv *)item)->value);
-	case COX_F_I64_MAP:
-		return cox_json_new_i64(arena, ((const struct cox_kv_i64 *)item)->value);
-	case COX_F_BYTES_MAP:
-		return bytes_to_json(arena, ((const struct cox_kv_opt *)item)->value.v);
+	case COX_F_RAW: return ((const struct cox_str *)item)->n ? raw_to_json(arena, *(const struct cox_str *)item) : NULL;
+	case COX_F_MSG:
+	case COX_F_MSG_MAP: return cox_message_to_json(f->sub, item, arena);
+	case COX_F_STR_MAP: return cox_json_new_str(arena, ((const struct cox_kv *)item)->value);
+	case COX_F_I64_MAP: return cox_json_new_i64(arena, ((const struct cox_kv_i64 *)item)->value);
+	case COX_F_BYTES_MAP: return bytes_to_json(arena, ((const struct cox_kv_opt *)item)->value.v);
 	}
 	return NULL;
 }

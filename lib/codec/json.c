@@ -233,10 +233,7 @@ static enum cox_rc parse_string(struct parser *ps, struct cox_str *out)
 
 /* --- numbers --- */
 
-static inline bool is_digit(const struct parser *ps)
-{
-	return ps->p < ps->end && (unsigned)(*ps->p - '0') < 10;
-}
+static inline bool is_digit(const struct parser *ps) { return ps->p < ps->end && (unsigned)(*ps->p - '0') < 10; }
 
 static enum cox_rc parse_digits(struct parser *ps)
 {
@@ -421,9 +418,7 @@ static enum cox_rc parse_value(struct parser *ps, struct cox_json *out)
 		return fail_at(ps, "a value");
 	out->line = ps->line;
 	switch (*ps->p) {
-	case '"':
-		out->type = COX_JSON_STRING;
-		return parse_string(ps, &out->text);
+	case '"': out->type = COX_JSON_STRING; return parse_string(ps, &out->text);
 	case '{':
 	case '[':
 		if (++ps->depth > COX_JSON_DEPTH_MAX)
@@ -435,27 +430,37 @@ static enum cox_rc parse_value(struct parser *ps, struct cox_json *out)
 		out->type = COX_JSON_BOOL;
 		out->boolean = true;
 		return parse_word(ps, "true");
-	case 'f':
-		out->type = COX_JSON_BOOL;
-		return parse_word(ps, "false");
-	case 'n':
-		return parse_word(ps, "null");
-	case '-': case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
-		return parse_number(ps, out);
-	default:
-		return fail_at(ps, "a value");
+	case 'f': out->type = COX_JSON_BOOL; return parse_word(ps, "false");
+	case 'n': return parse_word(ps, "null");
+	case '-':
+	case '0':
+	case '1':
+	case '2':
+	case '3':
+	case '4':
+	case '5':
+	case '6':
+	case '7':
+	case '8':
+	case '9': return parse_number(ps, out);
+	default: return fail_at(ps, "a value");
 	}
 }
 
 enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out, size_t *used,
-				  struct cox_err *err)
+                                  struct cox_err *err)
 {
 	struct cox_json_member scratch[SCRATCH_MEMBERS];
-	struct parser ps = { .arena = arena, .p = text.p, .end = text.p ? text.p + text.n : NULL, .line = first_line,
-			     .stack = scratch, .cap = SCRATCH_MEMBERS, .err = err };
+	struct parser ps = { .arena = arena,
+		             .p = text.p,
+		             .end = text.p ? text.p + text.n : NULL,
+		             .line = first_line,
+		             .stack = scratch,
+		             .cap = SCRATCH_MEMBERS,
+		             .err = err };
 	struct cox_json *root = COX_ARENA_NEW(arena, struct cox_json);
-	enum cox_rc rc = text.n > COX_JSON_BYTES_MAX ? fail(&ps, COX_ELIMIT, "JSON: the document is larger than 16 MiB") : parse_value(&ps, root);
+	enum cox_rc rc =
+	    text.n > COX_JSON_BYTES_MAX ? fail(&ps, COX_ELIMIT, "JSON: the document is larger than 16 MiB") : parse_value(&ps, root);
 	if (ps.on_heap)
 		cox_free(ps.stack);
 	*used = (size_t)(ps.p - text.p);

@@ -15,7 +15,7 @@ enum cox_json_type { COX_JSON_NULL, COX_JSON_BOOL, COX_JSON_NUMBER, COX_JSON_STR
 struct cox_json_member;
 struct cox_json {
 	enum cox_json_type type;
-	int line;            /* 1 is the first; 0: made by a program */
+	int line; /* 1 is the first; 0: made by a program */
 	bool boolean;
 	uint32_t room;       /* of items or members set by program; private to json.c */
 	struct cox_str text; /* string: the value; number: as written */
@@ -31,7 +31,7 @@ struct cox_json_member {
 };
 
 enum {
-	COX_JSON_DEPTH_MAX = 128,            /* a Kubernetes schema is at most some 20 deep; bounds our recursion */
+	COX_JSON_DEPTH_MAX = 128,             /* a Kubernetes schema is at most some 20 deep; bounds our recursion */
 	COX_JSON_BYTES_MAX = 16 * 1024 * 1024 /* etcd takes 1.5 MiB; a document beyond this is refused before it is parsed */
 };
 
@@ -40,8 +40,8 @@ enum {
 COX_MUST_USE enum cox_rc cox_json_parse(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err);
 /* Parses one value at the start of `text` and says how many bytes it took: for sequences of values. `first_line` is the
  * number of its first line. Errors as above, *used then says where. */
-COX_MUST_USE enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out, size_t *used,
-					       struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out,
+                                               size_t *used, struct cox_err *err);
 /* Member of an object; NULL when absent or when `v` is no object (or NULL). */
 const struct cox_json *cox_json_get(const struct cox_json *v, struct cox_str key);
 /* The same along "a.b.c". */

@@ -162,21 +162,16 @@ bool cox_json_eq(const struct cox_json *a, const struct cox_json *b)
 	if (!a || !b || a->type != b->type || a->n != b->n)
 		return false;
 	switch (a->type) {
-	case COX_JSON_NULL:
-		return true;
-	case COX_JSON_BOOL:
-		return a->boolean == b->boolean;
-	case COX_JSON_NUMBER:
-		return number_eq(a->text, b->text);
-	case COX_JSON_STRING:
-		return cox_str_eq(a->text, b->text);
+	case COX_JSON_NULL: return true;
+	case COX_JSON_BOOL: return a->boolean == b->boolean;
+	case COX_JSON_NUMBER: return number_eq(a->text, b->text);
+	case COX_JSON_STRING: return cox_str_eq(a->text, b->text);
 	case COX_JSON_ARRAY:
 		for (size_t i = 0; i < a->n; i++)
 			if (!cox_json_eq(&a->items[i], &b->items[i]))
 				return false;
 		return true;
-	case COX_JSON_OBJECT:
-		return object_eq(a, b);
+	case COX_JSON_OBJECT: return object_eq(a, b);
 	}
 	return false;
 }

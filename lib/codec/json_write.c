@@ -87,18 +87,10 @@ static void write_object(struct writer *w, const struct cox_json *v, unsigned le
 static void write_value(struct writer *w, const struct cox_json *v, unsigned level)
 {
 	switch (v->type) {
-	case COX_JSON_NULL:
-		cox_buf_append_cstr(w->out, "null");
-		break;
-	case COX_JSON_BOOL:
-		cox_buf_append_cstr(w->out, v->boolean ? "true" : "false");
-		break;
-	case COX_JSON_NUMBER:
-		cox_buf_append_str(w->out, v->text);
-		break;
-	case COX_JSON_STRING:
-		cox_json_write_str(w->out, v->text);
-		break;
+	case COX_JSON_NULL: cox_buf_append_cstr(w->out, "null"); break;
+	case COX_JSON_BOOL: cox_buf_append_cstr(w->out, v->boolean ? "true" : "false"); break;
+	case COX_JSON_NUMBER: cox_buf_append_str(w->out, v->text); break;
+	case COX_JSON_STRING: cox_json_write_str(w->out, v->text); break;
 	case COX_JSON_ARRAY:
 		cox_buf_append_char(w->out, '[');
 		for (size_t i = 0; i < v->n; i++) {
@@ -111,9 +103,7 @@ static void write_value(struct writer *w, const struct cox_json *v, unsigned lev
 			new_line(w, level);
 		cox_buf_append_char(w->out, ']');
 		break;
-	case COX_JSON_OBJECT:
-		write_object(w, v, level);
-		break;
+	case COX_JSON_OBJECT: write_object(w, v, level); break;
 	}
 }
 
@@ -127,7 +117,9 @@ void cox_json_write(struct cox_buf *out, const struct cox_json *v, unsigned inde
 
 static bool is_word(struct cox_str s)
 {
-	static const char *const words[] = { "null", "true", "false", "yes", "no", "on", "off", "y", "n", "~", ".inf", "-.inf", ".nan", "<<" };
+	static const char *const words[] = {
+		"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~", ".inf", "-.inf", ".nan", "<<"
+	};
 	for (size_t i = 0; i < COX_LEN(words); i++)
 		if (cox_str_eq_nocase(s, cox_str_of(words[i])))
 			return true;
@@ -146,8 +138,8 @@ static bool is_plain(struct cox_str s)
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 		bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("_-./", c)) ||
-			    ((c == ':' || c == ' ' || c == ',' || c == '(' || c == ')' || c == '=' || c == ';') && i + 1 < s.n &&
-			     !(c == ':' && s.p[i + 1] == ' ') && !(c == ' ' && s.p[i + 1] == '#'));
+		            ((c == ':' || c == ' ' || c == ',' || c == '(' || c == ')' || c == '=' || c == ';') && i + 1 < s.n &&
+		             !(c == ':' && s.p[i + 1] == ' ') && !(c == ' ' && s.p[i + 1] == '#'));
 		if (!safe)
 			return false;
 	}
@@ -160,8 +152,8 @@ static bool is_block(struct cox_str s)
 	if (s.n < 2 || s.p[s.n - 1] != '\n' || s.p[s.n - 2] == '\n' || s.p[0] == ' ' || s.p[0] == '\n' || s.p[0] == '\t')
 		return false;
 	for (size_t i = 0; i < s.n; i++)
-		if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') || s.p[i] == 0x7f || (unsigned char)s.p[i] == 0xc2 || (unsigned char)s.p[i] == 0xe2 ||
-		    (unsigned char)s.p[i] == 0xef)
+		if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') || s.p[i] == 0x7f || (unsigned char)s.p[i] == 0xc2 ||
+		    (unsigned char)s.p[i] == 0xe2 || (unsigned char)s.p[i] == 0xef)
 			return false; /* 0xc2, 0xe2, 0xef start the line separators and the byte order mark of YAML 1.1 */
 	return true;
 }
@@ -176,9 +168,14 @@ static void pad(struct cox_buf *out, unsigned level)
 /* In quotes, as JSON, but YAML 1.1 takes three more characters for line ends and one for a byte order mark. */
 static void yaml_quoted(struct cox_buf *out, struct cox_str s)
 {
-	static const struct { struct cox_str raw; const char *escape; } special[] = {
-		{ COX_STR_INIT("\xc2\x85"), "\\u0085" }, { COX_STR_INIT("\xe2\x80\xa8"), "\\u2028" },
-		{ COX_STR_INIT("\xe2\x80\xa9"), "\\u2029" }, { COX_STR_INIT("\xef\xbb\xbf"), "\\ufeff" },
+	static const struct {
+		struct cox_str raw;
+		const char *escape;
+	} special[] = {
+		{ COX_STR_INIT("\xc2\x85"), "\\u0085" },
+		{ COX_STR_INIT("\xe2\x80\xa8"), "\\u2028" },
+		{ COX_STR_INIT("\xe2\x80\xa9"), "\\u2029" },
+		{ COX_STR_INIT("\xef\xbb\xbf"), "\\ufeff" },
 	};
 	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
 	cox_json_write_str(&b, s);
@@ -215,10 +212,7 @@ static void yaml_block(struct cox_buf *out, struct cox_str s, unsigned level)
 	}
 }
 
-static bool is_nested(const struct cox_json *v)
-{
-	return v->n > 0 && (v->type == COX_JSON_ARRAY || v->type == COX_JSON_OBJECT);
-}
+static bool is_nested(const struct cox_json *v) { return v->n > 0 && (v->type == COX_JSON_ARRAY || v->type == COX_JSON_OBJECT); }
 
 /* One that fits on the line it starts on; ends the line. */
 static void yaml_scalar(struct cox_buf *out, const struct cox_json *v, unsigned level)

@@ -156,10 +156,7 @@ struct cox_str cox_pb_as_str(struct cox_pb_reader *r, const struct cox_pb_field 
 	return s;
 }
 
-uint64_t cox_pb_as_u64(struct cox_pb_reader *r, const struct cox_pb_field *f)
-{
-	return wire_check(r, f->wire == COX_PB_VARINT) ? f->u : 0;
-}
+uint64_t cox_pb_as_u64(struct cox_pb_reader *r, const struct cox_pb_field *f) { return wire_check(r, f->wire == COX_PB_VARINT) ? f->u : 0; }
 
 double cox_pb_as_double(struct cox_pb_reader *r, const struct cox_pb_field *f)
 {

@@ -23,17 +23,17 @@ enum { COX_PB_READ_DEPTH_MAX = 100 }; /* nested messages; protobuf's own default
 
 struct cox_pb_reader {
 	const uint8_t *at, *end;
-	const uint8_t *start;   /* of the outermost message: offsets in errors count from here */
+	const uint8_t *start; /* of the outermost message: offsets in errors count from here */
 	unsigned depth;
-	enum cox_rc rc;         /* COX_OK, COX_EPROTO (malformed) or COX_ELIMIT (too deep) */
-	const char *what;       /* the first error, static text */
-	size_t what_at;         /* its byte offset */
+	enum cox_rc rc;   /* COX_OK, COX_EPROTO (malformed) or COX_ELIMIT (too deep) */
+	const char *what; /* the first error, static text */
+	size_t what_at;   /* its byte offset */
 };
 struct cox_pb_field {
 	uint32_t number;
-	uint8_t wire;           /* enum cox_pb_wire; a group is skipped and comes as COX_PB_GROUP with its content */
-	uint64_t u;             /* varint, fixed64, fixed32 */
-	struct cox_str bytes;   /* length-delimited, group */
+	uint8_t wire;         /* enum cox_pb_wire; a group is skipped and comes as COX_PB_GROUP with its content */
+	uint64_t u;           /* varint, fixed64, fixed32 */
+	struct cox_str bytes; /* length-delimited, group */
 };
 
 static inline struct cox_pb_reader cox_pb_reader(struct cox_str bytes)

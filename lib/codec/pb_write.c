@@ -2,7 +2,7 @@
 
 enum {
 	VARINT_MAX = 10,
-	LEN_MAX = 5,               /* bytes of a 32-bit varint */
+	LEN_MAX = 5, /* bytes of a 32-bit varint */
 	NS_PER_S = 1000 * 1000 * 1000,
 };
 #define ROOT_START ((size_t)1 << (sizeof(size_t) * 8 - 1)) /* flag in starts[]: this message has no length byte */
@@ -17,10 +17,7 @@ static char *varint_write(char *p, uint64_t v)
 	return p;
 }
 
-static size_t varint_size(uint64_t v)
-{
-	return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
-}
+static size_t varint_size(uint64_t v) { return (size_t)(70 - __builtin_clzll(v | 1)) / 7; }
 
 static char *tag_reserve(struct cox_pb_at at, uint32_t number, enum cox_pb_wire wire, size_t extra)
 {
@@ -29,10 +26,7 @@ static char *tag_reserve(struct cox_pb_at at, uint32_t number, enum cox_pb_wire 
 	return varint_write(cox_buf_reserve(at.pb->buf, LEN_MAX + extra), ((uint64_t)number << 3) | (uint64_t)wire);
 }
 
-static void end_at(struct cox_pb_at at, const char *p)
-{
-	at.pb->buf->n = (size_t)(p - at.pb->buf->p);
-}
+static void end_at(struct cox_pb_at at, const char *p) { at.pb->buf->n = (size_t)(p - at.pb->buf->p); }
 
 static void push(struct cox_pb *pb, size_t start)
 {
@@ -142,15 +136,9 @@ void cox_pb_pack_varint(struct cox_pb_at at, uint32_t number, uint64_t v)
 	pack(at, number, bytes, (size_t)(varint_write(bytes, v) - bytes));
 }
 
-void cox_pb_pack_fixed64(struct cox_pb_at at, uint32_t number, uint64_t v)
-{
-	pack(at, number, (const char *)&v, sizeof(v));
-}
+void cox_pb_pack_fixed64(struct cox_pb_at at, uint32_t number, uint64_t v) { pack(at, number, (const char *)&v, sizeof(v)); }
 
-void cox_pb_pack_fixed32(struct cox_pb_at at, uint32_t number, uint32_t v)
-{
-	pack(at, number, (const char *)&v, sizeof(v));
-}
+void cox_pb_pack_fixed32(struct cox_pb_at at, uint32_t number, uint32_t v) { pack(at, number, (const char *)&v, sizeof(v)); }
 
 /* The messages below are at most 1 + 10 + 1 + 10 bytes: their length is one byte and known after writing. */
 static char *small_begin(struct cox_pb_at at, uint32_t number)

@@ -16,10 +16,10 @@ enum { COX_PB_WRITE_DEPTH_MAX = 250 }; /* messages that are open at once: two fo
 
 struct cox_pb {
 	struct cox_buf *buf;
-	uint32_t depth;                         /* of the innermost open message; 0: none */
-	uint32_t packed_tag;                    /* the packed field written last, */
-	size_t packed_len_at, packed_end;       /* its length byte and its end: a further value is put into the same run */
-	size_t starts[COX_PB_WRITE_DEPTH_MAX];  /* where each open message's content starts */
+	uint32_t depth;                        /* of the innermost open message; 0: none */
+	uint32_t packed_tag;                   /* the packed field written last, */
+	size_t packed_len_at, packed_end;      /* its length byte and its end: a further value is put into the same run */
+	size_t starts[COX_PB_WRITE_DEPTH_MAX]; /* where each open message's content starts */
 };
 /* An open message. Copied by value; every typed handle of lib/envoy is a struct with this single member `at`. */
 struct cox_pb_at {

@@ -48,8 +48,8 @@ static enum cox_rc certs_read(BIO *bio, struct cox_pem_certs *out, struct cox_er
 	X509 *cert;
 	while ((cert = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
 		int64_t from = 0, to = 0;
-		bool ok = time_of(X509_get0_notBefore(cert), &from) && time_of(X509_get0_notAfter(cert), &to) &&
-		          X509_get0_pubkey(cert) != NULL;
+		bool ok =
+		    time_of(X509_get0_notBefore(cert), &from) && time_of(X509_get0_notAfter(cert), &to) && X509_get0_pubkey(cert) != NULL;
 		X509_free(cert);
 		if (!ok)
 			return cox_err_set(err, COX_EINVAL, NULL, "certificate %zu is broken", out->count + 1);

@@ -83,8 +83,10 @@ static bool based_integer(struct cox_str s, uint64_t *out)
 	*out = 0;
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
-		unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 :
-			     c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10 : 99;
+		unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+		             : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+		             : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+		                                    : 99;
 		if (d >= base || __builtin_mul_overflow(*out, (uint64_t)base, out) || __builtin_add_overflow(*out, (uint64_t)d, out))
 			return false;
 	}
@@ -334,7 +336,7 @@ static enum cox_rc finish_mapping(struct reader *r, struct members *m, struct co
 	for (size_t i = 0; i < m->own.n && rc == COX_OK; i++)
 		if (cox_map_set(&keys, m->own.p[i].key, &keys)) {
 			cox_err_set(r->err, COX_EINVAL, NULL, "YAML: the key \"%.*s\" stands twice in one map",
-				    COX_FMT(cox_str_sub(m->own.p[i].key, 0, 100)));
+			            COX_FMT(cox_str_sub(m->own.p[i].key, 0, 100)));
 			cox_err_in_member(r->err, m->own.p[i].key);
 			if (r->err)
 				r->err->line = m->own.p[i].value.line;
@@ -384,8 +386,7 @@ static enum cox_rc read_node(struct reader *r, yaml_event_t *e, struct node *out
 	enum cox_rc rc;
 	out->value.line = r->first_line + (int)e->start_mark.line;
 	switch (e->type) {
-	case YAML_ALIAS_EVENT:
-		return read_alias(r, e, out);
+	case YAML_ALIAS_EVENT: return read_alias(r, e, out);
 	case YAML_SCALAR_EVENT:
 		a = open_anchor(r, e->data.scalar.anchor);
 		rc = read_scalar(r, e, out);
@@ -403,8 +404,7 @@ static enum cox_rc read_node(struct reader *r, yaml_event_t *e, struct node *out
 		}
 		r->depth--;
 		break;
-	default:
-		return fail(r, COX_EINVAL, e->start_mark.line, "a value is missing");
+	default: return fail(r, COX_EINVAL, e->start_mark.line, "a value is missing");
 	}
 	if (rc == COX_OK)
 		close_anchor(a, out);
@@ -422,7 +422,8 @@ static enum cox_rc read_document(struct reader *r, struct cox_json **out)
 		enum yaml_event_type_e type = e.type;
 		struct node n = { 0 };
 		enum cox_rc rc = COX_OK;
-		bool is_node = type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT || type == YAML_ALIAS_EVENT;
+		bool is_node = type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT ||
+		               type == YAML_ALIAS_EVENT;
 		if (is_node && *out)
 			rc = fail(r, COX_EINVAL, e.start_mark.line, "text behind the document");
 		else if (is_node)
@@ -577,7 +578,8 @@ static bool is_directives(struct cox_str s)
 	return any;
 }
 
-enum cox_rc cox_yaml_each(struct cox_arena *arena, struct cox_str text, size_t max_bytes, cox_yaml_doc_fn *fn, void *arg, struct cox_err *err)
+enum cox_rc cox_yaml_each(struct cox_arena *arena, struct cox_str text, size_t max_bytes, cox_yaml_doc_fn *fn, void *arg,
+                          struct cox_err *err)
 {
 	if (text.n > max_bytes)
 		return cox_err_set(err, COX_ELIMIT, NULL, "%zu bytes of YAML; at most %zu are taken", text.n, max_bytes);

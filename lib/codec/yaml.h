@@ -16,6 +16,7 @@ typedef void cox_yaml_doc_fn(void *arg, struct cox_json *root, struct cox_str te
 
 /* Splits `text` at "---" lines and parses each document. A text that starts with '{' is taken as a sequence of JSON values.
  * Empty documents are left out. Never fails as a whole; COX_ELIMIT when `text` exceeds `max_bytes`. */
-COX_MUST_USE enum cox_rc cox_yaml_each(struct cox_arena *arena, struct cox_str text, size_t max_bytes, cox_yaml_doc_fn *fn, void *arg, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_yaml_each(struct cox_arena *arena, struct cox_str text, size_t max_bytes, cox_yaml_doc_fn *fn, void *arg,
+                                       struct cox_err *err);
 
 #endif

@@ -34,8 +34,9 @@
 
 /* A message inside a google.protobuf.Any:
  * PB_ANY (tls, pb_core_v3_TransportSocket_typed_config(ts), pb_transport_sockets_tls_v3_UpstreamTlsContext) { ... } */
-#define PB_ANY(var, any, type) \
-	PB_WITH (var, ((struct type){ cox_pb_any_begin(((struct pb_google_protobuf_Any)(any)).at, type##_TYPE_URL, sizeof(type##_TYPE_URL) - 1) }))
+#define PB_ANY(var, any, type)        \
+	PB_WITH (var, ((struct type){ \
+	                  cox_pb_any_begin(((struct pb_google_protobuf_Any)(any)).at, type##_TYPE_URL, sizeof(type##_TYPE_URL) - 1) }))
 
 /* The type URL of a message as struct cox_str: PB_TYPE_URL(pb_cluster_v3_Cluster) */
 #define PB_TYPE_URL(type) COX_STR_OF_LITERAL_(type##_TYPE_URL)

@@ -6,20 +6,11 @@ static const struct envoy_message_row *row_of(const struct cox_envoy_message *m)
 	return (const struct envoy_message_row *)(const void *)m;
 }
 
-static const struct cox_envoy_message *message_of(size_t i)
-{
-	return (const struct cox_envoy_message *)(const void *)&envoy_messages[i];
-}
+static const struct cox_envoy_message *message_of(size_t i) { return (const struct cox_envoy_message *)(const void *)&envoy_messages[i]; }
 
-static const struct envoy_enum_row *enum_row_of(const struct cox_envoy_enum *e)
-{
-	return (const struct envoy_enum_row *)(const void *)e;
-}
+static const struct envoy_enum_row *enum_row_of(const struct cox_envoy_enum *e) { return (const struct envoy_enum_row *)(const void *)e; }
 
-static struct cox_str name_at(uint32_t name)
-{
-	return cox_str_make(envoy_names + (name >> 8), name & 0xff);
-}
+static struct cox_str name_at(uint32_t name) { return cox_str_make(envoy_names + (name >> 8), name & 0xff); }
 
 const struct cox_envoy_message *cox_envoy_message_find(struct cox_str name)
 {
@@ -40,20 +31,11 @@ const struct cox_envoy_message *cox_envoy_message_find(struct cox_str name)
 	return NULL;
 }
 
-struct cox_str cox_envoy_message_name(const struct cox_envoy_message *m)
-{
-	return name_at(row_of(m)->name);
-}
+struct cox_str cox_envoy_message_name(const struct cox_envoy_message *m) { return name_at(row_of(m)->name); }
 
-enum cox_envoy_kind cox_envoy_message_kind(const struct cox_envoy_message *m)
-{
-	return (enum cox_envoy_kind)row_of(m)->kind;
-}
+enum cox_envoy_kind cox_envoy_message_kind(const struct cox_envoy_message *m) { return (enum cox_envoy_kind)row_of(m)->kind; }
 
-size_t cox_envoy_message_count(void)
-{
-	return envoy_message_count;
-}
+size_t cox_envoy_message_count(void) { return envoy_message_count; }
 
 const struct cox_envoy_message *cox_envoy_message_at(size_t i)
 {
@@ -61,10 +43,7 @@ const struct cox_envoy_message *cox_envoy_message_at(size_t i)
 	return message_of(i);
 }
 
-size_t cox_envoy_field_count(const struct cox_envoy_message *m)
-{
-	return row_of(m)->field_count;
-}
+size_t cox_envoy_field_count(const struct cox_envoy_message *m) { return row_of(m)->field_count; }
 
 struct cox_envoy_field cox_envoy_field_at(const struct cox_envoy_message *m, size_t i)
 {
@@ -172,7 +151,4 @@ enum cox_rc cox_envoy_enum_number(const struct cox_envoy_enum *e, struct cox_str
 	return COX_ENOTFOUND;
 }
 
-int32_t cox_envoy_enum_default(const struct cox_envoy_enum *e)
-{
-	return envoy_values[enum_row_of(e)->first_value].number;
-}
+int32_t cox_envoy_enum_default(const struct cox_envoy_enum *e) { return envoy_values[enum_row_of(e)->first_value].number; }

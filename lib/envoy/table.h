@@ -10,27 +10,49 @@
 
 /* How a message stands in JSON. */
 enum cox_envoy_kind {
-	COX_ENVOY_PLAIN, COX_ENVOY_ANY, COX_ENVOY_STRUCT, COX_ENVOY_VALUE, COX_ENVOY_LIST, COX_ENVOY_DURATION, COX_ENVOY_TIMESTAMP,
-	COX_ENVOY_FIELD_MASK, COX_ENVOY_WRAPPER, COX_ENVOY_MAP_ENTRY,
+	COX_ENVOY_PLAIN,
+	COX_ENVOY_ANY,
+	COX_ENVOY_STRUCT,
+	COX_ENVOY_VALUE,
+	COX_ENVOY_LIST,
+	COX_ENVOY_DURATION,
+	COX_ENVOY_TIMESTAMP,
+	COX_ENVOY_FIELD_MASK,
+	COX_ENVOY_WRAPPER,
+	COX_ENVOY_MAP_ENTRY,
 };
 /* As protobuf numbers them. */
 enum cox_envoy_type {
-	COX_ENVOY_DOUBLE = 1, COX_ENVOY_FLOAT, COX_ENVOY_INT64, COX_ENVOY_UINT64, COX_ENVOY_INT32, COX_ENVOY_FIXED64, COX_ENVOY_FIXED32,
-	COX_ENVOY_BOOL, COX_ENVOY_STRING, COX_ENVOY_MESSAGE = 11, COX_ENVOY_BYTES, COX_ENVOY_UINT32, COX_ENVOY_ENUM,
-	COX_ENVOY_SFIXED32, COX_ENVOY_SFIXED64, COX_ENVOY_SINT32, COX_ENVOY_SINT64,
+	COX_ENVOY_DOUBLE = 1,
+	COX_ENVOY_FLOAT,
+	COX_ENVOY_INT64,
+	COX_ENVOY_UINT64,
+	COX_ENVOY_INT32,
+	COX_ENVOY_FIXED64,
+	COX_ENVOY_FIXED32,
+	COX_ENVOY_BOOL,
+	COX_ENVOY_STRING,
+	COX_ENVOY_MESSAGE = 11,
+	COX_ENVOY_BYTES,
+	COX_ENVOY_UINT32,
+	COX_ENVOY_ENUM,
+	COX_ENVOY_SFIXED32,
+	COX_ENVOY_SFIXED64,
+	COX_ENVOY_SINT32,
+	COX_ENVOY_SINT64,
 };
 struct cox_envoy_message; /* opaque, constant, compared by address */
 struct cox_envoy_enum;
 
 struct cox_envoy_field {
-	struct cox_str name;      /* as in the .proto file */
+	struct cox_str name; /* as in the .proto file */
 	uint32_t number;
 	enum cox_envoy_type type;
-	bool repeated;            /* maps too */
+	bool repeated; /* maps too */
 	bool packed;
-	bool map;                 /* `message` is the entry: field 1 is the key, field 2 the value */
-	bool presence;            /* unset differs from the default: `optional`, a oneof's member, a message */
-	unsigned oneof;           /* members of one oneof share a number; 0: none */
+	bool map;                                /* `message` is the entry: field 1 is the key, field 2 the value */
+	bool presence;                           /* unset differs from the default: `optional`, a oneof's member, a message */
+	unsigned oneof;                          /* members of one oneof share a number; 0: none */
 	const struct cox_envoy_message *message; /* of a message or map field */
 	const struct cox_envoy_enum *enumeration;
 };

@@ -63,7 +63,7 @@ static enum cox_rc enum_from(struct from *t, const struct cox_envoy_enum *e, con
 	if (v->type == COX_JSON_STRING) {
 		if (cox_envoy_enum_number(e, v->text, &named) != COX_OK) {
 			cox_err_set(t->err, COX_EINVAL, t->path.text, "\"%.*s\" is no value of this enum",
-				    COX_FMT(cox_str_sub(v->text, 0, 64)));
+			            COX_FMT(cox_str_sub(v->text, 0, 64)));
 			return COX_EINVAL;
 		}
 		number = named;
@@ -76,7 +76,7 @@ static enum cox_rc enum_from(struct from *t, const struct cox_envoy_enum *e, con
 
 /* A value of any type but message: `*u` holds numbers as the wire has them, `*bytes` text. */
 static enum cox_rc scalar_from(struct from *t, const struct cox_envoy_field *field, const struct cox_json *v, uint64_t *u,
-			       struct cox_str *bytes)
+                               struct cox_str *bytes)
 {
 	int64_t i = 0;
 	double d = 0;
@@ -308,7 +308,8 @@ static enum cox_rc time_from(struct from *t, const struct cox_json *v, bool is_d
 	int64_t s, ns;
 	if (v->type != COX_JSON_STRING || (is_duration ? duration_from_text : timestamp_from_text)(v->text, &s, &ns) != COX_OK)
 		return fail(t, COX_EINVAL, v,
-			    is_duration ? "a duration in seconds is wanted, like \"1.5s\"" : "a time is wanted, like \"2026-08-01T10:00:00Z\"");
+		            is_duration ? "a duration in seconds is wanted, like \"1.5s\""
+		                        : "a time is wanted, like \"2026-08-01T10:00:00Z\"");
 	if (s != 0)
 		cox_pb_put_varint(at, 1, (uint64_t)s);
 	if (ns != 0)
@@ -398,7 +399,7 @@ static enum cox_rc message_from(struct from *t, const struct cox_envoy_message *
 }
 
 enum cox_rc cox_envoy_from_json(const struct cox_envoy_message *m, const struct cox_json *v, unsigned flags, struct cox_buf *wire,
-				struct cox_err *err)
+                                struct cox_err *err)
 {
 	struct from t = { .flags = flags, .err = err };
 	size_t was = wire->n;

@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 enum { NS_PER_S = 1000 * 1000 * 1000 };
-static const int64_t duration_s_max = 315576000000;   /* 10,000 years: duration.proto */
-static const int64_t timestamp_s_min = -62135596800;  /* 0001-01-01: timestamp.proto */
-static const int64_t timestamp_s_max = 253402300799;  /* 9999-12-31T23:59:59 */
+static const int64_t duration_s_max = 315576000000;  /* 10,000 years: duration.proto */
+static const int64_t timestamp_s_min = -62135596800; /* 0001-01-01: timestamp.proto */
+static const int64_t timestamp_s_max = 253402300799; /* 9999-12-31T23:59:59 */
 
 static void path_add(struct path *p, const char *text, size_t n)
 {
@@ -186,7 +186,7 @@ enum cox_rc timestamp_to_text(struct cox_arena *arena, int64_t s, int64_t ns, st
 	year += era * 400 + (month >= 10);
 	month += month < 10 ? 3 : -9;
 	*out = cox_arena_printf(arena, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)year, (int)month, (int)day, (int)(rest / 3600),
-				(int)(rest / 60 % 60), (int)(rest % 60), fraction);
+	                        (int)(rest / 60 % 60), (int)(rest % 60), fraction);
 	return COX_OK;
 }
 

@@ -22,10 +22,7 @@ struct to {
 
 static enum cox_rc message_to(struct to *t, const struct cox_envoy_message *m, struct cox_str wire, struct cox_json *out);
 
-static enum cox_rc fail(struct to *t, enum cox_rc rc, const char *what)
-{
-	return cox_err_set(t->err, rc, t->path.text, "%s", what);
-}
+static enum cox_rc fail(struct to *t, enum cox_rc rc, const char *what) { return cox_err_set(t->err, rc, t->path.text, "%s", what); }
 
 /* --- building ------------------------------------------------------------------------------ */
 
@@ -45,10 +42,7 @@ static struct cox_json *member_add(struct to *t, struct cox_json *object, struct
 	return &m->value;
 }
 
-static struct cox_json *item_add(struct to *t, struct cox_json *array)
-{
-	return cox_json_push(t->arena, array, &(struct cox_json){ 0 });
-}
+static struct cox_json *item_add(struct to *t, struct cox_json *array) { return cox_json_push(t->arena, array, &(struct cox_json){ 0 }); }
 
 static void str_set(struct cox_json *out, struct cox_str s)
 {
@@ -262,7 +256,7 @@ static bool is_overruled(struct to *t, const struct cox_envoy_message *m, size_t
 
 /* All occurrences (from .. to) of one field. base .. end are those of the whole message. */
 static enum cox_rc field_to(struct to *t, const struct cox_envoy_message *m, size_t base, size_t end, size_t from, size_t to,
-			    struct cox_json *object)
+                            struct cox_json *object)
 {
 	struct cox_envoy_field field = cox_envoy_field_at(m, t->stack.p[from].index);
 	struct cox_pb_field last = t->stack.p[to - 1].f;
@@ -282,8 +276,7 @@ static enum cox_rc field_to(struct to *t, const struct cox_envoy_message *m, siz
 		return COX_OK;
 	}
 	path_pop(&t->path, was);
-	if ((!field.presence && is_default(&field, &last)) ||
-	    (field.oneof != 0 && is_overruled(t, m, base, end, to - 1, field.oneof)))
+	if ((!field.presence && is_default(&field, &last)) || (field.oneof != 0 && is_overruled(t, m, base, end, to - 1, field.oneof)))
 		return COX_OK;
 	was = path_field(&t->path, field.name);
 	if (field.type == COX_ENVOY_MESSAGE && to - from > 1) {
@@ -481,7 +474,7 @@ static enum cox_rc message_to(struct to *t, const struct cox_envoy_message *m, s
 }
 
 enum cox_rc cox_envoy_to_json(const struct cox_envoy_message *m, struct cox_str wire, unsigned flags, struct cox_arena *arena,
-			      struct cox_json **out, struct cox_err *err)
+                              struct cox_json **out, struct cox_err *err)
 {
 	struct to t = { .arena = arena, .flags = flags, .err = err };
 	struct cox_json *root = COX_ARENA_NEW(arena, struct cox_json);
@@ -493,7 +486,7 @@ enum cox_rc cox_envoy_to_json(const struct cox_envoy_message *m, struct cox_str 
 }
 
 enum cox_rc cox_envoy_any_to_json(struct cox_str type_url, struct cox_str value, unsigned flags, struct cox_arena *arena,
-				  struct cox_json **out, struct cox_err *err)
+                                  struct cox_json **out, struct cox_err *err)
 {
 	struct to t = { .arena = arena, .flags = flags, .err = err };
 	struct cox_json *root = COX_ARENA_NEW(arena, struct cox_json);

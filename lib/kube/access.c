@@ -70,7 +70,8 @@ static void review_write(struct cox_buf *out, const struct question *q)
 {
 	const struct cox_kube_access_spec *spec = &q->a->spec;
 	struct cox_arena arena = { 0 }, *a = &arena;
-	struct cox_json *root = cox_json_new_object(a), *body = cox_json_new_object(a), *what = cox_json_new_object(a), *groups = cox_json_new_array(a);
+	struct cox_json *root = cox_json_new_object(a), *body = cox_json_new_object(a), *what = cox_json_new_object(a),
+	                *groups = cox_json_new_array(a);
 	cox_json_set(a, root, COX_STR("apiVersion"), new_str(a, COX_STR("authorization.k8s.io/v1")));
 	cox_json_set(a, root, COX_STR("kind"), new_str(a, COX_STR("SubjectAccessReview")));
 	cox_json_set(a, what, COX_STR("namespace"), new_str(a, q->ns));
@@ -81,7 +82,8 @@ static void review_write(struct cox_buf *out, const struct question *q)
 	cox_json_push(a, groups, new_str(a, cox_arena_printf(a, "system:serviceaccounts:%.*s", COX_FMT(q->ns))));
 	cox_json_push(a, groups, new_str(a, COX_STR("system:authenticated")));
 	cox_json_set(a, body, COX_STR("resourceAttributes"), what);
-	cox_json_set(a, body, COX_STR("user"), new_str(a, cox_arena_printf(a, "system:serviceaccount:%.*s:%.*s", COX_FMT(q->ns), COX_FMT(q->account))));
+	cox_json_set(a, body, COX_STR("user"),
+	             new_str(a, cox_arena_printf(a, "system:serviceaccount:%.*s:%.*s", COX_FMT(q->ns), COX_FMT(q->account))));
 	cox_json_set(a, body, COX_STR("groups"), groups);
 	cox_json_set(a, root, COX_STR("spec"), body);
 	cox_json_write(out, root, 0, false);
@@ -122,7 +124,8 @@ static void fail(struct question *q, const struct cox_err *err)
 	q->due_ms = cox_loop_now_ms(q->a->loop) + cox_jitter_ms(RETRY_MS, 50);
 	if (!q->has_failed)
 		cox_log(COX_LOG_WARN, "kube", "cannot ask whether a service account may %s %s, %s account=%s error=\"%s\"", q->a->spec.verb,
-		        q->a->spec.resource, q->answer == COX_KUBE_ACCESS_ASKING ? "it has to wait" : "the last answer stays", q->key, err->text);
+		        q->a->spec.resource, q->answer == COX_KUBE_ACCESS_ASKING ? "it has to wait" : "the last answer stays", q->key,
+		        err->text);
 	q->has_failed = true;
 }
 
@@ -157,7 +160,8 @@ static void ask(struct question *q)
 	struct cox_kube_request_cb cb = { .on_done = on_done, .ctx = q };
 	review_write(&body, q);
 	q->a->in_flight++;
-	cox_kube_call(q->a->client, "POST", COX_STR("/apis/authorization.k8s.io/v1/subjectaccessreviews"), cox_buf_str(&body), &cb, &q->request);
+	cox_kube_call(q->a->client, "POST", COX_STR("/apis/authorization.k8s.io/v1/subjectaccessreviews"), cox_buf_str(&body), &cb,
+	              &q->request);
 	cox_buf_fini(&body);
 }
 

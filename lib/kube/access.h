@@ -12,8 +12,8 @@ enum cox_kube_access_answer { COX_KUBE_ACCESS_ASKING, COX_KUBE_ACCESS_ALLOWED, C
 enum { COX_KUBE_ACCESS_MAX = 1000 }; /* accounts asked about at a time; gateways are few. The one not asked about for longest goes */
 
 struct cox_kube_access_spec {
-	const char *verb, *group, *resource;  /* static text: "list", "", "secrets" */
-	int64_t renew_ms;                     /* how old an answer gets; 0: 60 s */
+	const char *verb, *group, *resource; /* static text: "list", "", "secrets" */
+	int64_t renew_ms;                    /* how old an answer gets; 0: 60 s */
 	/* An answer came that differs from what cox_kube_access_check() said. Not from inside of it. */
 	void (*changed)(void *ctx);
 	void *ctx;

@@ -8,9 +8,9 @@
 #include "loop/timer.h"
 
 enum {
-	TOKEN_AGE_MS_MAX = 60 * 1000,   /* a projected token may be swapped under an unchanged stamp on odd file systems */
-	EXPIRY_MARGIN_MS = 5 * 1000,    /* a request must arrive before its credentials expire */
-	EXEC_AGAIN_MS_MIN = 1000,       /* a plug-in that gives what is already expired is not run for each request */
+	TOKEN_AGE_MS_MAX = 60 * 1000, /* a projected token may be swapped under an unchanged stamp on odd file systems */
+	EXPIRY_MARGIN_MS = 5 * 1000,  /* a request must arrive before its credentials expire */
+	EXEC_AGAIN_MS_MIN = 1000,     /* a plug-in that gives what is already expired is not run for each request */
 };
 
 struct cox_kube_auth {
@@ -57,10 +57,7 @@ static void name_the_server(struct cox_kube_auth *a)
 	cox_buf_fini(&url);
 }
 
-static const char *file_or_null(struct cox_str s)
-{
-	return s.n ? s.p : NULL;
-}
+static const char *file_or_null(struct cox_str s) { return s.n ? s.p : NULL; }
 
 static void tls_set(struct cox_kube_auth *a)
 {
@@ -145,10 +142,7 @@ static void exec_done(void *ctx, enum cox_rc rc, struct cox_kube_exec_result *re
 	wake(a, rc, err);
 }
 
-static bool uses_exec(const struct cox_kube_auth *a)
-{
-	return a->config->exec && a->config->token_file.n == 0 && a->config->token.n == 0;
-}
+static bool uses_exec(const struct cox_kube_auth *a) { return a->config->exec && a->config->token_file.n == 0 && a->config->token.n == 0; }
 
 static bool is_fresh(const struct cox_kube_auth *a)
 {
@@ -200,15 +194,9 @@ void cox_kube_auth_refused(struct cox_kube_auth *a)
 		a->is_given = false;
 }
 
-const char *cox_kube_auth_server(const struct cox_kube_auth *a)
-{
-	return a->server;
-}
+const char *cox_kube_auth_server(const struct cox_kube_auth *a) { return a->server; }
 
-const struct cox_http_tls *cox_kube_auth_tls(const struct cox_kube_auth *a)
-{
-	return &a->tls;
-}
+const struct cox_http_tls *cox_kube_auth_tls(const struct cox_kube_auth *a) { return &a->tls; }
 
 bool cox_kube_auth_has_token(const struct cox_kube_auth *a)
 {

@@ -8,14 +8,13 @@
 #include "loop/timer.h"
 #include "net/http_client.h"
 
-
 enum {
 	REQUEST_MS = 30 * 1000,
-	STREAM_IDLE_MS = 60 * 1000,       /* a list that stalls so long has lost its connection */
+	STREAM_IDLE_MS = 60 * 1000, /* a list that stalls so long has lost its connection */
 	BODY_BYTES_MAX = 16 * 1024 * 1024,
 	ERROR_BODY_BYTES_MAX = 64 * 1024, /* of a refused stream: a Status with its message */
 	RETRY_AFTER_MS_MAX = 30 * 1000,
-	BUSY_RETRIES_MAX = 5,             /* answers 429 before the caller hears of it */
+	BUSY_RETRIES_MAX = 5, /* answers 429 before the caller hears of it */
 	PROBE_MS = 2000,
 	PROBE_TIMEOUT_MS = 3000,
 	UNREACHABLE_MS = 5000,
@@ -108,7 +107,8 @@ static enum cox_rc refuse(struct cox_kube_request *r, int status, struct cox_str
 	ptrdiff_t query = cox_str_find(path, '?');
 	if (query >= 0)
 		path = cox_str_sub(path, 0, (size_t)query);
-	cox_err_set(err, rc, NULL, "%s %.*s: status %d%s%.*s", r->spec.method, COX_FMT(path), status, message.n ? ": " : "", COX_FMT(message));
+	cox_err_set(err, rc, NULL, "%s %.*s: status %d%s%.*s", r->spec.method, COX_FMT(path), status, message.n ? ": " : "",
+	            COX_FMT(message));
 	cox_arena_fini(&arena);
 	return rc;
 }
@@ -213,9 +213,13 @@ static void request_send(struct cox_kube_request *r)
 		.token = cox_kube_auth_has_token(c->auth) ? cox_kube_auth_token : NULL,
 		.token_ctx = c->auth,
 		.connect_timeout_ms = 5000,
-		.total_timeout_ms = r->spec.timeout_ms ? r->spec.timeout_ms : streams ? 0 : REQUEST_MS,
+		.total_timeout_ms = r->spec.timeout_ms ? r->spec.timeout_ms
+		                    : streams          ? 0
+		                                       : REQUEST_MS,
 		.idle_timeout_ms = streams && !r->spec.is_watch ? STREAM_IDLE_MS : 0,
-		.max_body_bytes = streams ? 0 : r->spec.max_body_bytes ? r->spec.max_body_bytes : BODY_BYTES_MAX,
+		.max_body_bytes = streams                  ? 0
+		                  : r->spec.max_body_bytes ? r->spec.max_body_bytes
+		                                           : BODY_BYTES_MAX,
 	};
 	struct cox_http_cb cb = { .on_head = on_head, .on_body = streams ? on_body : NULL, .on_done = on_done, .ctx = r };
 	struct cox_err err = { 0 };
@@ -259,7 +263,7 @@ static int64_t take_token(struct cox_kube_client *c)
 }
 
 void cox_kube_request_open(struct cox_kube_client *c, const struct cox_kube_request_spec *spec, const struct cox_kube_request_cb *cb,
-			   struct cox_kube_request **out)
+                           struct cox_kube_request **out)
 {
 	cox_loop_assert_here(c->loop);
 	struct cox_kube_request *r = COX_NEW(struct cox_kube_request);
@@ -354,14 +358,12 @@ void cox_kube_client_reach_remove(struct cox_kube_client *c, struct cox_kube_rea
 	}
 }
 
-bool cox_kube_client_is_reachable(const struct cox_kube_client *c)
-{
-	return c->is_reachable;
-}
+bool cox_kube_client_is_reachable(const struct cox_kube_client *c) { return c->is_reachable; }
 
 /* --- the client ------------------------------------------------------------------------------------------ */
 
-struct cox_kube_client *cox_kube_client_new_take(struct cox_loop *loop, struct cox_kube_config *config, const struct cox_kube_client_spec *spec)
+struct cox_kube_client *cox_kube_client_new_take(struct cox_loop *loop, struct cox_kube_config *config,
+                                                 const struct cox_kube_client_spec *spec)
 {
 	struct cox_kube_client *c = COX_NEW(struct cox_kube_client);
 	struct cox_kube_client_spec none = { 0 };
@@ -397,7 +399,4 @@ void cox_kube_client_free(struct cox_kube_client **cp)
 	cox_free(c);
 }
 
-struct cox_loop *cox_kube_client_loop(const struct cox_kube_client *c)
-{
-	return c->loop;
-}
+struct cox_loop *cox_kube_client_loop(const struct cox_kube_client *c) { return c->loop; }

@@ -1,6 +1,6 @@
 /*
- * client - requests to one kube-apiserver: credentials, a rate limit, one retry after 401, patience after 429, and whether it can be reached.
- * Thread: everything on the loop. Owns its HTTP connections (one HTTP/2 connection, as a rule).
+ * client - requests to one kube-apiserver: credentials, a rate limit, one retry after 401, patience after 429, and whether it can be
+ * reached. Thread: everything on the loop. Owns its HTTP connections (one HTTP/2 connection, as a rule).
  */
 #ifndef COX_KUBE_CLIENT_H
 #define COX_KUBE_CLIENT_H
@@ -12,14 +12,15 @@ struct cox_kube_client;
 struct cox_kube_request;
 
 struct cox_kube_client_spec {
-	double qps;     /* of requests other than watches; 0: 80 */
-	unsigned burst; /* 0: 160 */
+	double qps;             /* of requests other than watches; 0: 80 */
+	unsigned burst;         /* 0: 160 */
 	const char *user_agent; /* NULL: "coxswain" */
 	int64_t unreachable_ms; /* silence after which the server counts as unreachable; 0: 5 s */
 };
 
 /* Takes the content of *config, which is empty afterwards. `spec` may be NULL. */
-struct cox_kube_client *cox_kube_client_new_take(struct cox_loop *loop, struct cox_kube_config *config, const struct cox_kube_client_spec *spec);
+struct cox_kube_client *cox_kube_client_new_take(struct cox_loop *loop, struct cox_kube_config *config,
+                                                 const struct cox_kube_client_spec *spec);
 /* Requests still open are canceled: on_done does not come. Accepts NULL. */
 void cox_kube_client_free(struct cox_kube_client **c);
 struct cox_loop *cox_kube_client_loop(const struct cox_kube_client *c);
@@ -57,8 +58,8 @@ struct cox_kube_request_spec {
 	const char *content_type; /* static text; NULL: application/json where there is a body */
 	const char *accept;       /* static text; NULL: application/json */
 	bool is_watch;
-	int64_t timeout_ms;       /* 0: 30 s; none for streams, which end after a minute without a byte unless they are watches */
-	size_t max_body_bytes;    /* of a collected response; 0: 16 MiB */
+	int64_t timeout_ms;    /* 0: 30 s; none for streams, which end after a minute without a byte unless they are watches */
+	size_t max_body_bytes; /* of a collected response; 0: 16 MiB */
 };
 
 /* Copies `spec` and `cb`. Callbacks never come from inside. */
@@ -76,8 +77,8 @@ void cox_kube_path(struct cox_buf *out, struct cox_str group, struct cox_str ver
 /* Appends "?key=value" or "&key=value" with the value escaped. */
 void cox_kube_path_query(struct cox_buf *path, const char *key, struct cox_str value);
 /* GET, POST, PUT, DELETE with a JSON body (empty: none). */
-void cox_kube_call(struct cox_kube_client *c, const char *method, struct cox_str path, struct cox_str body, const struct cox_kube_request_cb *cb,
-                   struct cox_kube_request **out);
+void cox_kube_call(struct cox_kube_client *c, const char *method, struct cox_str path, struct cox_str body,
+                   const struct cox_kube_request_cb *cb, struct cox_kube_request **out);
 /* Server-side apply with force: `body` is JSON (YAML contains it). `path` has no query yet. */
 void cox_kube_apply(struct cox_kube_client *c, struct cox_str path, const char *field_manager, struct cox_str body,
                     const struct cox_kube_request_cb *cb, struct cox_kube_request **out);

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 enum {
-	EXEC_MS_MAX = 60 * 1000,          /* a cloud's plug-in may ask the network; nobody waits longer for a request */
+	EXEC_MS_MAX = 60 * 1000, /* a cloud's plug-in may ask the network; nobody waits longer for a request */
 	EXEC_OUTPUT_BYTES_MAX = 1024 * 1024,
-	EXEC_STDERR_BYTES_MAX = 512,      /* of what it complains, for our message */
+	EXEC_STDERR_BYTES_MAX = 512, /* of what it complains, for our message */
 };
 
 struct cox_kube_exec_run {
@@ -39,7 +39,7 @@ void cox_kube_exec_result_fini(struct cox_kube_exec_result *r)
 static enum cox_rc status_read(const struct cox_json *status, struct cox_kube_exec_result *out, struct cox_err *err)
 {
 	struct cox_str token = cox_json_str_at(status, "token"), cert = cox_json_str_at(status, "clientCertificateData"),
-		       key = cox_json_str_at(status, "clientKeyData"), expires = cox_json_str_at(status, "expirationTimestamp");
+	               key = cox_json_str_at(status, "clientKeyData"), expires = cox_json_str_at(status, "expirationTimestamp");
 	int64_t expires_ms = 0;
 	if (token.n == 0 && cert.n == 0)
 		return cox_err_set(err, COX_EPROTO, "status", "has neither a token nor a client certificate");
@@ -56,7 +56,8 @@ static enum cox_rc status_read(const struct cox_json *status, struct cox_kube_ex
 	return COX_OK;
 }
 
-enum cox_rc cox_kube_exec_result_parse(struct cox_str output, struct cox_str api_version, struct cox_kube_exec_result *out, struct cox_err *err)
+enum cox_rc cox_kube_exec_result_parse(struct cox_str output, struct cox_str api_version, struct cox_kube_exec_result *out,
+                                       struct cox_err *err)
 {
 	struct cox_arena arena = { 0 };
 	struct cox_json *v = NULL;
@@ -137,7 +138,8 @@ static struct cox_str exec_info(struct cox_arena *a, const struct cox_kube_confi
 		if (c->ca_pem.n) {
 			struct cox_buf b64 = { 0 };
 			cox_b64_encode(&b64, c->ca_pem);
-			cox_json_set(a, cluster, COX_STR("certificate-authority-data"), cox_json_new_str(a, cox_arena_str(a, cox_buf_str(&b64))));
+			cox_json_set(a, cluster, COX_STR("certificate-authority-data"),
+			             cox_json_new_str(a, cox_arena_str(a, cox_buf_str(&b64))));
 			cox_buf_fini(&b64);
 		}
 		if (c->insecure)
@@ -177,7 +179,7 @@ static const char *const *environment(struct cox_arena *a, const struct cox_kube
 }
 
 enum cox_rc cox_kube_exec_run_open(struct cox_loop *loop, const struct cox_kube_config *config, cox_kube_exec_fn *fn, void *ctx,
-				   struct cox_kube_exec_run **out, struct cox_err *err)
+                                   struct cox_kube_exec_run **out, struct cox_err *err)
 {
 	const struct cox_kube_exec *e = config->exec;
 	struct cox_kube_exec_run *r = COX_NEW(struct cox_kube_exec_run);

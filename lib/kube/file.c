@@ -9,7 +9,9 @@
 
 static enum cox_rc refuse(int number, const char *path, struct cox_err *err)
 {
-	enum cox_rc rc = number == ENOENT || number == ENOTDIR ? COX_ENOTFOUND : number == EACCES || number == EPERM ? COX_EDENIED : COX_EIO;
+	enum cox_rc rc = number == ENOENT || number == ENOTDIR ? COX_ENOTFOUND
+	                 : number == EACCES || number == EPERM ? COX_EDENIED
+	                                                       : COX_EIO;
 	const char *text = rc == COX_ENOTFOUND ? "there is no such file" : rc == COX_EDENIED ? "it may not be read" : "it cannot be read";
 	return cox_err_set(err, rc, NULL, "%s: %s", path, text);
 }

@@ -89,7 +89,7 @@ static struct cox_str join(const struct reader *r, struct cox_str name)
 
 /* "<key>-data" (base64) wins over "<key>" (a file), as in kubectl. */
 static enum cox_rc read_pem(const struct reader *r, const struct cox_json *v, const char *at, const char *key, struct cox_str *file,
-			    struct cox_str *pem)
+                            struct cox_str *pem)
 {
 	struct cox_str data = { 0 };
 	char name[64], field[160];
@@ -111,8 +111,8 @@ static enum cox_rc read_pem(const struct reader *r, const struct cox_json *v, co
 }
 
 /* The entry `name` of one of the lists clusters, users, contexts; `at` becomes "users[name=x].user". */
-static enum cox_rc find_named(const struct reader *r, const char *list, const char *member, struct cox_str name, const struct cox_json **out,
-			      char *at, size_t at_bytes)
+static enum cox_rc find_named(const struct reader *r, const char *list, const char *member, struct cox_str name,
+                              const struct cox_json **out, char *at, size_t at_bytes)
 {
 	const struct cox_json *l = cox_json_get(r->root, cox_str_of(list));
 	if (l && l->type != COX_JSON_ARRAY && l->type != COX_JSON_NULL)
@@ -254,7 +254,7 @@ static enum cox_rc read_root(struct reader *r, struct cox_str context)
 }
 
 enum cox_rc cox_kube_config_parse(struct cox_kube_config *c, struct cox_str text, const char *path, struct cox_str context,
-				  struct cox_err *err)
+                                  struct cox_err *err)
 {
 	*c = (struct cox_kube_config){ 0 };
 	struct cox_err local = { 0 };
@@ -297,15 +297,17 @@ enum cox_rc cox_kube_config_load(struct cox_kube_config *c, const char *path, st
 	return rc;
 }
 
-enum cox_rc cox_kube_config_in_cluster(struct cox_kube_config *c, struct cox_str host, struct cox_str port, const char *dir, struct cox_err *err)
+enum cox_rc cox_kube_config_in_cluster(struct cox_kube_config *c, struct cox_str host, struct cox_str port, const char *dir,
+                                       struct cox_err *err)
 {
 	*c = (struct cox_kube_config){ 0 };
 	struct cox_arena *a = &c->arena;
 	if (!dir)
 		dir = "/var/run/secrets/kubernetes.io/serviceaccount";
 	if (host.n == 0 || port.n == 0)
-		return cox_err_set(err, COX_ENOTFOUND, NULL,
-				   "not in a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set) and no kubeconfig was given");
+		return cox_err_set(
+		    err, COX_ENOTFOUND, NULL,
+		    "not in a pod (KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set) and no kubeconfig was given");
 	bool v6 = cox_str_find(host, ':') >= 0 && host.p[0] != '[';
 	c->source = COX_STR("service account");
 	c->server = cox_arena_printf(a, "https://%s%.*s%s:%.*s", v6 ? "[" : "", COX_FMT(host), v6 ? "]" : "", COX_FMT(port));

@@ -40,7 +40,8 @@ static void on_done(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 	struct cox_kube_list *l = ctx;
 	(void)r, (void)body;
 	l->request = NULL;
-	/* An expired continue: as client-go, everything again in one page, which cannot expire. We stream it, so its size does not matter. */
+	/* An expired continue: as client-go, everything again in one page, which cannot expire. We stream it, so its size does not matter.
+	 */
 	if (status == 410 && l->next_page.n && l->restarts++ == 0) {
 		cox_buf_clear(&l->next_page);
 		l->spec.on_restart(l->spec.ctx);
@@ -67,10 +68,9 @@ static void on_done(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 
 static void page_get(struct cox_kube_list *l)
 {
-	struct cox_kube_split_spec split = { .message = l->spec.message,
-		                             .max_object_bytes = l->spec.max_object_bytes,
-		                             .on_item = l->spec.on_item,
-		                             .ctx = l->spec.ctx };
+	struct cox_kube_split_spec split = {
+		.message = l->spec.message, .max_object_bytes = l->spec.max_object_bytes, .on_item = l->spec.on_item, .ctx = l->spec.ctx
+	};
 	struct cox_buf path = { 0 }, limit = { 0 };
 	cox_buf_append_str(&path, cox_buf_str(&l->path));
 	if (l->restarts == 0) {

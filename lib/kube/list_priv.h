@@ -11,7 +11,7 @@
 struct cox_kube_list;
 
 struct cox_kube_list_spec {
-	struct cox_str path;  /* with the selectors, without limit and continue; copied */
+	struct cox_str path; /* with the selectors, without limit and continue; copied */
 	const struct cox_message *message;
 	bool metadata_only;
 	unsigned limit;

@@ -10,9 +10,9 @@
 enum {
 	BACKOFF_FIRST_MS = 100,
 	BACKOFF_MAX_MS = 30 * 1000,
-	SLOW_FIRST_MS = 1000,       /* absent and forbidden kinds */
+	SLOW_FIRST_MS = 1000, /* absent and forbidden kinds */
 	SLOW_MAX_MS = 30 * 1000,
-	WATCH_S_MIN = 300,          /* the server ends a watch after 5 to 10 minutes, so that replicas spread and versions stay fresh */
+	WATCH_S_MIN = 300, /* the server ends a watch after 5 to 10 minutes, so that replicas spread and versions stay fresh */
 	WATCH_S_SPREAD = 300,
 	WATCH_S_UNSURE = 2,         /* while a CRD is being established its versions appear one by one: soon ask for the newest again */
 	WATCH_SLACK_MS = 60 * 1000, /* a server that does not end it in time is gone */
@@ -23,10 +23,7 @@ enum {
 
 static void step(void *ctx);
 
-static void later(struct cox_kube_watch *w, int64_t delay_ms)
-{
-	cox_timer_start(w->timer, delay_ms, 0);
-}
+static void later(struct cox_kube_watch *w, int64_t delay_ms) { cox_timer_start(w->timer, delay_ms, 0); }
 
 /* The n-th of "v1,v1beta1"; empty behind the last. */
 static struct cox_str version_at(const struct cox_kube_watch *w, size_t index)
@@ -40,7 +37,8 @@ static struct cox_str version_at(const struct cox_kube_watch *w, size_t index)
 
 void cox_kube_watch_path_(const struct cox_kube_watch *w, struct cox_str ns, struct cox_buf *out)
 {
-	cox_kube_path(out, w->spec.group, version_at(w, w->version_index), w->spec.plural, ns.n ? ns : w->spec.ns, COX_STR(""), COX_STR(""));
+	cox_kube_path(out, w->spec.group, version_at(w, w->version_index), w->spec.plural, ns.n ? ns : w->spec.ns, COX_STR(""),
+	              COX_STR(""));
 	if (w->spec.field_selector.n)
 		cox_kube_path_query(out, "fieldSelector", w->spec.field_selector);
 	if (w->spec.label_selector.n)
@@ -97,15 +95,9 @@ static void denied(struct cox_kube_watch *w, const struct cox_err *err)
 
 /* --- list ------------------------------------------------------------------------------------------------ */
 
-static void list_item(void *ctx, const struct cox_kube_item *item)
-{
-	cox_kube_store_listed_(ctx, item);
-}
+static void list_item(void *ctx, const struct cox_kube_item *item) { cox_kube_store_listed_(ctx, item); }
 
-static void list_page(void *ctx)
-{
-	cox_kube_store_flush_(ctx);
-}
+static void list_page(void *ctx) { cox_kube_store_flush_(ctx); }
 
 static void list_restart(void *ctx)
 {
@@ -194,8 +186,8 @@ static void error_event(struct cox_kube_watch *w, const struct cox_kube_item *it
 		w->is_gone = true;
 	else
 		w->is_broken = true;
-	cox_err_set(&w->event_err, COX_EIO, NULL, "the watch of %.*s ended with an error event: %.*s (%d)", COX_FMT(w->spec.plural), COX_FMT(message),
-	            (int)code);
+	cox_err_set(&w->event_err, COX_EIO, NULL, "the watch of %.*s ended with an error event: %.*s (%d)", COX_FMT(w->spec.plural),
+	            COX_FMT(message), (int)code);
 	cox_arena_fini(&arena);
 }
 
@@ -215,14 +207,10 @@ static void watch_item(void *ctx, const struct cox_kube_item *item)
 		cox_kube_side_deleted_(w, item);
 		cox_kube_store_deleted_(w, item);
 		break;
-	case COX_KUBE_EVENT_BOOKMARK:
-		break;
-	case COX_KUBE_EVENT_ERROR:
-		error_event(w, item);
-		return;
+	case COX_KUBE_EVENT_BOOKMARK: break;
+	case COX_KUBE_EVENT_ERROR: error_event(w, item); return;
 	case COX_KUBE_EVENT_ITEM:
-	case COX_KUBE_EVENT_UNKNOWN:
-		return; /* a type of the future: its version must not be taken for seen */
+	case COX_KUBE_EVENT_UNKNOWN: return; /* a type of the future: its version must not be taken for seen */
 	}
 	if (item->resource_version.n) {
 		cox_buf_clear(&w->version);
@@ -347,7 +335,7 @@ static void on_reach(void *ctx, bool is_reachable)
 }
 
 void cox_kube_watch_open(struct cox_kube_client *client, const struct cox_kube_watch_spec *spec, const struct cox_kube_watch_cb *cb,
-			 struct cox_kube_watch **out)
+                         struct cox_kube_watch **out)
 {
 	struct cox_kube_watch *w = COX_NEW(struct cox_kube_watch);
 	w->c = client;
@@ -412,10 +400,7 @@ void cox_kube_watch_relist(struct cox_kube_watch *w)
 	later(w, 0);
 }
 
-bool cox_kube_watch_is_synced(const struct cox_kube_watch *w)
-{
-	return w->is_synced;
-}
+bool cox_kube_watch_is_synced(const struct cox_kube_watch *w) { return w->is_synced; }
 
 void cox_kube_watch_stats_get(const struct cox_kube_watch *w, struct cox_kube_watch_stats *out)
 {

@@ -31,13 +31,16 @@ struct cox_kube_entry {
 struct cox_kube_watch_cb {
 	/* Before anything else is done with an object: false leaves it out. NULL: all are wanted. */
 	bool (*is_wanted)(void *ctx, struct cox_str ns, struct cox_str name);
-	/* A new object, or one with a new resourceVersion. item->text may be skipped (is_skipped): the entry's value then still is the last good one. */
+	/* A new object, or one with a new resourceVersion. item->text may be skipped (is_skipped): the entry's value then still is the last
+	 * good one. */
 	void (*put)(void *ctx, const struct cox_kube_item *item, struct cox_kube_entry *e);
 	/* It is gone (or not wanted any more). Releases e->value. */
 	void (*remove)(void *ctx, struct cox_kube_entry *e);
-	/* Once: COX_OK: listed; COX_ENOTFOUND: the server does not know the kind; COX_EDENIED: we may not list it. The last two go on trying. */
+	/* Once: COX_OK: listed; COX_ENOTFOUND: the server does not know the kind; COX_EDENIED: we may not list it. The last two go on
+	 * trying. */
 	void (*synced)(void *ctx, enum cox_rc rc);
-	/* A list or a watch failed, or (COX_OK) works again after it was said that it does not. For logs; repeated failures are not repeated. */
+	/* A list or a watch failed, or (COX_OK) works again after it was said that it does not. For logs; repeated failures are not
+	 * repeated. */
 	void (*trouble)(void *ctx, enum cox_rc rc, const struct cox_err *err);
 	/* The end of what came together. May be NULL. */
 	void (*flush)(void *ctx);
@@ -47,15 +50,15 @@ struct cox_kube_watch_cb {
 /* Text is copied. */
 struct cox_kube_watch_spec {
 	struct cox_str group, plural, kind;
-	struct cox_str versions;       /* "v1,v1beta1": the first that is served is used */
-	struct cox_str ns;             /* empty: all namespaces */
+	struct cox_str versions; /* "v1,v1beta1": the first that is served is used */
+	struct cox_str ns;       /* empty: all namespaces */
 	struct cox_str field_selector, label_selector;
 	const struct cox_message *message; /* see watch_split.h; static */
-	bool metadata_only;            /* objects come as PartialObjectMetadata */
-	unsigned list_limit;           /* objects per page; 0: 500 */
-	size_t max_object_bytes;       /* 0: COX_KUBE_OBJECT_BYTES_MAX */
-	int64_t digest_ms;             /* how often the store is compared with a fresh list of metadata; 0: never */
-	int64_t digest_grace_ms;       /* how long a difference must last to count; 0: 10 s */
+	bool metadata_only;                /* objects come as PartialObjectMetadata */
+	unsigned list_limit;               /* objects per page; 0: 500 */
+	size_t max_object_bytes;           /* 0: COX_KUBE_OBJECT_BYTES_MAX */
+	int64_t digest_ms;                 /* how often the store is compared with a fresh list of metadata; 0: never */
+	int64_t digest_grace_ms;           /* how long a difference must last to count; 0: 10 s */
 };
 
 /* Borrows `client`, which must outlive the watch. The first callback comes later. */

@@ -28,32 +28,32 @@ struct cox_kube_watch {
 	struct cox_kube_reach reach;
 
 	enum phase phase;
-	struct cox_timer *timer;         /* the wait before the next step */
+	struct cox_timer *timer; /* the wait before the next step */
 	struct cox_kube_list *list;
 	struct cox_kube_request *request;
 	struct cox_kube_split *split;
 	struct cox_kube_backoff backoff, slow;
-	struct cox_buf version;          /* the last resourceVersion seen */
-	uint32_t epoch;                  /* of the list that runs or ran last */
-	size_t version_index;            /* of the served version tried, in spec.versions */
-	bool is_version_sure;            /* an older version in use was confirmed: newer ones are not served */
+	struct cox_buf version; /* the last resourceVersion seen */
+	uint32_t epoch;         /* of the list that runs or ran last */
+	size_t version_index;   /* of the served version tried, in spec.versions */
+	bool is_version_sure;   /* an older version in use was confirmed: newer ones are not served */
 	bool is_synced;
-	bool is_troubled;                /* said so */
-	bool is_gone;                    /* 410 came in this watch */
-	bool is_broken;                  /* an ERROR event other than 410 */
-	unsigned broken_count;           /* in a row */
-	bool has_news;                   /* since the last flush */
-	bool wants_relist;               /* at the next step */
-	int64_t started_ms;              /* of the watch request; 0: no head yet */
+	bool is_troubled;      /* said so */
+	bool is_gone;          /* 410 came in this watch */
+	bool is_broken;        /* an ERROR event other than 410 */
+	unsigned broken_count; /* in a row */
+	bool has_news;         /* since the last flush */
+	bool wants_relist;     /* at the next step */
+	int64_t started_ms;    /* of the watch request; 0: no head yet */
 	uint64_t started_events;
 	int64_t absent_since_ms;
 	struct cox_err event_err;
 
-	struct side_list *sides;         /* lists of single namespaces */
+	struct side_list *sides; /* lists of single namespaces */
 	struct cox_timer *digest_timer;
 	struct cox_kube_list *digest;
 	uint32_t digest_epoch;
-	uint64_t digest_upto;            /* the version of the list that it compares with */
+	uint64_t digest_upto; /* the version of the list that it compares with */
 	COX_VEC(struct digest_miss) misses;
 
 	uint64_t list_count, resume_count, event_count, skipped_count, repaired_count;

@@ -46,10 +46,7 @@ static void side_item(void *ctx, const struct cox_kube_item *item)
 	cox_kube_store_put_(s->w, item);
 }
 
-static void side_restart(void *ctx)
-{
-	(void)ctx; /* nothing is removed by this list, so nothing is to be counted anew */
-}
+static void side_restart(void *ctx) { (void)ctx; /* nothing is removed by this list, so nothing is to be counted anew */ }
 
 static void side_done(void *ctx, enum cox_rc rc, int status, struct cox_str version, const struct cox_err *err)
 {
@@ -152,10 +149,7 @@ static void digest_item(void *ctx, const struct cox_kube_item *item)
 	cox_buf_fini(&key);
 }
 
-static void digest_restart(void *ctx)
-{
-	misses_clear(ctx);
-}
+static void digest_restart(void *ctx) { misses_clear(ctx); }
 
 /* Behind the grace: what still differs was lost on the way. */
 static void digest_judge(struct cox_kube_watch *w)
@@ -178,10 +172,7 @@ static void digest_judge(struct cox_kube_watch *w)
 	cox_kube_watch_relist(w);
 }
 
-static void digest_wait(struct cox_kube_watch *w)
-{
-	cox_timer_start(w->digest_timer, cox_jitter_ms(w->spec.digest_ms, 10), 0);
-}
+static void digest_wait(struct cox_kube_watch *w) { cox_timer_start(w->digest_timer, cox_jitter_ms(w->spec.digest_ms, 10), 0); }
 
 static void digest_done(void *ctx, enum cox_rc rc, int status, struct cox_str version, const struct cox_err *err)
 {

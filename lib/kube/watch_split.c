@@ -16,16 +16,16 @@ enum role {
 };
 
 enum state {
-	ST_VALUE,     /* a value must come */
+	ST_VALUE,      /* a value must come */
 	ST_FIRST_ITEM, /* a value, or the end of the array */
-	ST_FIRST_KEY, /* a key, or the end of the object */
-	ST_KEY,       /* a key must come */
+	ST_FIRST_KEY,  /* a key, or the end of the object */
+	ST_KEY,        /* a key must come */
 	ST_COLON,
-	ST_AFTER,     /* comma or end */
+	ST_AFTER, /* comma or end */
 	ST_IN_KEY,
 	ST_IN_STRING,
-	ST_IN_WORD,   /* number, true, false, null */
-	ST_BETWEEN,   /* between events, or behind the list */
+	ST_IN_WORD, /* number, true, false, null */
+	ST_BETWEEN, /* between events, or behind the list */
 	ST_BROKEN,
 };
 
@@ -44,11 +44,11 @@ enum { CAPTURE_BYTES_MAX = 64 * 1024 }; /* continue tokens hold a key and are so
 struct cox_kube_split {
 	struct cox_kube_split_spec spec;
 	enum state state;
-	bool is_escaped;  /* the character behind a backslash comes */
-	bool is_kept;     /* the string or word that is being read goes to `out` */
-	bool has_object;  /* an event's object was seen */
-	bool is_over;     /* what is kept of the object exceeds the limit */
-	bool has_ended;   /* a list is complete */
+	bool is_escaped; /* the character behind a backslash comes */
+	bool is_kept;    /* the string or word that is being read goes to `out` */
+	bool has_object; /* an event's object was seen */
+	bool is_over;    /* what is kept of the object exceeds the limit */
+	bool has_ended;  /* a list is complete */
 	enum capture capture;
 	/* Of the value that comes next, once its key was read. */
 	enum role next_role;
@@ -57,7 +57,7 @@ struct cox_kube_split {
 	struct frame frames[COX_KUBE_SPLIT_DEPTH_MAX];
 	size_t object_bytes; /* of the object so far, dropped parts included */
 	bool in_object;
-	struct cox_buf key;  /* raw, without quotes */
+	struct cox_buf key; /* raw, without quotes */
 	struct cox_buf out;
 	struct cox_buf captured[CAP_COUNT];
 };
@@ -85,25 +85,17 @@ void cox_kube_split_free(struct cox_kube_split **sp)
 	cox_free(s);
 }
 
-struct cox_str cox_kube_split_continue(const struct cox_kube_split *s)
-{
-	return cox_buf_str(&s->captured[CAP_CONTINUE]);
-}
+struct cox_str cox_kube_split_continue(const struct cox_kube_split *s) { return cox_buf_str(&s->captured[CAP_CONTINUE]); }
 
-struct cox_str cox_kube_split_version(const struct cox_kube_split *s)
-{
-	return cox_buf_str(&s->captured[CAP_LIST_VERSION]);
-}
+struct cox_str cox_kube_split_version(const struct cox_kube_split *s) { return cox_buf_str(&s->captured[CAP_LIST_VERSION]); }
 
-size_t cox_kube_split_buffered(const struct cox_kube_split *s)
-{
-	return s->out.n + s->key.n;
-}
+size_t cox_kube_split_buffered(const struct cox_kube_split *s) { return s->out.n + s->key.n; }
 
 static enum cox_rc broken(struct cox_kube_split *s, struct cox_err *err, const char *text)
 {
 	s->state = ST_BROKEN;
-	return cox_err_set(err, COX_EPROTO, NULL, "%s of the kube-apiserver cannot be read: %s", s->spec.is_watch ? "a watch" : "a list", text);
+	return cox_err_set(err, COX_EPROTO, NULL, "%s of the kube-apiserver cannot be read: %s", s->spec.is_watch ? "a watch" : "a list",
+	                   text);
 }
 
 /* --- what is kept ---------------------------------------------------------------------------------- */
@@ -146,10 +138,7 @@ static void unescape(struct cox_buf *b)
 	cox_buf_fini(&quoted);
 }
 
-static bool key_is(const struct cox_kube_split *s, const char *name)
-{
-	return cox_str_eq_cstr(cox_buf_str(&s->key), name);
-}
+static bool key_is(const struct cox_kube_split *s, const char *name) { return cox_str_eq_cstr(cox_buf_str(&s->key), name); }
 
 static const struct cox_field *field_find(const struct cox_message *m, struct cox_str key)
 {
@@ -222,9 +211,7 @@ static void next_of_key(struct cox_kube_split *s, const struct frame *f)
 	s->next_message = NULL;
 	s->capture = CAP_NONE;
 	switch (f->role) {
-	case ROLE_ROOT:
-		next_in_root(s);
-		break;
+	case ROLE_ROOT: next_in_root(s); break;
 	case ROLE_LIST_META:
 		s->next_role = ROLE_SKIP;
 		if (key_is(s, "continue"))
@@ -232,23 +219,13 @@ static void next_of_key(struct cox_kube_split *s, const struct frame *f)
 		else if (key_is(s, "resourceVersion"))
 			s->capture = CAP_LIST_VERSION;
 		break;
-	case ROLE_OBJECT:
-		next_in_object(s);
-		break;
-	case ROLE_META:
-		next_in_meta(s);
-		break;
-	case ROLE_NOTES:
-		s->next_role = key_is(s, "kubectl.kubernetes.io/last-applied-configuration") ? ROLE_SKIP : ROLE_ALL;
-		break;
-	case ROLE_FIELDS:
-		next_is_field(s, f->message);
-		break;
+	case ROLE_OBJECT: next_in_object(s); break;
+	case ROLE_META: next_in_meta(s); break;
+	case ROLE_NOTES: s->next_role = key_is(s, "kubectl.kubernetes.io/last-applied-configuration") ? ROLE_SKIP : ROLE_ALL; break;
+	case ROLE_FIELDS: next_is_field(s, f->message); break;
 	case ROLE_SKIP:
 	case ROLE_ALL:
-	case ROLE_ITEMS:
-		s->next_role = f->role == ROLE_ALL ? ROLE_ALL : ROLE_SKIP;
-		break;
+	case ROLE_ITEMS: s->next_role = f->role == ROLE_ALL ? ROLE_ALL : ROLE_SKIP; break;
 	}
 }
 
@@ -260,10 +237,7 @@ static void next_of_item(struct cox_kube_split *s, const struct frame *f)
 	s->next_message = f->message;
 }
 
-static bool is_kept(enum role r)
-{
-	return r != ROLE_SKIP && r != ROLE_ROOT && r != ROLE_LIST_META && r != ROLE_ITEMS;
-}
+static bool is_kept(enum role r) { return r != ROLE_SKIP && r != ROLE_ROOT && r != ROLE_LIST_META && r != ROLE_ITEMS; }
 
 /* --- objects --------------------------------------------------------------------------------------- */
 
@@ -315,10 +289,7 @@ static void object_give(struct cox_kube_split *s)
 
 /* --- the machine ------------------------------------------------------------------------------------ */
 
-static struct frame *top(struct cox_kube_split *s)
-{
-	return s->depth ? &s->frames[s->depth - 1] : NULL;
-}
+static struct frame *top(struct cox_kube_split *s) { return s->depth ? &s->frames[s->depth - 1] : NULL; }
 
 /* A value begins: comma and key first, if it is kept. */
 static void value_begin(struct cox_kube_split *s, bool kept)
@@ -483,7 +454,8 @@ static enum cox_rc string_feed(struct cox_kube_split *s, const char *p, size_t n
 static size_t word_feed(struct cox_kube_split *s, const char *p, size_t n)
 {
 	size_t i = 0;
-	while (i < n && ((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'z') || p[i] == '.' || p[i] == '-' || p[i] == '+' || p[i] == 'E'))
+	while (i < n &&
+	       ((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'z') || p[i] == '.' || p[i] == '-' || p[i] == '+' || p[i] == 'E'))
 		i++;
 	if (s->is_kept)
 		put(s, p, i);
@@ -497,12 +469,9 @@ static enum cox_rc char_feed(struct cox_kube_split *s, char c, struct cox_err *e
 	if (c == ' ' || c == '\n' || c == '\r' || c == '\t')
 		return COX_OK;
 	switch (s->state) {
-	case ST_BETWEEN:
-		return between_char(s, c, err);
-	case ST_FIRST_ITEM:
-		return c == ']' ? container_end(s, true, err) : value_char(s, c, err);
-	case ST_VALUE:
-		return value_char(s, c, err);
+	case ST_BETWEEN: return between_char(s, c, err);
+	case ST_FIRST_ITEM: return c == ']' ? container_end(s, true, err) : value_char(s, c, err);
+	case ST_VALUE: return value_char(s, c, err);
 	case ST_FIRST_KEY:
 		if (c == '}')
 			return container_end(s, false, err);
@@ -519,8 +488,7 @@ static enum cox_rc char_feed(struct cox_kube_split *s, char c, struct cox_err *e
 			return broken(s, err, "a colon was expected");
 		s->state = ST_VALUE;
 		return COX_OK;
-	default:
-		return after_char(s, c, err);
+	default: return after_char(s, c, err);
 	}
 }
 

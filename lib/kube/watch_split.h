@@ -30,11 +30,11 @@ enum cox_kube_event {
 /* One object. All text is borrowed until the callback returns. */
 struct cox_kube_item {
 	enum cox_kube_event event;
-	struct cox_str text;     /* compact JSON of what was kept; empty when `is_skipped` */
-	struct cox_str kind;     /* empty where the object does not say (items of core lists) */
+	struct cox_str text; /* compact JSON of what was kept; empty when `is_skipped` */
+	struct cox_str kind; /* empty where the object does not say (items of core lists) */
 	struct cox_str ns, name, resource_version;
-	bool is_skipped;         /* what is kept exceeds the limit: only the names are known, as far as they were seen */
-	size_t bytes;            /* of the whole object as it came */
+	bool is_skipped; /* what is kept exceeds the limit: only the names are known, as far as they were seen */
+	size_t bytes;    /* of the whole object as it came */
 };
 
 struct cox_kube_split;

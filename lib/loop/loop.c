@@ -251,33 +251,23 @@ bool cox_loop_run_until(struct cox_loop *l, bool (*done)(void *arg), void *arg, 
 enum cox_rc cox_rc_of_errno(int number)
 {
 	switch (number < 0 ? -number : number) {
-	case 0:
-		return COX_OK;
+	case 0: return COX_OK;
 	case ENOENT:
-	case ESRCH:
-		return COX_ENOTFOUND;
+	case ESRCH: return COX_ENOTFOUND;
 	case EEXIST:
-	case EADDRINUSE:
-		return COX_EEXIST;
+	case EADDRINUSE: return COX_EEXIST;
 	case EACCES:
-	case EPERM:
-		return COX_EDENIED;
-	case ETIMEDOUT:
-		return COX_ETIMEOUT;
-	case EAGAIN:
-		return COX_EAGAIN;
+	case EPERM: return COX_EDENIED;
+	case ETIMEDOUT: return COX_ETIMEOUT;
+	case EAGAIN: return COX_EAGAIN;
 	case EMFILE:
 	case ENFILE:
 	case ENOMEM:
-	case ENOSPC:
-		return COX_ELIMIT;
+	case ENOSPC: return COX_ELIMIT;
 	case EINVAL:
-	case EAFNOSUPPORT:
-		return COX_EINVAL;
-	case ECANCELED:
-		return COX_ECANCELED;
-	default:
-		return COX_EIO;
+	case EAFNOSUPPORT: return COX_EINVAL;
+	case ECANCELED: return COX_ECANCELED;
+	default: return COX_EIO;
 	}
 }
 

@@ -40,14 +40,16 @@ bool cox_model_protocol_is_known(struct cox_str s)
 static const struct cox_field string_match_fields[] = {
 	F(string_match, exact, "exact", OPT_STR, "Equal to this text.", .one_of = 1),
 	F(string_match, prefix, "prefix", OPT_STR, "Starts with this text.", .one_of = 1),
-	F(string_match, regex, "regex", OPT_STR, "The whole text matches this RE2 expression.", .one_of = 1, .pattern = "regex", .max_len = 4096),
+	F(string_match, regex, "regex", OPT_STR, "The whole text matches this RE2 expression.", .one_of = 1, .pattern = "regex",
+	  .max_len = 4096),
 };
 MESSAGE(string_match, "StringMatch", "How a text is matched; none set: it is present.");
 
 static const struct cox_field string_match_entry_fields[] = {
 	F(string_match_entry, match.exact, "exact", OPT_STR, "Equal to this text.", .one_of = 1),
 	F(string_match_entry, match.prefix, "prefix", OPT_STR, "Starts with this text.", .one_of = 1),
-	F(string_match_entry, match.regex, "regex", OPT_STR, "The whole text matches this RE2 expression.", .one_of = 1, .pattern = "regex", .max_len = 4096),
+	F(string_match_entry, match.regex, "regex", OPT_STR, "The whole text matches this RE2 expression.", .one_of = 1, .pattern = "regex",
+	  .max_len = 4096),
 };
 MESSAGE(string_match_entry, "StringMatch", "How a text is matched; none set: it is present.");
 
@@ -57,7 +59,8 @@ static const struct cox_field port_selector_fields[] = {
 MESSAGE(port_selector, "PortSelector", "Names a port of a service.");
 
 static const struct cox_field destination_fields[] = {
-	F(destination, host, "host", STR, "The service: its DNS name, or its short name within the namespace of this object.", REQUIRED, .pattern = "destinationHost"),
+	F(destination, host, "host", STR, "The service: its DNS name, or its short name within the namespace of this object.", REQUIRED,
+	  .pattern = "destinationHost"),
 	F(destination, subset, "subset", STR, "A subset that a DestinationRule of the host declares.", .pattern = "dns1123"),
 	F(destination, port, "port", MSG, "Port of the service; needed when it has several.", SUB(port_selector)),
 };
@@ -69,12 +72,14 @@ static const struct cox_field percent_fields[] = {
 MESSAGE(percent, "Percent", "A percentage.");
 
 static const struct cox_field workload_selector_fields[] = {
-	F(workload_selector, labels, "labels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels", .max_items = 256),
+	F(workload_selector, labels, "labels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels",
+	  .max_items = 256),
 };
 MESSAGE(workload_selector, "WorkloadSelector", "Chooses workloads of this namespace.");
 
 static const struct cox_field match_labels_fields[] = {
-	F(match_labels, match_labels, "matchLabels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels", .max_items = 4096),
+	F(match_labels, match_labels, "matchLabels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels",
+	  .max_items = 4096),
 };
 MESSAGE(match_labels, "WorkloadSelector", "Chooses workloads of this namespace.");
 
@@ -88,8 +93,9 @@ static void port_check(const void *value, const char *path, struct cox_diags *d)
 {
 	const struct cox_port *p = value;
 	if (p->protocol.n && !cox_model_protocol_is_known(p->protocol))
-		cox_diag_add(d, COX_SEV_ERROR, 0, path, "the protocol \"%.*s\" is not known; use HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS",
-			     COX_FMT(p->protocol));
+		cox_diag_add(d, COX_SEV_ERROR, 0, path,
+		             "the protocol \"%.*s\" is not known; use HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS",
+		             COX_FMT(p->protocol));
 }
 MESSAGE(port, "Port", "A port of a gateway, service entry or sidecar.", .check = port_check);
 
@@ -127,7 +133,8 @@ static void failover_check(const void *value, const char *path, struct cox_diags
 	const struct cox_locality_failover *v = value;
 	if (v->from.n && cox_str_eq(v->from, v->to))
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a region cannot take over from itself (%.*s)", COX_FMT(v->from));
-	if (cox_str_find(v->from, '/') >= 0 || cox_str_find(v->to, '/') >= 0 || cox_str_find(v->from, '*') >= 0 || cox_str_find(v->to, '*') >= 0)
+	if (cox_str_find(v->from, '/') >= 0 || cox_str_find(v->to, '/') >= 0 || cox_str_find(v->from, '*') >= 0 ||
+	    cox_str_find(v->to, '*') >= 0)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "from and to are regions, without zone and without '*'");
 }
 MESSAGE(locality_failover, "Failover", "Which region takes over from which.", .check = failover_check);
@@ -135,7 +142,8 @@ MESSAGE(locality_failover, "Failover", "Which region takes over from which.", .c
 static const struct cox_field locality_lb_fields[] = {
 	F(locality_lb, distribute, "distribute", MSG, "Explicit shares by locality.", LIST, .sub = &cox_msg_locality_distribute),
 	F(locality_lb, failover, "failover", MSG, "Regions that take over.", LIST, SUB(locality_failover)),
-	F(locality_lb, failover_priority, "failoverPriority", STR, "Labels (key or key=value) in whose order endpoints are preferred.", LIST),
+	F(locality_lb, failover_priority, "failoverPriority", STR, "Labels (key or key=value) in whose order endpoints are preferred.",
+	  LIST),
 	F(locality_lb, enabled, "enabled", OPT_BOOL, "Switches locality load balancing on or off, whatever the mesh says."),
 };
 static void locality_check(const void *value, const char *path, struct cox_diags *d)
@@ -146,16 +154,19 @@ static void locality_check(const void *value, const char *path, struct cox_diags
 	for (size_t i = 0; i < v->distribute.n; i++)
 		for (size_t k = 0; k < i; k++)
 			if (cox_str_eq(v->distribute.p[i].from, v->distribute.p[k].from))
-				cox_diag_add(d, COX_SEV_ERROR, 0, path, "distribute has two items from %.*s", COX_FMT(v->distribute.p[i].from));
+				cox_diag_add(d, COX_SEV_ERROR, 0, path, "distribute has two items from %.*s",
+				             COX_FMT(v->distribute.p[i].from));
 }
 MESSAGE(locality_lb, "LocalityLoadBalancerSetting", "Load balancing by locality.", .check = locality_check);
 
 static const struct cox_field client_tls_fields[] = {
-	F(client_tls, mode, "mode", ENUM, "Whether and how connections to the host use TLS.", ENUM("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")),
+	F(client_tls, mode, "mode", ENUM, "Whether and how connections to the host use TLS.",
+	  ENUM("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")),
 	F(client_tls, client_certificate, "clientCertificate", STR, "File with the client's certificate (mode MUTUAL)."),
 	F(client_tls, private_key, "privateKey", STR, "File with the client's key (mode MUTUAL)."),
 	F(client_tls, ca_certificates, "caCertificates", STR, "File with the authorities that the server is checked against."),
-	F(client_tls, credential_name, "credentialName", STR, "Secret with certificate, key and authority; for gateways, or with workloadSelector."),
+	F(client_tls, credential_name, "credentialName", STR,
+	  "Secret with certificate, key and authority; for gateways, or with workloadSelector."),
 	F(client_tls, subject_alt_names, "subjectAltNames", STR, "Names of which the server's certificate must have one.", LIST),
 	F(client_tls, sni, "sni", STR, "Server name in the TLS handshake."),
 	F(client_tls, insecure_skip_verify, "insecureSkipVerify", OPT_BOOL, "Does not check the server's certificate."),
@@ -181,14 +192,29 @@ static const struct cox_field retry_fields[] = {
 	F(retry, per_try_timeout_ns, "perTryTimeout", DURATION, "Time limit of each try.", NOT_NEGATIVE),
 	F(retry, retry_on, "retryOn", STR, "What counts as failed: names and status codes, separated by commas."),
 	F(retry, retry_remote_localities, "retryRemoteLocalities", OPT_BOOL, "Whether tries may go to other localities."),
-	F(retry, retry_ignore_previous_hosts, "retryIgnorePreviousHosts", OPT_BOOL, "Whether a try avoids the hosts that failed already (default: it does)."),
+	F(retry, retry_ignore_previous_hosts, "retryIgnorePreviousHosts", OPT_BOOL,
+	  "Whether a try avoids the hosts that failed already (default: it does)."),
 	F(retry, backoff_ns, "backoff", DURATION, "Least time between tries.", NOT_NEGATIVE),
 };
 static bool is_retry_on(struct cox_str s)
 {
-	static const char *const words[] = { "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited", "retriable-4xx",
-					     "refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure", "cancelled",
-					     "deadline-exceeded", "internal", "resource-exhausted", "unavailable", NULL };
+	static const char *const words[] = { "5xx",
+		                             "gateway-error",
+		                             "reset",
+		                             "reset-before-request",
+		                             "connect-failure",
+		                             "envoy-ratelimited",
+		                             "retriable-4xx",
+		                             "refused-stream",
+		                             "retriable-status-codes",
+		                             "retriable-headers",
+		                             "http3-post-connect-failure",
+		                             "cancelled",
+		                             "deadline-exceeded",
+		                             "internal",
+		                             "resource-exhausted",
+		                             "unavailable",
+		                             NULL };
 	uint64_t code = 0;
 	return is_one_of(s, words) || (cox_str_to_u64(s, &code) == COX_OK && code >= 100 && code <= 599);
 }
@@ -199,7 +225,8 @@ static void retry_check(const void *value, const char *path, struct cox_diags *d
 	while (v->retry_on.n && cox_str_next(&rest, ',', &part)) {
 		part = cox_str_trim(part);
 		if (!is_retry_on(part))
-			cox_diag_add(d, COX_SEV_ERROR, 0, path, "retryOn: \"%.*s\" is neither a retry condition of Envoy nor a status code", COX_FMT(part));
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "retryOn: \"%.*s\" is neither a retry condition of Envoy nor a status code",
+			             COX_FMT(part));
 	}
 	if (v->attempts.set && v->attempts.v == 0 && (v->retry_on.n || v->per_try_timeout_ns.set || v->retry_remote_localities.set))
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "attempts is 0, which switches retries off; nothing else may be set then");

@@ -5,17 +5,22 @@
 #define OPEN .open = true
 
 static const struct cox_field empty_fields[1] = { { .name = "" } };
-const struct cox_message cox_model_namespace = { .name = "Namespace", .size_bytes = sizeof(struct cox_namespace), .fields = empty_fields, OPEN,
-						 .doc = "Its labels decide." };
-const struct cox_message cox_model_service_account = { .name = "ServiceAccount", .size_bytes = sizeof(struct cox_service_account), .fields = empty_fields, OPEN,
-						       .doc = "Identity of workloads." };
+const struct cox_message cox_model_namespace = {
+	.name = "Namespace", .size_bytes = sizeof(struct cox_namespace), .fields = empty_fields, OPEN, .doc = "Its labels decide."
+};
+const struct cox_message cox_model_service_account = { .name = "ServiceAccount",
+	                                               .size_bytes = sizeof(struct cox_service_account),
+	                                               .fields = empty_fields,
+	                                               OPEN,
+	                                               .doc = "Identity of workloads." };
 
 static const struct cox_field node_address_fields[] = {
 	F(node_address, type, "type", STR, "InternalIP, ExternalIP, Hostname."),
 	F(node_address, address, "address", STR, "The address."),
 };
 static MESSAGE(node_address, "NodeAddress", "", OPEN);
-static const struct cox_field node_status_fields[] = { F(node_status, addresses, "addresses", MSG, "Addresses of the node.", LIST, SUB(node_address)) };
+static const struct cox_field node_status_fields[] = { F(node_status, addresses, "addresses", MSG, "Addresses of the node.", LIST,
+	                                                 SUB(node_address)) };
 static MESSAGE(node_status, "NodeStatus", "", OPEN);
 static const struct cox_field node_fields[] = { F(node, status, "status", MSG, "State.", SUB(node_status)) };
 OBJECT(node, node, "Node", "Locality and addresses.", OPEN);
@@ -92,7 +97,8 @@ static const struct cox_field ingress_point_fields[] = {
 static MESSAGE(ingress_point, "LoadBalancerIngress", "", OPEN);
 static const struct cox_field lb_status_fields[] = { F(lb_status, ingress, "ingress", MSG, "Points of entry.", LIST, SUB(ingress_point)) };
 static MESSAGE(lb_status, "LoadBalancerStatus", "", OPEN);
-static const struct cox_field service_status_fields[] = { F(service_status, load_balancer, "loadBalancer", MSG, "Its load balancer.", SUB(lb_status)) };
+static const struct cox_field service_status_fields[] = { F(service_status, load_balancer, "loadBalancer", MSG, "Its load balancer.",
+	                                                    SUB(lb_status)) };
 static MESSAGE(service_status, "ServiceStatus", "", OPEN);
 static const struct cox_field service_fields[] = {
 	F(service, spec, "spec", MSG, "The service.", SUB(service_spec)),

@@ -22,7 +22,8 @@ static const struct cox_field server_tls_fields[] = {
 	F(server_tls, ca_crl, "caCrl", STR, "File with a list of revoked certificates."),
 	F(server_tls, credential_name, "credentialName", STR, "Secret with certificate and key, and the clients' authorities."),
 	F(server_tls, credential_names, "credentialNames", STR, "Several such secrets, as for RSA and ECDSA.", LIST, .max_items = 2),
-	F(server_tls, ca_cert_credential_name, "caCertCredentialName", STR, "Secret or ConfigMap with the clients' authorities (mode MUTUAL)."),
+	F(server_tls, ca_cert_credential_name, "caCertCredentialName", STR,
+	  "Secret or ConfigMap with the clients' authorities (mode MUTUAL)."),
 	F(server_tls, subject_alt_names, "subjectAltNames", STR, "Names of which a client's certificate must have one.", LIST),
 	F(server_tls, verify_certificate_spki, "verifyCertificateSpki", STR, "Base64 SHA-256 of public keys that clients may have.", LIST),
 	F(server_tls, verify_certificate_hash, "verifyCertificateHash", STR, "Hex SHA-256 of certificates that clients may have.", LIST),
@@ -30,7 +31,8 @@ static const struct cox_field server_tls_fields[] = {
 	F(server_tls, max_protocol_version, "maxProtocolVersion", ENUM, "Highest TLS version.", VERSIONS),
 	F(server_tls, cipher_suites, "cipherSuites", STR, "Cipher suites up to TLS 1.2, by OpenSSL's names.", LIST),
 	F(server_tls, ecdh_curves, "ecdhCurves", STR, "Curves for the key exchange.", LIST),
-	F(server_tls, tls_certificates, "tlsCertificates", MSG, "Several certificates by file, as for RSA and ECDSA.", LIST, SUB(tls_certificate), .max_items = 2),
+	F(server_tls, tls_certificates, "tlsCertificates", MSG, "Several certificates by file, as for RSA and ECDSA.", LIST,
+	  SUB(tls_certificate), .max_items = 2),
 	F(server_tls, insecure_skip_verify, "insecureSkipVerify", OPT_BOOL, "Takes client certificates of any authority."),
 };
 
@@ -55,14 +57,15 @@ static void terminating_check(const struct cox_server_tls *v, const char *path, 
 	if (!secret && !v->tls_certificates.n && (!v->server_certificate.n || !v->private_key.n))
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "this mode needs credentialName, or serverCertificate and privateKey");
 	else if (client_ca && !secret && !v->ca_certificates.n && !v->ca_cert_credential_name.n && !v->insecure_skip_verify.v)
-		cox_diag_add(d, COX_SEV_ERROR, 0, path, "mode MUTUAL and OPTIONAL_MUTUAL need caCertificates, caCertCredentialName or credentialName");
+		cox_diag_add(d, COX_SEV_ERROR, 0, path,
+		             "mode MUTUAL and OPTIONAL_MUTUAL need caCertificates, caCertCredentialName or credentialName");
 }
 
 static void server_tls_check(const void *value, const char *path, struct cox_diags *d)
 {
 	const struct cox_server_tls *v = value;
-	bool certificates = v->server_certificate.n || v->private_key.n || v->ca_certificates.n || v->credential_name.n || v->credential_names.n ||
-			    v->tls_certificates.n;
+	bool certificates = v->server_certificate.n || v->private_key.n || v->ca_certificates.n || v->credential_name.n ||
+	                    v->credential_names.n || v->tls_certificates.n;
 	bool passes = v->mode == COX_SERVER_TLS_PASSTHROUGH || v->mode == COX_SERVER_TLS_AUTO_PASSTHROUGH;
 	if (is_terminating(v->mode))
 		terminating_check(v, path, d);
@@ -78,8 +81,8 @@ MESSAGE(server_tls, "ServerTLSSettings", "TLS of connections from clients.", .ch
 static const struct cox_field server_fields[] = {
 	F(server, port, "port", MSG, "The port on which the gateway listens.", REQUIRED, SUB(port)),
 	F(server, bind, "bind", STR, "Address to listen on; all by default.", .pattern = "bind"),
-	F(server, hosts, "hosts", STR, "Hosts that are served: \"host\" or \"namespace/host\"; '*' may stand for the first labels.", .flags = COX_F_LIST | COX_F_REQUIRED,
-	  .pattern = "serverHost"),
+	F(server, hosts, "hosts", STR, "Hosts that are served: \"host\" or \"namespace/host\"; '*' may stand for the first labels.",
+	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "serverHost"),
 	F(server, tls, "tls", MSG, "TLS of connections from clients.", SUB(server_tls)),
 	F(server, default_endpoint, "defaultEndpoint", STR, "Not implemented.", .flags = COX_F_NO_EFFECT),
 	F(server, name, "name", STR, "Name of the server, in metrics."),
@@ -101,7 +104,8 @@ static void server_check(const void *value, const char *path, struct cox_diags *
 	if (tls && !v->tls)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a port of protocol %.*s needs tls", COX_FMT(v->port->protocol));
 	if (http && v->tls && (v->tls->mode != COX_SERVER_TLS_PASSTHROUGH || v->tls->server_certificate.n || v->tls->credential_name.n))
-		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a port of protocol %.*s takes no tls but httpsRedirect; use HTTPS", COX_FMT(v->port->protocol));
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a port of protocol %.*s takes no tls but httpsRedirect; use HTTPS",
+		             COX_FMT(v->port->protocol));
 	if (tls && v->tls && v->tls->https_redirect)
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "tls.httpsRedirect has an effect on plain HTTP ports only");
 	for (COX_EACH(struct cox_str, h, v->hosts))
@@ -124,7 +128,8 @@ static void gateway_check(const void *value, const char *path, struct cox_diags 
 		for (size_t k = 0; k < i; k++) {
 			const struct cox_port *a = v->servers.p[i].port, *b = v->servers.p[k].port;
 			if (a && b && a->name.n && cox_str_eq(a->name, b->name))
-				cox_diag_add(d, COX_SEV_ERROR, 0, path, "two servers have ports named %.*s; the names must differ", COX_FMT(a->name));
+				cox_diag_add(d, COX_SEV_ERROR, 0, path, "two servers have ports named %.*s; the names must differ",
+				             COX_FMT(a->name));
 		}
 }
 static MESSAGE(gateway, "GatewaySpec", "What a gateway listens for.", .check = gateway_check);

@@ -45,7 +45,8 @@ static const struct cox_field proxy_config_fields[] = {
 	F(proxy_config, tracing, "tracing", MSG, "Tracing.", SUB(tracing)),
 	F(proxy_config, concurrency, "concurrency", I64, "Worker threads; 0: all processors.", NATURAL),
 	F(proxy_config, drain_duration_ns, "drainDuration", DURATION, "How long connections drain on a hot restart.", NOT_NEGATIVE),
-	F(proxy_config, termination_drain_duration_ns, "terminationDrainDuration", DURATION, "How long connections drain at the end.", NOT_NEGATIVE),
+	F(proxy_config, termination_drain_duration_ns, "terminationDrainDuration", DURATION, "How long connections drain at the end.",
+	  NOT_NEGATIVE),
 	F(proxy_config, status_port, "statusPort", I64, "Port of the agent's state.", .pattern = "port"),
 	F(proxy_config, raw, "", STR, ""),
 };
@@ -88,7 +89,8 @@ static const struct cox_field inbound_policy_fields[] = {
 static MESSAGE(inbound_policy, "InboundTrafficPolicy", "Traffic that comes in.");
 
 static const struct cox_field mesh_outbound_policy_fields[] = {
-	F(outbound_policy, mode, "mode", ENUM, "What becomes of traffic to unknown hosts.", ENUM("REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS")),
+	F(outbound_policy, mode, "mode", ENUM, "What becomes of traffic to unknown hosts.",
+	  ENUM("REGISTRY_ONLY", "ALLOW_ANY", "ALLOW_ANY_DYNAMIC_DNS")),
 	F(outbound_policy, tls, "tls", MSG, "TLS towards hosts that are resolved per request.", SUB(client_tls)),
 };
 static void mesh_outbound_policy_check(const void *value, const char *path, struct cox_diags *d)
@@ -99,12 +101,16 @@ static void mesh_outbound_policy_check(const void *value, const char *path, stru
 	if (v->tls && v->tls->mode == COX_TLS_ISTIO_MUTUAL)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "tls.mode ISTIO_MUTUAL is for hosts of the mesh");
 }
-static const struct cox_message cox_msg_mesh_outbound_policy = { .name = "MeshOutboundTrafficPolicy", .size_bytes = sizeof(struct cox_outbound_policy),
-								  .fields = mesh_outbound_policy_fields, .field_count = COX_LEN(mesh_outbound_policy_fields),
-								  .doc = "Traffic to hosts that the mesh does not know.", .check = mesh_outbound_policy_check };
+static const struct cox_message cox_msg_mesh_outbound_policy = { .name = "MeshOutboundTrafficPolicy",
+	                                                         .size_bytes = sizeof(struct cox_outbound_policy),
+	                                                         .fields = mesh_outbound_policy_fields,
+	                                                         .field_count = COX_LEN(mesh_outbound_policy_fields),
+	                                                         .doc = "Traffic to hosts that the mesh does not know.",
+	                                                         .check = mesh_outbound_policy_check };
 
 static const struct cox_field mesh_tls_fields[] = {
-	F(mesh_tls, min_protocol_version, "minProtocolVersion", ENUM, "Lowest TLS version.", ENUM("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")),
+	F(mesh_tls, min_protocol_version, "minProtocolVersion", ENUM, "Lowest TLS version.",
+	  ENUM("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")),
 	F(mesh_tls, cipher_suites, "cipherSuites", STR, "Cipher suites up to TLS 1.2.", LIST),
 	F(mesh_tls, ecdh_curves, "ecdhCurves", STR, "Curves for the key exchange.", LIST),
 };
@@ -153,12 +159,24 @@ static const struct cox_field mesh_config_fields[] = {
 	M(enable_envoy_access_log_service, "enableEnvoyAccessLogService", BOOL, .flags = COX_F_NO_EFFECT),
 	M(mesh_mtls, "meshMTLS", MSG, SUB(mesh_tls)),
 	M(default_traffic_policy, "defaultTrafficPolicy", MSG, SUB(traffic_policy)),
-	UNREAD("ca"), UNREAD("caCertificates"), UNREAD("certificates"), UNREAD("configSources"),
-	UNREAD("hboneIdleTimeout"), UNREAD("ingressControllerMode"), UNREAD("serviceEntryVisibility"), UNREAD("serviceScopeConfigs"),
-	UNREAD("serviceSettings"), UNREAD("tlsDefaults"), UNREAD("verifyCertificateAtClient"), UNREAD("zoneAwareLbSetting"),
+	UNREAD("ca"),
+	UNREAD("caCertificates"),
+	UNREAD("certificates"),
+	UNREAD("configSources"),
+	UNREAD("hboneIdleTimeout"),
+	UNREAD("ingressControllerMode"),
+	UNREAD("serviceEntryVisibility"),
+	UNREAD("serviceScopeConfigs"),
+	UNREAD("serviceSettings"),
+	UNREAD("tlsDefaults"),
+	UNREAD("verifyCertificateAtClient"),
+	UNREAD("zoneAwareLbSetting"),
 };
-const struct cox_message cox_model_mesh_config = { .name = "MeshConfig", .size_bytes = sizeof(struct cox_mesh_config), .fields = mesh_config_fields,
-						   .field_count = COX_LEN(mesh_config_fields), .doc = "Settings of the whole mesh." };
+const struct cox_message cox_model_mesh_config = { .name = "MeshConfig",
+	                                           .size_bytes = sizeof(struct cox_mesh_config),
+	                                           .fields = mesh_config_fields,
+	                                           .field_count = COX_LEN(mesh_config_fields),
+	                                           .doc = "Settings of the whole mesh." };
 
 /* --- what tables cannot say --- */
 
@@ -210,8 +228,11 @@ static void add_providers(struct cox_mesh_config *m, struct cox_arena *arena)
 {
 	static const struct cox_provider_file_log stdout_log = { .path = COX_STR_INIT("/dev/stdout") };
 	static const struct cox_provider defaults[] = {
-		{ .name = COX_STR_INIT("prometheus"), .is_prometheus = true, .raw = COX_STR_INIT("{\"name\":\"prometheus\",\"prometheus\":{}}") },
-		{ .name = COX_STR_INIT("envoy"), .envoy_file_access_log = &stdout_log,
+		{ .name = COX_STR_INIT("prometheus"),
+		  .is_prometheus = true,
+		  .raw = COX_STR_INIT("{\"name\":\"prometheus\",\"prometheus\":{}}") },
+		{ .name = COX_STR_INIT("envoy"),
+		  .envoy_file_access_log = &stdout_log,
 		  .raw = COX_STR_INIT("{\"envoyFileAccessLog\":{\"path\":\"/dev/stdout\"},\"name\":\"envoy\"}") },
 	};
 	size_t n = m->extension_providers.n;

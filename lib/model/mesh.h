@@ -6,35 +6,66 @@
 
 #include "model/sidecar.h"
 
-struct cox_log_format { struct cox_str text, labels; }; /* labels: RAW */
-struct cox_provider_file_log { struct cox_str path; const struct cox_log_format *log_format; bool omit_empty_values; };
-struct cox_provider { struct cox_str name; bool is_prometheus; const struct cox_provider_file_log *envoy_file_access_log; struct cox_str raw; };
-struct cox_default_providers { COX_LIST(struct cox_str) metrics, tracing, access_logging; };
-struct cox_tracing { struct cox_opt_f64 sampling; struct cox_opt_i64 max_path_tag_length; struct cox_str raw; };
+struct cox_log_format {
+	struct cox_str text, labels;
+}; /* labels: RAW */
+struct cox_provider_file_log {
+	struct cox_str path;
+	const struct cox_log_format *log_format;
+	bool omit_empty_values;
+};
+struct cox_provider {
+	struct cox_str name;
+	bool is_prometheus;
+	const struct cox_provider_file_log *envoy_file_access_log;
+	struct cox_str raw;
+};
+struct cox_default_providers {
+	COX_LIST(struct cox_str) metrics, tracing, access_logging;
+};
+struct cox_tracing {
+	struct cox_opt_f64 sampling;
+	struct cox_opt_i64 max_path_tag_length;
+	struct cox_str raw;
+};
 struct cox_proxy_config {
 	struct cox_str discovery_address;
 	const struct cox_tracing *tracing;
 	struct cox_opt_i64 concurrency, drain_duration_ns, termination_drain_duration_ns, status_port;
 	struct cox_str raw; /* all of it, for the injector */
 };
-struct cox_label_selector_requirement { struct cox_str key, op; COX_LIST(struct cox_str) values; }; /* "operator" in YAML: In, NotIn, Exists, DoesNotExist */
-struct cox_label_selector { COX_LIST(struct cox_kv) match_labels; COX_LIST(struct cox_label_selector_requirement) match_expressions; };
+struct cox_label_selector_requirement {
+	struct cox_str key, op;
+	COX_LIST(struct cox_str) values;
+}; /* "operator" in YAML: In, NotIn, Exists, DoesNotExist */
+struct cox_label_selector {
+	COX_LIST(struct cox_kv) match_labels;
+	COX_LIST(struct cox_label_selector_requirement) match_expressions;
+};
 enum cox_path_normalization { COX_PATH_DEFAULT, COX_PATH_NONE, COX_PATH_BASE, COX_PATH_MERGE_SLASHES, COX_PATH_DECODE_AND_MERGE_SLASHES };
-struct cox_path_norm { int normalization; };
+struct cox_path_norm {
+	int normalization;
+};
 enum cox_inbound_mode { COX_INBOUND_PASSTHROUGH, COX_INBOUND_LOCALHOST };
-struct cox_inbound_policy { int mode; };
+struct cox_inbound_policy {
+	int mode;
+};
 enum cox_log_encoding { COX_LOG_TEXT, COX_LOG_JSON };
 enum cox_h2_mesh { COX_MESH_H2_DO_NOT_UPGRADE, COX_MESH_H2_UPGRADE };
-struct cox_mesh_tls { int min_protocol_version; COX_LIST(struct cox_str) cipher_suites, ecdh_curves; };
+struct cox_mesh_tls {
+	int min_protocol_version;
+	COX_LIST(struct cox_str) cipher_suites, ecdh_curves;
+};
 
-/* What all TLS of the mesh has to keep to, whatever objects say: an option of the process (COMPLIANCE_POLICY), not of the mesh configuration. */
+/* What all TLS of the mesh has to keep to, whatever objects say: an option of the process (COMPLIANCE_POLICY), not of the mesh
+ * configuration. */
 enum cox_compliance { COX_COMPLIANCE_NONE, COX_COMPLIANCE_FIPS_140_2, COX_COMPLIANCE_FIPS_140_3, COX_COMPLIANCE_PQC };
 /* "", "fips-140-2", "fips-140-3", "pqc". False: none of these. */
 bool cox_compliance_parse(struct cox_str text, enum cox_compliance *out);
 
 struct cox_mesh_config {
-	struct cox_str root_namespace;  /* default "istio-system" */
-	struct cox_str trust_domain;    /* default "cluster.local" */
+	struct cox_str root_namespace; /* default "istio-system" */
+	struct cox_str trust_domain;   /* default "cluster.local" */
 	COX_LIST(struct cox_str) trust_domain_aliases;
 	struct cox_str access_log_file, access_log_format;
 	int access_log_encoding;
@@ -57,12 +88,13 @@ struct cox_mesh_config {
 	bool enable_envoy_access_log_service;
 	const struct cox_mesh_tls *mesh_mtls;
 	const struct cox_traffic_policy *default_traffic_policy; /* connectionPool and outlierDetection only */
-	struct cox_str unread; /* empty; where the table puts the fields that are not read */
+	struct cox_str unread;                                   /* empty; where the table puts the fields that are not read */
 };
 
 /* Decodes the YAML of key `mesh`; fields that are not set get the defaults named above. Gives a heap value: cox_free().
  * Unknown fields are warnings. COX_EINVAL: not YAML, or a value out of range (`diags` says which). */
-COX_MUST_USE enum cox_rc cox_mesh_config_build(struct cox_str yaml, struct cox_arena *scratch, struct cox_diags *diags, struct cox_mesh_config **out);
+COX_MUST_USE enum cox_rc cox_mesh_config_build(struct cox_str yaml, struct cox_arena *scratch, struct cox_diags *diags,
+                                               struct cox_mesh_config **out);
 extern const struct cox_message cox_model_mesh_config;
 
 #endif

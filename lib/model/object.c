@@ -6,9 +6,11 @@
 /* --- kinds --- */
 
 static const struct cox_kind_info kinds[COX_KIND_COUNT] = {
-#define X(id, name_, group_, plural_, versions_, namespaced_, ours_, message_)                                                                        \
-	[COX_KIND_##id] = { COX_KIND_##id, COX_STR_INIT(name_), COX_STR_INIT(group_), COX_STR_INIT(plural_), COX_STR_INIT(versions_), namespaced_, ours_, \
-			    &cox_model_##message_ },
+#define X(id, name_, group_, plural_, versions_, namespaced_, ours_, message_)                                                          \
+	[COX_KIND_##id] = {                                                                                                             \
+		COX_KIND_##id, COX_STR_INIT(name_),  COX_STR_INIT(group_), COX_STR_INIT(plural_), COX_STR_INIT(versions_), namespaced_, \
+		ours_,         &cox_model_##message_                                                                                    \
+	},
 #include "model/kind.def"
 #undef X
 };
@@ -41,7 +43,10 @@ const struct cox_kind_info *cox_kind_find(struct cox_str api_version, struct cox
 
 /* --- metadata --- */
 
-struct cox_owner { struct cox_str kind, name; bool controller; };
+struct cox_owner {
+	struct cox_str kind, name;
+	bool controller;
+};
 struct cox_raw_meta {
 	struct cox_str name, ns, uid, resource_version, deletion;
 	COX_LIST(struct cox_kv) labels, annotations;
@@ -90,14 +95,15 @@ static MESSAGE(object, "Object", "");
  * (last-applied-configuration), some change with every write and would make equal objects differ. */
 static bool is_kept_annotation(struct cox_str key)
 {
-	static const char *const domains[] = { "service.kubernetes.io", "topology.kubernetes.io", "kubernetes.io", "networking.k8s.io", "gateway.networking.k8s.io",
-					       "ingress.kubernetes.io" };
+	static const char *const domains[] = { "service.kubernetes.io", "topology.kubernetes.io",    "kubernetes.io",
+		                               "networking.k8s.io",     "gateway.networking.k8s.io", "ingress.kubernetes.io" };
 	ptrdiff_t slash = cox_str_find(key, '/');
 	struct cox_str domain = cox_str_sub(key, 0, slash < 0 ? 0 : (size_t)slash);
 	if (cox_str_has_suffix(domain, COX_STR("istio.io")) || cox_str_has_suffix(domain, COX_STR("coxswain.io")))
 		return true;
 	if (cox_str_eq_cstr(domain, "kubernetes.io"))
-		return cox_str_has_prefix(key, COX_STR("kubernetes.io/ingress")) || cox_str_has_prefix(key, COX_STR("kubernetes.io/service-account"));
+		return cox_str_has_prefix(key, COX_STR("kubernetes.io/ingress")) ||
+		       cox_str_has_prefix(key, COX_STR("kubernetes.io/service-account"));
 	for (size_t i = 0; i < COX_LEN(domains); i++)
 		if (cox_str_eq_cstr(domain, domains[i]))
 			return true;
@@ -148,7 +154,7 @@ static void report_unknown(const struct cox_json *doc, struct cox_diags *diags)
 			continue;
 		char path[128];
 		cox_diag_add(diags, COX_SEV_WARNING, doc->members[i].value.line, cox_str_to_cstr(doc->members[i].key, path, sizeof(path)),
-			     "unknown field, ignored; settings stand under spec");
+		             "unknown field, ignored; settings stand under spec");
 	}
 }
 
@@ -179,7 +185,7 @@ static struct cox_str id_of(const struct cox_object *o, struct cox_arena *scratc
 }
 
 enum cox_rc cox_object_build(const struct cox_json *doc, struct cox_str origin, struct cox_str fallback_ns, struct cox_arena *scratch,
-			     struct cox_diags *diags, const struct cox_object **out)
+                             struct cox_diags *diags, const struct cox_object **out)
 {
 	const struct cox_kind_info *kind = cox_kind_find(cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind"));
 	if (!kind)
@@ -288,7 +294,8 @@ struct cox_json *cox_object_to_json(const struct cox_object *o, struct cox_arena
 	struct cox_str versions = kind->versions, version = { 0 };
 	(void)cox_str_next(&versions, ',', &version);
 	struct cox_json *out = cox_json_new_object(arena), *meta = cox_json_new_object(arena);
-	set_str(arena, out, "apiVersion", kind->group.n ? cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(kind->group), COX_FMT(version)) : version);
+	set_str(arena, out, "apiVersion",
+	        kind->group.n ? cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(kind->group), COX_FMT(version)) : version);
 	set_str(arena, out, "kind", kind->name);
 	set_map(arena, meta, "annotations", o->meta.annotations.p, o->meta.annotations.n);
 	if (o->meta.creation_ms) {

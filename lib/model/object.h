@@ -29,10 +29,11 @@ const struct cox_kind_info *cox_kind_find(struct cox_str api_version, struct cox
 struct cox_meta {
 	struct cox_str name, ns; /* ns is empty for cluster-scoped kinds, "default" where a namespaced object names none */
 	struct cox_str uid, resource_version;
-	COX_LIST(struct cox_kv) labels, annotations; /* annotations: only those under istio.io and kubernetes.io that kind tables need are kept, see object.c */
-	int64_t creation_ms;     /* 0: not known */
+	COX_LIST(struct cox_kv) labels,
+	    annotations;     /* annotations: only those under istio.io and kubernetes.io that kind tables need are kept, see object.c */
+	int64_t creation_ms; /* 0: not known */
 	int64_t generation;
-	bool is_deleting;        /* has a deletionTimestamp */
+	bool is_deleting;                      /* has a deletionTimestamp */
 	struct cox_str owner_kind, owner_name; /* the controlling owner */
 };
 
@@ -40,11 +41,12 @@ struct cox_object {
 	struct cox_ref ref;
 	enum cox_kind kind;
 	struct cox_meta meta;
-	struct cox_str origin;   /* "file.yaml:12", or the cluster's id */
-	struct cox_str id;       /* "<Kind>/<namespace>/<name>": unique, the key of maps, the word of logs */
-	struct cox_hash hash;    /* of everything that can matter (spec, labels, annotations, creation); not of status that we do not read, uid, resourceVersion */
+	struct cox_str origin; /* "file.yaml:12", or the cluster's id */
+	struct cox_str id;     /* "<Kind>/<namespace>/<name>": unique, the key of maps, the word of logs */
+	struct cox_hash hash;  /* of everything that can matter (spec, labels, annotations, creation); not of status that we do not read,
+	                          uid, resourceVersion */
 	uint32_t size_bytes;
-	const void *spec;        /* struct of the kind's message: cox_virtual_service, ... */
+	const void *spec; /* struct of the kind's message: cox_virtual_service, ... */
 };
 
 /* Builds one from a parsed document with all its diagnostics. Gives *out when the object can be in force (no error diagnostics),
@@ -56,7 +58,10 @@ const struct cox_object *cox_object_ref(const struct cox_object *o);
 void cox_object_unref(const struct cox_object *o);
 void cox_object_unrefp(const struct cox_object **o); /* for COX_AUTO */
 /* Equal in everything that can matter to the mesh (by hash). */
-static inline bool cox_object_eq(const struct cox_object *a, const struct cox_object *b) { return a == b || (a->kind == b->kind && cox_hash_eq(a->hash, b->hash)); }
+static inline bool cox_object_eq(const struct cox_object *a, const struct cox_object *b)
+{
+	return a == b || (a->kind == b->kind && cox_hash_eq(a->hash, b->hash));
+}
 /* The value of a label or annotation, or an empty string. `kvs` is sorted by key. */
 struct cox_str cox_kv_get(const struct cox_kv *kvs, size_t n, struct cox_str key);
 bool cox_kv_has(const struct cox_kv *kvs, size_t n, struct cox_str key);

@@ -14,11 +14,12 @@ static const struct cox_field port_mtls_fields[] = {
 static MESSAGE(port_mtls, "MutualTLS", "Which TLS one port takes.");
 
 static const struct cox_field peer_authentication_fields[] = {
-	F(peer_authentication, selector, "selector", MSG, "Workloads of this namespace; all of them by default, all of the mesh in the root namespace.",
-	  SUB(match_labels)),
-	F(peer_authentication, mtls, "mtls", MSG, "Which TLS is taken; inherited from the namespace and from the mesh by default.", SUB(mtls)),
-	F(peer_authentication, port_level_mtls, "portLevelMtls", MSG_MAP, "The same by port of the workload (not of the service); needs a selector.",
-	  SUB(port_mtls)),
+	F(peer_authentication, selector, "selector", MSG,
+	  "Workloads of this namespace; all of them by default, all of the mesh in the root namespace.", SUB(match_labels)),
+	F(peer_authentication, mtls, "mtls", MSG, "Which TLS is taken; inherited from the namespace and from the mesh by default.",
+	  SUB(mtls)),
+	F(peer_authentication, port_level_mtls, "portLevelMtls", MSG_MAP,
+	  "The same by port of the workload (not of the service); needs a selector.", SUB(port_mtls)),
 };
 
 uint16_t cox_port_mtls_port(const struct cox_port_mtls *p)

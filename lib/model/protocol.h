@@ -8,8 +8,19 @@
 
 enum cox_protocol {
 	COX_PROTO_AUTO, /* not said: sniffed */
-	COX_PROTO_TCP, COX_PROTO_UDP, COX_PROTO_GRPC, COX_PROTO_GRPC_WEB, COX_PROTO_HTTP, COX_PROTO_HTTP_PROXY, COX_PROTO_HTTP2,
-	COX_PROTO_HTTPS, COX_PROTO_TLS, COX_PROTO_MONGO, COX_PROTO_REDIS, COX_PROTO_MYSQL, COX_PROTO_HBONE,
+	COX_PROTO_TCP,
+	COX_PROTO_UDP,
+	COX_PROTO_GRPC,
+	COX_PROTO_GRPC_WEB,
+	COX_PROTO_HTTP,
+	COX_PROTO_HTTP_PROXY,
+	COX_PROTO_HTTP2,
+	COX_PROTO_HTTPS,
+	COX_PROTO_TLS,
+	COX_PROTO_MONGO,
+	COX_PROTO_REDIS,
+	COX_PROTO_MYSQL,
+	COX_PROTO_HBONE,
 };
 /* `transport`: TCP, UDP, SCTP or empty (TCP). */
 enum cox_protocol cox_protocol_of_kube_port(struct cox_str transport, struct cox_str app_protocol, struct cox_str port_name, uint16_t port);

@@ -12,8 +12,8 @@
 struct cox_tls_material {
 	struct cox_str cert, key, ca, crl, ocsp_staple;
 };
-/* Generic names (cert, key, cacert, crl) go before those of type kubernetes.io/tls (tls.crt, tls.key, ca.crt, ca.crl, tls.ocsp-staple). Of a
- * ConfigMap authorities and list only. */
+/* Generic names (cert, key, cacert, crl) go before those of type kubernetes.io/tls (tls.crt, tls.key, ca.crt, ca.crl, tls.ocsp-staple). Of
+ * a ConfigMap authorities and list only. */
 struct cox_tls_material cox_tls_material_of(const struct cox_object *o);
 
 struct cox_tls_facts {

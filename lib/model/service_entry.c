@@ -6,10 +6,13 @@
 /* --- WorkloadEntry --- */
 
 static const struct cox_field workload_entry_fields[] = {
-	F(workload_entry, address, "address", STR, "IP address or DNS name, without a port; unix:///path for a socket.", .pattern = "workloadAddress", .max_len = 253),
-	F(workload_entry, ports, "ports", I64_MAP, "Port numbers by the service's port names, where they differ.", .min = 1, .max = 65535, .max_items = 128),
+	F(workload_entry, address, "address", STR, "IP address or DNS name, without a port; unix:///path for a socket.",
+	  .pattern = "workloadAddress", .max_len = 253),
+	F(workload_entry, ports, "ports", I64_MAP, "Port numbers by the service's port names, where they differ.", .min = 1, .max = 65535,
+	  .max_items = 128),
 	F(workload_entry, labels, "labels", STR_MAP, "Labels of the workload.", .pattern = "labels", .max_items = 256),
-	F(workload_entry, network, "network", STR, "Network that it is in; needed where networks have gateways between them.", .max_len = 2048),
+	F(workload_entry, network, "network", STR, "Network that it is in; needed where networks have gateways between them.",
+	  .max_len = 2048),
 	F(workload_entry, locality, "locality", STR, "Locality: region/zone/subzone.", .max_len = 2048),
 	F(workload_entry, weight, "weight", I64, "Share of the traffic, relative to other endpoints.", NATURAL),
 	F(workload_entry, service_account, "serviceAccount", STR, "Service account that it runs as.", .max_len = 253),
@@ -32,7 +35,8 @@ static const struct cox_field condition_state_fields[] = {
 static MESSAGE(condition_state, "Condition", "A condition of the object.", .open = true);
 
 static const struct cox_field workload_entry_status_fields[] = {
-	F(workload_entry_status, conditions, "conditions", MSG, "Conditions; \"Healthy\" decides whether it gets traffic.", LIST, SUB(condition_state)),
+	F(workload_entry_status, conditions, "conditions", MSG, "Conditions; \"Healthy\" decides whether it gets traffic.", LIST,
+	  SUB(condition_state)),
 };
 static MESSAGE(workload_entry_status, "WorkloadEntryStatus", "State.", .open = true);
 
@@ -45,14 +49,17 @@ OBJECT(workload_entry, workload_entry_object, "WorkloadEntry", "A workload outsi
 /* --- ServiceEntry --- */
 
 static const struct cox_field service_entry_fields[] = {
-	F(service_entry, hosts, "hosts", STR, "DNS names of the service; '*' may stand for the first labels.", .flags = COX_F_LIST | COX_F_REQUIRED,
-	  .pattern = "hostWildcard", .max_items = 256),
-	F(service_entry, addresses, "addresses", STR, "Virtual addresses of the service, as IP or CIDR.", LIST, .pattern = "cidr", .max_items = 256),
+	F(service_entry, hosts, "hosts", STR, "DNS names of the service; '*' may stand for the first labels.",
+	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "hostWildcard", .max_items = 256),
+	F(service_entry, addresses, "addresses", STR, "Virtual addresses of the service, as IP or CIDR.", LIST, .pattern = "cidr",
+	  .max_items = 256),
 	F(service_entry, ports, "ports", MSG, "Ports of the service.", LIST, SUB(port), .max_items = 256),
 	F(service_entry, location, "location", ENUM, "Whether it is part of the mesh.", ENUM("MESH_EXTERNAL", "MESH_INTERNAL")),
-	F(service_entry, resolution, "resolution", ENUM, "Where its endpoints come from.", ENUM("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")),
+	F(service_entry, resolution, "resolution", ENUM, "Where its endpoints come from.",
+	  ENUM("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")),
 	F(service_entry, endpoints, "endpoints", MSG, "Its endpoints.", LIST, SUB(workload_entry), .max_items = 4096),
-	F(service_entry, workload_selector, "workloadSelector", MSG, "Takes pods and WorkloadEntries of this namespace as endpoints.", SUB(workload_selector)),
+	F(service_entry, workload_selector, "workloadSelector", MSG, "Takes pods and WorkloadEntries of this namespace as endpoints.",
+	  SUB(workload_selector)),
 	F(service_entry, export_to, "exportTo", STR, "Namespaces that see it: '.', '*' or names.", LIST, .pattern = "exportTo"),
 	F(service_entry, subject_alt_names, "subjectAltNames", STR, "Names of which its certificate must have one.", LIST),
 };
@@ -67,19 +74,17 @@ static void hosts_check(const struct cox_service_entry *v, const char *path, str
 	for (size_t i = 0; i < v->hosts.n; i++) {
 		struct cox_str h = v->hosts.p[i];
 		if (cox_str_eq(h, COX_STR("*")))
-			cox_diag_add(d, COX_SEV_ERROR, 0, path, "the host \"*\" would take all traffic; use outboundTrafficPolicy for that");
+			cox_diag_add(d, COX_SEV_ERROR, 0, path,
+			             "the host \"*\" would take all traffic; use outboundTrafficPolicy for that");
 		else if (cox_model_host_is_wild(h) && v->resolution != COX_SE_NONE && v->resolution != COX_SE_DYNAMIC_DNS &&
-			 !(v->resolution == COX_SE_STATIC && v->location == COX_SE_MESH_INTERNAL))
+		         !(v->resolution == COX_SE_STATIC && v->location == COX_SE_MESH_INTERNAL))
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "the wildcard host %.*s needs resolution NONE or DYNAMIC_DNS", COX_FMT(h));
 		if (cox_model_strs_has(v->hosts.p, i, h))
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "the host %.*s stands twice in hosts", COX_FMT(h));
 	}
 }
 
-static bool is_plain_tcp(struct cox_str protocol)
-{
-	return !cox_model_protocol_is_http(protocol) && !cox_model_protocol_is_tls(protocol);
-}
+static bool is_plain_tcp(struct cox_str protocol) { return !cox_model_protocol_is_http(protocol) && !cox_model_protocol_is_tls(protocol); }
 
 static void ports_check(const struct cox_service_entry *v, const char *path, struct cox_diags *d)
 {
@@ -108,14 +113,17 @@ static void endpoints_check(const struct cox_service_entry *v, const char *path,
 	if (v->endpoints.n && v->workload_selector && v->workload_selector->labels.n)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "only one of endpoints, workloadSelector may be set");
 	if ((v->resolution == COX_SE_NONE || v->resolution == COX_SE_DYNAMIC_DNS) && v->endpoints.n)
-		cox_diag_add(d, COX_SEV_ERROR, 0, path, "resolution %s takes no endpoints", v->resolution == COX_SE_NONE ? "NONE" : "DYNAMIC_DNS");
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "resolution %s takes no endpoints",
+		             v->resolution == COX_SE_NONE ? "NONE" : "DYNAMIC_DNS");
 	if (v->resolution == COX_SE_STATIC && !v->endpoints.n && !v->workload_selector)
-		cox_diag_add(d, COX_SEV_WARNING, 0, path, "resolution STATIC has neither endpoints nor workloadSelector: nothing will answer");
+		cox_diag_add(d, COX_SEV_WARNING, 0, path,
+		             "resolution STATIC has neither endpoints nor workloadSelector: nothing will answer");
 	if (v->resolution == COX_SE_DNS_ROUND_ROBIN && v->endpoints.n > 1)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "resolution DNS_ROUND_ROBIN takes at most one endpoint, not %zu", v->endpoints.n);
 	for (COX_EACH(struct cox_workload_entry, e, v->endpoints)) {
 		if (v->resolution == COX_SE_STATIC && e->address.n && !is_ip(e->address) && !is_unix(e->address))
-			cox_diag_add(d, COX_SEV_ERROR, 0, path, "endpoints: with resolution STATIC the address must be an IP address, not %.*s", COX_FMT(e->address));
+			cox_diag_add(d, COX_SEV_ERROR, 0, path,
+			             "endpoints: with resolution STATIC the address must be an IP address, not %.*s", COX_FMT(e->address));
 		if (dns && is_unix(e->address))
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "endpoints: a unix socket needs resolution STATIC");
 		if (is_unix(e->address) && v->ports.n != 1)
@@ -125,7 +133,8 @@ static void endpoints_check(const struct cox_service_entry *v, const char *path,
 			for (size_t i = 0; i < v->ports.n && !known; i++)
 				known = cox_str_eq(v->ports.p[i].name, pn->key);
 			if (!known)
-				cox_diag_add(d, COX_SEV_ERROR, 0, path, "endpoints: ports names %.*s, which is none of ports", COX_FMT(pn->key));
+				cox_diag_add(d, COX_SEV_ERROR, 0, path, "endpoints: ports names %.*s, which is none of ports",
+				             COX_FMT(pn->key));
 		}
 	}
 }
@@ -157,4 +166,5 @@ static const struct cox_field service_entry_object_fields[] = {
 	F(service_entry_object, spec, "spec", MSG, "A service for the mesh's registry.", REQUIRED, SUB(service_entry)),
 	F(service_entry_object, status, "status", MSG, "State.", .flags = COX_F_OUTPUT, SUB(service_entry_status)),
 };
-OBJECT(service_entry, service_entry_object, "ServiceEntry", "A service that Kubernetes does not know, outside the mesh or inside it.", .open = true);
+OBJECT(service_entry, service_entry_object, "ServiceEntry", "A service that Kubernetes does not know, outside the mesh or inside it.",
+       .open = true);

@@ -23,9 +23,10 @@ static const struct cox_field sidecar_ingress_fields[] = {
 	F(sidecar_ingress, port, "port", MSG, "Port on which traffic comes in.", REQUIRED, SUB(port)),
 	F(sidecar_ingress, bind, "bind", STR, "Address to listen on; that of the workload by default.", .pattern = "bind"),
 	F(sidecar_ingress, capture_mode, "captureMode", ENUM, "Whether traffic is redirected to the sidecar.", CAPTURE),
-	F(sidecar_ingress, default_endpoint, "defaultEndpoint", STR, "Where the workload listens: 127.0.0.1:PORT, 0.0.0.0:PORT or unix:///path.",
-	  .pattern = "defaultEndpoint"),
-	F(sidecar_ingress, tls, "tls", MSG, "TLS that the sidecar terminates in place of the mesh's.", .flags = COX_F_NO_EFFECT, SUB(server_tls)),
+	F(sidecar_ingress, default_endpoint, "defaultEndpoint", STR,
+	  "Where the workload listens: 127.0.0.1:PORT, 0.0.0.0:PORT or unix:///path.", .pattern = "defaultEndpoint"),
+	F(sidecar_ingress, tls, "tls", MSG, "TLS that the sidecar terminates in place of the mesh's.", .flags = COX_F_NO_EFFECT,
+	  SUB(server_tls)),
 	F(sidecar_ingress, connection_pool, "connectionPool", MSG, "Limits for this port.", SUB(connection_pool)),
 };
 static void sidecar_ingress_check(const void *value, const char *path, struct cox_diags *d)
@@ -44,7 +45,8 @@ static const struct cox_field sidecar_egress_fields[] = {
 	F(sidecar_egress, port, "port", MSG, "Port that this listener is for; all others by default.", SUB(port)),
 	F(sidecar_egress, bind, "bind", STR, "Address to listen on.", .pattern = "bind"),
 	F(sidecar_egress, capture_mode, "captureMode", ENUM, "Whether traffic is redirected to the sidecar.", CAPTURE),
-	F(sidecar_egress, hosts, "hosts", STR, "Hosts that are reachable, as namespace/host: '.' is this namespace, '*' all; '~namespace/host' takes out again, '~/host' from all namespaces.",
+	F(sidecar_egress, hosts, "hosts", STR,
+	  "Hosts that are reachable, as namespace/host: '.' is this namespace, '*' all; '~namespace/host' takes out again, '~/host' from all namespaces.",
 	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "egressHost"),
 };
 static void sidecar_egress_check(const void *value, const char *path, struct cox_diags *d)
@@ -60,11 +62,15 @@ static void sidecar_egress_check(const void *value, const char *path, struct cox
 static MESSAGE(sidecar_egress, "IstioEgressListener", "What a workload may reach.", .check = sidecar_egress_check);
 
 static const struct cox_field sidecar_fields[] = {
-	F(sidecar, workload_selector, "workloadSelector", MSG, "Workloads that it is for; all of the namespace by default.", SUB(workload_selector)),
-	F(sidecar, ingress, "ingress", MSG, "Ports on which traffic comes in; taken from the services by default.", LIST, SUB(sidecar_ingress)),
+	F(sidecar, workload_selector, "workloadSelector", MSG, "Workloads that it is for; all of the namespace by default.",
+	  SUB(workload_selector)),
+	F(sidecar, ingress, "ingress", MSG, "Ports on which traffic comes in; taken from the services by default.", LIST,
+	  SUB(sidecar_ingress)),
 	F(sidecar, egress, "egress", MSG, "What the workloads may reach.", LIST, SUB(sidecar_egress)),
-	F(sidecar, inbound_connection_pool, "inboundConnectionPool", MSG, "Limits for all ports on which traffic comes in.", SUB(connection_pool)),
-	F(sidecar, outbound_traffic_policy, "outboundTrafficPolicy", MSG, "Traffic to hosts that the mesh does not know.", SUB(outbound_policy)),
+	F(sidecar, inbound_connection_pool, "inboundConnectionPool", MSG, "Limits for all ports on which traffic comes in.",
+	  SUB(connection_pool)),
+	F(sidecar, outbound_traffic_policy, "outboundTrafficPolicy", MSG, "Traffic to hosts that the mesh does not know.",
+	  SUB(outbound_policy)),
 };
 
 static void ingress_ports_check(const struct cox_sidecar *v, const char *path, struct cox_diags *d)

@@ -34,6 +34,8 @@ struct cox_sidecar {
 	const struct cox_connection_pool *inbound_connection_pool;
 	const struct cox_outbound_policy *outbound_traffic_policy;
 };
-struct cox_sidecar_object { const struct cox_sidecar *spec; };
+struct cox_sidecar_object {
+	const struct cox_sidecar *spec;
+};
 
 #endif

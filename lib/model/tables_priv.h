@@ -7,8 +7,10 @@
 #include "model/object.h"
 
 /* One row: F(struct without cox_, member, "name", TYPE, "doc", further members of struct cox_field) */
-#define F(of, member, json, ftype, text, ...) \
-	{ .name = json, .type = COX_F_##ftype, .offset = offsetof(struct cox_##of, member), .doc = text, __VA_ARGS__ }
+#define F(of, member, json, ftype, text, ...)                                                                              \
+	{                                                                                                                  \
+		.name = json, .type = COX_F_##ftype, .offset = offsetof(struct cox_##of, member), .doc = text, __VA_ARGS__ \
+	}
 #define LIST .flags = COX_F_LIST
 #define REQUIRED .flags = COX_F_REQUIRED
 #define SUB(id) .sub = &cox_msg_##id
@@ -19,23 +21,33 @@
 /* Durations, in seconds. */
 #define NOT_NEGATIVE .min = 0, .max = 9e9
 #define FROM_1MS .min = 0.001, .max = 9e9
-#define ENUM(...) .enums = (const char *const[]){ __VA_ARGS__, NULL }
+#define ENUM(...) \
+	.enums = (const char *const[]) { __VA_ARGS__, NULL }
 /* The table `<id>_fields` as a message over struct cox_<id>. */
-#define MESSAGE(id, label, text, ...)                                                                                                \
-	const struct cox_message cox_msg_##id = { .name = label, .size_bytes = sizeof(struct cox_##id), .fields = id##_fields,         \
-						  .field_count = COX_LEN(id##_fields), .doc = text, __VA_ARGS__ }
+#define MESSAGE(id, label, text, ...)                                                    \
+	const struct cox_message cox_msg_##id = { .name = label,                         \
+		                                  .size_bytes = sizeof(struct cox_##id), \
+		                                  .fields = id##_fields,                 \
+		                                  .field_count = COX_LEN(id##_fields),   \
+		                                  .doc = text,                           \
+		                                  __VA_ARGS__ }
 /* The whole object of a kind: { spec, status }. */
-#define OBJECT(id, of, label, text, ...)                                                                                             \
-	const struct cox_message cox_model_##id = { .name = label, .size_bytes = sizeof(struct cox_##of), .fields = of##_fields,       \
-						    .field_count = COX_LEN(of##_fields), .doc = text, __VA_ARGS__ }
+#define OBJECT(id, of, label, text, ...)                                                   \
+	const struct cox_message cox_model_##id = { .name = label,                         \
+		                                    .size_bytes = sizeof(struct cox_##of), \
+		                                    .fields = of##_fields,                 \
+		                                    .field_count = COX_LEN(of##_fields),   \
+		                                    .doc = text,                           \
+		                                    __VA_ARGS__ }
 
 #define X(id, kind, group, plural, versions, namespaced, ours, message) extern const struct cox_message cox_model_##message;
 #include "model/kind.def"
 #undef X
 
-extern const struct cox_message cox_msg_string_match, cox_msg_string_match_entry, cox_msg_port_selector, cox_msg_destination, cox_msg_percent,
-	cox_msg_workload_selector, cox_msg_match_labels, cox_msg_port, cox_msg_tcp_keepalive, cox_msg_locality_lb, cox_msg_locality_failover, cox_msg_client_tls, cox_msg_retry,
-	cox_msg_connection_pool, cox_msg_traffic_policy, cox_msg_server_tls, cox_msg_workload_entry, cox_msg_outbound_policy;
+extern const struct cox_message cox_msg_string_match, cox_msg_string_match_entry, cox_msg_port_selector, cox_msg_destination,
+    cox_msg_percent, cox_msg_workload_selector, cox_msg_match_labels, cox_msg_port, cox_msg_tcp_keepalive, cox_msg_locality_lb,
+    cox_msg_locality_failover, cox_msg_client_tls, cox_msg_retry, cox_msg_connection_pool, cox_msg_traffic_policy, cox_msg_server_tls,
+    cox_msg_workload_entry, cox_msg_outbound_policy;
 
 struct cox_any_strs {
 	const struct cox_str *p;

@@ -52,8 +52,8 @@ static void http_match_check(const void *value, const char *path, struct cox_dia
 	for (size_t l = 0; l < 2; l++)
 		for (size_t i = 0; i < counts[l]; i++)
 			if (!cox_str_has_prefix(lists[l][i].key, COX_STR("@request.")) && cox_format_check("header", lists[l][i].key))
-				cox_diag_add(d, COX_SEV_ERROR, 0, path, "%s: \"%.*s\" is no name of an HTTP header", l ? "withoutHeaders" : "headers",
-					     COX_FMT(lists[l][i].key));
+				cox_diag_add(d, COX_SEV_ERROR, 0, path, "%s: \"%.*s\" is no name of an HTTP header",
+				             l ? "withoutHeaders" : "headers", COX_FMT(lists[l][i].key));
 	for (COX_EACH(struct cox_string_match_entry, q, v->query_params))
 		if (!q->key.n)
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "queryParams: a name must not be empty");
@@ -64,7 +64,8 @@ static MESSAGE(http_match, "HTTPMatchRequest", "Conditions on a request; all mus
 
 static const struct cox_field http_route_destination_fields[] = {
 	F(http_route_destination, destination, "destination", MSG, "Where the request is sent.", REQUIRED, SUB(destination)),
-	F(http_route_destination, weight, "weight", I64, "Share of the traffic, relative to the other destinations.", .min = 0, .max = 2147483647),
+	F(http_route_destination, weight, "weight", I64, "Share of the traffic, relative to the other destinations.", .min = 0,
+	  .max = 2147483647),
 	F(http_route_destination, headers, "headers", MSG, "Changes of headers for this destination.", SUB(header_ops)),
 };
 static MESSAGE(http_route_destination, "HTTPRouteDestination", "One destination and its share.");
@@ -74,7 +75,8 @@ static const struct cox_field http_redirect_fields[] = {
 	F(http_redirect, authority, "authority", STR, "Authority of the redirect."),
 	F(http_redirect, prefix_rewrite, "prefixRewrite", OPT_STR, "Replaces the matched prefix of the path.", .one_of = 0),
 	F(http_redirect, port, "port", I64, "Port of the redirect.", .pattern = "port", .min = 1, .max = 65535, .one_of = 1),
-	F(http_redirect, derive_port, "derivePort", ENUM, "Where the port comes from.", ENUM("", "FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"), .one_of = 1),
+	F(http_redirect, derive_port, "derivePort", ENUM, "Where the port comes from.",
+	  ENUM("", "FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT"), .one_of = 1),
 	F(http_redirect, scheme, "scheme", STR, "Scheme of the redirect: http or https."),
 	F(http_redirect, redirect_code, "redirectCode", I64, "301 (default), 302, 303, 307 or 308.", .min = 301, .max = 308),
 };
@@ -88,7 +90,8 @@ static void http_redirect_check(const void *value, const char *path, struct cox_
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "scheme must be http or https, is \"%.*s\"", COX_FMT(v->scheme));
 	if (v->uri.n && v->prefix_rewrite.set)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "only one of uri, prefixRewrite may be set");
-	if (!v->uri.n && !v->authority.n && !v->scheme.n && !v->prefix_rewrite.set && !v->port.set && !v->derive_port && !v->redirect_code.set)
+	if (!v->uri.n && !v->authority.n && !v->scheme.n && !v->prefix_rewrite.set && !v->port.set && !v->derive_port &&
+	    !v->redirect_code.set)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a redirect must change something: uri, authority, port, scheme or redirectCode");
 }
 static MESSAGE(http_redirect, "HTTPRedirect", "Answers with a redirect.", .check = http_redirect_check);
@@ -145,7 +148,8 @@ static MESSAGE(http_rewrite, "HTTPRewrite", "Changes path and authority before t
 static const struct cox_field fault_delay_fields[] = {
 	F(fault_delay, percent, "percent", I64, "Percentage of requests, as an integer.", .flags = COX_F_DEPRECATED, PERCENT),
 	F(fault_delay, fixed_delay_ns, "fixedDelay", DURATION, "How long a request is held.", FROM_1MS, .one_of = 1, .one_of_required = 1),
-	F(fault_delay, exponential_delay_ns, "exponentialDelay", DURATION, "Not implemented by any proxy.", .flags = COX_F_NO_EFFECT, NOT_NEGATIVE, .one_of = 1),
+	F(fault_delay, exponential_delay_ns, "exponentialDelay", DURATION, "Not implemented by any proxy.", .flags = COX_F_NO_EFFECT,
+	  NOT_NEGATIVE, .one_of = 1),
 	F(fault_delay, percentage, "percentage", MSG, "Percentage of requests.", SUB(percent)),
 };
 static MESSAGE(fault_delay, "Delay", "Holds requests.");
@@ -158,9 +162,12 @@ static const struct cox_field fault_abort_fields[] = {
 };
 static void fault_abort_check(const void *value, const char *path, struct cox_diags *d)
 {
-	static const char *const names[] = { "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-					     "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-					     "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED" };
+	static const char *const names[] = {
+		"OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+		"NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+		"ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+		"DATA_LOSS", "UNAUTHENTICATED"
+	};
 	const struct cox_fault_abort *v = value;
 	uint64_t n;
 	if (!v->grpc_status.n || (cox_str_to_u64(v->grpc_status, &n) == COX_OK && n < COX_LEN(names)))
@@ -191,14 +198,16 @@ static const struct cox_field http_mirror_fields[] = {
 static MESSAGE(http_mirror, "HTTPMirrorPolicy", "Copies of requests, whose answers are dropped.");
 
 static const struct cox_field cors_policy_fields[] = {
-	F(cors_policy, allow_origin, "allowOrigin", STR, "Origins that are allowed, exactly; use allowOrigins.", .flags = COX_F_LIST | COX_F_DEPRECATED),
+	F(cors_policy, allow_origin, "allowOrigin", STR, "Origins that are allowed, exactly; use allowOrigins.",
+	  .flags = COX_F_LIST | COX_F_DEPRECATED),
 	F(cors_policy, allow_origins, "allowOrigins", MSG, "Origins that are allowed.", LIST, SUB(string_match)),
 	F(cors_policy, allow_methods, "allowMethods", STR, "Methods that are allowed.", LIST),
 	F(cors_policy, allow_headers, "allowHeaders", STR, "Headers that a request may have.", LIST),
 	F(cors_policy, expose_headers, "exposeHeaders", STR, "Headers of answers that scripts may read.", LIST),
 	F(cors_policy, max_age_ns, "maxAge", DURATION, "How long a browser may keep the answer.", NOT_NEGATIVE),
 	F(cors_policy, allow_credentials, "allowCredentials", OPT_BOOL, "Whether requests may carry credentials."),
-	F(cors_policy, unmatched_preflights, "unmatchedPreflights", ENUM, "What becomes of preflights from other origins.", ENUM("UNSPECIFIED", "FORWARD", "IGNORE")),
+	F(cors_policy, unmatched_preflights, "unmatchedPreflights", ENUM, "What becomes of preflights from other origins.",
+	  ENUM("UNSPECIFIED", "FORWARD", "IGNORE")),
 };
 static void cors_policy_check(const void *value, const char *path, struct cox_diags *d)
 {
@@ -216,7 +225,8 @@ static MESSAGE(cors_policy, "CorsPolicy", "Cross-origin requests.", .check = cor
 
 static const struct cox_field http_route_fields[] = {
 	F(http_route, name, "name", STR, "Name of the route, in logs and metrics."),
-	F(http_route, match, "match", MSG, "The route is taken when one of these holds; always when there are none.", LIST, SUB(http_match)),
+	F(http_route, match, "match", MSG, "The route is taken when one of these holds; always when there are none.", LIST,
+	  SUB(http_match)),
 	F(http_route, route, "route", MSG, "Destinations and their shares.", LIST, SUB(http_route_destination)),
 	F(http_route, redirect, "redirect", MSG, "Answers with a redirect instead.", SUB(http_redirect)),
 	F(http_route, direct_response, "directResponse", MSG, "Answers at once instead.", SUB(http_direct_response)),
@@ -227,7 +237,8 @@ static const struct cox_field http_route_fields[] = {
 	F(http_route, fault, "fault", MSG, "Faults made on purpose, for tests.", SUB(fault_injection)),
 	F(http_route, mirror, "mirror", MSG, "A second destination that gets copies.", SUB(destination)),
 	F(http_route, mirrors, "mirrors", MSG, "Destinations that get copies.", LIST, SUB(http_mirror)),
-	F(http_route, mirror_percent, "mirrorPercent", I64, "Percentage for mirror; use mirrorPercentage.", .flags = COX_F_DEPRECATED, PERCENT, .alias = "mirror_percent"),
+	F(http_route, mirror_percent, "mirrorPercent", I64, "Percentage for mirror; use mirrorPercentage.", .flags = COX_F_DEPRECATED,
+	  PERCENT, .alias = "mirror_percent"),
 	F(http_route, mirror_percentage, "mirrorPercentage", MSG, "Percentage for mirror.", SUB(percent)),
 	F(http_route, cors_policy, "corsPolicy", MSG, "Cross-origin requests.", SUB(cors_policy)),
 	F(http_route, headers, "headers", MSG, "Changes of headers.", SUB(header_ops)),
@@ -262,19 +273,21 @@ static void http_route_check(const void *value, const char *path, struct cox_dia
 	if (v->route.n == 1 && v->route.p[0].weight.set && sum == 0)
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "the only destination has weight 0; it gets all traffic all the same");
 	if (v->retries && v->timeout_ns.set && v->timeout_ns.v && v->retries->per_try_timeout_ns.v > v->timeout_ns.v)
-		cox_diag_add(d, COX_SEV_WARNING, 0, path, "retries.perTryTimeout is longer than timeout, so no request is ever tried again");
+		cox_diag_add(d, COX_SEV_WARNING, 0, path,
+		             "retries.perTryTimeout is longer than timeout, so no request is ever tried again");
 }
 static MESSAGE(http_route, "HTTPRoute", "One rule for HTTP traffic.", .check = http_route_check);
 
 static const struct cox_field l4_route_destination_fields[] = {
 	F(l4_route_destination, destination, "destination", MSG, "Where connections go.", REQUIRED, SUB(destination)),
-	F(l4_route_destination, weight, "weight", I64, "Share of the connections, relative to the other destinations.", .min = 0, .max = 2147483647),
+	F(l4_route_destination, weight, "weight", I64, "Share of the connections, relative to the other destinations.", .min = 0,
+	  .max = 2147483647),
 };
 static MESSAGE(l4_route_destination, "RouteDestination", "One destination and its share.");
 
 static const struct cox_field tls_match_fields[] = {
-	F(tls_match, sni_hosts, "sniHosts", STR, "Server names of the TLS handshake; '*' may stand for the first labels.", .flags = COX_F_LIST | COX_F_REQUIRED,
-	  .pattern = "hostWildcard"),
+	F(tls_match, sni_hosts, "sniHosts", STR, "Server names of the TLS handshake; '*' may stand for the first labels.",
+	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "hostWildcard"),
 	F(tls_match, destination_subnets, "destinationSubnets", STR, "Addresses that the client meant, as CIDR.", LIST, .pattern = "cidr"),
 	F(tls_match, port, "port", I64, "Port on which the connection came in.", .pattern = "port", .min = 1, .max = 65535),
 	F(tls_match, source_labels, "sourceLabels", STR_MAP, "Labels of the client's workload.", .pattern = "labels"),
@@ -284,8 +297,10 @@ static const struct cox_field tls_match_fields[] = {
 static MESSAGE(tls_match, "TLSMatchAttributes", "Conditions on a TLS connection.");
 
 static const struct cox_field tls_route_fields[] = {
-	F(tls_route, match, "match", MSG, "The route is taken when one of these holds.", .flags = COX_F_LIST | COX_F_REQUIRED, SUB(tls_match)),
-	F(tls_route, route, "route", MSG, "Destinations and their shares.", .flags = COX_F_LIST | COX_F_REQUIRED, SUB(l4_route_destination)),
+	F(tls_route, match, "match", MSG, "The route is taken when one of these holds.", .flags = COX_F_LIST | COX_F_REQUIRED,
+	  SUB(tls_match)),
+	F(tls_route, route, "route", MSG, "Destinations and their shares.", .flags = COX_F_LIST | COX_F_REQUIRED,
+	  SUB(l4_route_destination)),
 };
 static void tls_route_check(const void *value, const char *path, struct cox_diags *d)
 {
@@ -314,7 +329,8 @@ static MESSAGE(tcp_match, "L4MatchAttributes", "Conditions on a TCP connection."
 
 static const struct cox_field tcp_route_fields[] = {
 	F(tcp_route, match, "match", MSG, "The route is taken when one of these holds; always when there are none.", LIST, SUB(tcp_match)),
-	F(tcp_route, route, "route", MSG, "Destinations and their shares.", .flags = COX_F_LIST | COX_F_REQUIRED, SUB(l4_route_destination)),
+	F(tcp_route, route, "route", MSG, "Destinations and their shares.", .flags = COX_F_LIST | COX_F_REQUIRED,
+	  SUB(l4_route_destination)),
 };
 static void tcp_route_check(const void *value, const char *path, struct cox_diags *d)
 {
@@ -329,8 +345,8 @@ static void tcp_route_check(const void *value, const char *path, struct cox_diag
 static MESSAGE(tcp_route, "TCPRoute", "One rule for TCP traffic.", .check = tcp_route_check);
 
 static const struct cox_field virtual_service_fields[] = {
-	F(virtual_service, hosts, "hosts", STR, "Hosts that clients ask for: DNS names ('*' may stand for the first labels) or addresses.", LIST,
-	  .pattern = "hostWildcardOrIp"),
+	F(virtual_service, hosts, "hosts", STR, "Hosts that clients ask for: DNS names ('*' may stand for the first labels) or addresses.",
+	  LIST, .pattern = "hostWildcardOrIp"),
 	F(virtual_service, gateways, "gateways", STR, GATEWAYS_DOC " Default: mesh.", LIST, .pattern = "gatewayName"),
 	F(virtual_service, http, "http", MSG, "Rules for HTTP, the first that matches is taken.", LIST, SUB(http_route)),
 	F(virtual_service, tls, "tls", MSG, "Rules for TLS that is not terminated.", LIST, SUB(tls_route)),
@@ -355,7 +371,8 @@ static void sni_check(const struct cox_virtual_service *v, const char *path, str
 				for (size_t i = 0; i < v->hosts.n && !covered; i++)
 					covered = host_covers(v->hosts.p[i], *sni);
 				if (!covered)
-					cox_diag_add(d, COX_SEV_ERROR, 0, path, "tls: the sniHost %.*s is covered by none of hosts", COX_FMT(*sni));
+					cox_diag_add(d, COX_SEV_ERROR, 0, path, "tls: the sniHost %.*s is covered by none of hosts",
+					             COX_FMT(*sni));
 			}
 }
 
@@ -384,4 +401,5 @@ static MESSAGE(virtual_service, "VirtualServiceSpec", "Routing rules for hosts."
 static const struct cox_field virtual_service_object_fields[] = {
 	F(virtual_service_object, spec, "spec", MSG, "Routing rules for hosts.", REQUIRED, SUB(virtual_service)),
 };
-OBJECT(virtual_service, virtual_service_object, "VirtualService", "Routing rules for hosts: which requests go where, and what happens to them.", .open = true);
+OBJECT(virtual_service, virtual_service_object, "VirtualService",
+       "Routing rules for hosts: which requests go where, and what happens to them.", .open = true);

@@ -6,8 +6,13 @@
 
 #include "model/common.h"
 
-struct cox_header_values { COX_LIST(struct cox_kv) set, add; COX_LIST(struct cox_str) remove; };
-struct cox_header_ops { const struct cox_header_values *request, *response; };
+struct cox_header_values {
+	COX_LIST(struct cox_kv) set, add;
+	COX_LIST(struct cox_str) remove;
+};
+struct cox_header_ops {
+	const struct cox_header_values *request, *response;
+};
 
 struct cox_http_match {
 	struct cox_str name, source_namespace, stat_prefix;
@@ -23,18 +28,34 @@ struct cox_http_route_destination {
 	struct cox_opt_i64 weight;
 	const struct cox_header_ops *headers;
 };
-enum cox_redirect_port { COX_REDIRECT_PORT_UNSET, COX_REDIRECT_FROM_PROTOCOL_DEFAULT, COX_REDIRECT_FROM_REQUEST_PORT }; /* enum text in YAML: FROM_PROTOCOL_DEFAULT, FROM_REQUEST_PORT */
+enum cox_redirect_port {
+	COX_REDIRECT_PORT_UNSET,
+	COX_REDIRECT_FROM_PROTOCOL_DEFAULT,
+	COX_REDIRECT_FROM_REQUEST_PORT
+}; /* enum text in YAML: FROM_PROTOCOL_DEFAULT, FROM_REQUEST_PORT */
 struct cox_http_redirect {
 	struct cox_str uri, authority, scheme;
 	struct cox_opt_str prefix_rewrite;
 	struct cox_opt_i64 port, redirect_code;
 	int derive_port;
 };
-struct cox_http_body { struct cox_opt_str string, bytes; };
-struct cox_http_direct_response { struct cox_opt_i64 status; const struct cox_http_body *body; };
-struct cox_delegate { struct cox_str name, ns; };
-struct cox_regex_rewrite { struct cox_str match, rewrite; };
-struct cox_http_rewrite { struct cox_str uri, authority; const struct cox_regex_rewrite *uri_regex_rewrite; };
+struct cox_http_body {
+	struct cox_opt_str string, bytes;
+};
+struct cox_http_direct_response {
+	struct cox_opt_i64 status;
+	const struct cox_http_body *body;
+};
+struct cox_delegate {
+	struct cox_str name, ns;
+};
+struct cox_regex_rewrite {
+	struct cox_str match, rewrite;
+};
+struct cox_http_rewrite {
+	struct cox_str uri, authority;
+	const struct cox_regex_rewrite *uri_regex_rewrite;
+};
 struct cox_fault_delay {
 	struct cox_opt_i64 percent, fixed_delay_ns, exponential_delay_ns;
 	const struct cox_percent *percentage;
@@ -44,8 +65,14 @@ struct cox_fault_abort {
 	struct cox_str grpc_status, http2_error;
 	const struct cox_percent *percentage;
 };
-struct cox_fault_injection { const struct cox_fault_delay *delay; const struct cox_fault_abort *abort; };
-struct cox_http_mirror { const struct cox_destination *destination; const struct cox_percent *percentage; };
+struct cox_fault_injection {
+	const struct cox_fault_delay *delay;
+	const struct cox_fault_abort *abort;
+};
+struct cox_http_mirror {
+	const struct cox_destination *destination;
+	const struct cox_percent *percentage;
+};
 enum cox_unmatched_preflights { COX_PREFLIGHTS_UNSPECIFIED, COX_PREFLIGHTS_FORWARD, COX_PREFLIGHTS_IGNORE };
 struct cox_cors_policy {
 	COX_LIST(struct cox_string_match) allow_origins;
@@ -72,21 +99,30 @@ struct cox_http_route {
 	const struct cox_cors_policy *cors_policy;
 	const struct cox_header_ops *headers;
 };
-struct cox_l4_route_destination { const struct cox_destination *destination; struct cox_opt_i64 weight; };
+struct cox_l4_route_destination {
+	const struct cox_destination *destination;
+	struct cox_opt_i64 weight;
+};
 struct cox_tls_match {
 	COX_LIST(struct cox_str) sni_hosts, destination_subnets, gateways;
 	struct cox_opt_i64 port;
 	COX_LIST(struct cox_kv) source_labels;
 	struct cox_str source_namespace;
 };
-struct cox_tls_route { COX_LIST(struct cox_tls_match) match; COX_LIST(struct cox_l4_route_destination) route; };
+struct cox_tls_route {
+	COX_LIST(struct cox_tls_match) match;
+	COX_LIST(struct cox_l4_route_destination) route;
+};
 struct cox_tcp_match {
 	COX_LIST(struct cox_str) destination_subnets, gateways;
 	struct cox_opt_i64 port;
 	struct cox_str source_subnet, source_namespace;
 	COX_LIST(struct cox_kv) source_labels;
 };
-struct cox_tcp_route { COX_LIST(struct cox_tcp_match) match; COX_LIST(struct cox_l4_route_destination) route; };
+struct cox_tcp_route {
+	COX_LIST(struct cox_tcp_match) match;
+	COX_LIST(struct cox_l4_route_destination) route;
+};
 
 struct cox_virtual_service {
 	COX_LIST(struct cox_str) hosts, gateways, export_to;
@@ -95,6 +131,8 @@ struct cox_virtual_service {
 	COX_LIST(struct cox_tcp_route) tcp;
 };
 /* As the object holds it: the document's "spec" member. */
-struct cox_virtual_service_object { const struct cox_virtual_service *spec; };
+struct cox_virtual_service_object {
+	const struct cox_virtual_service *spec;
+};
 
 #endif

@@ -64,25 +64,13 @@ enum cox_rc cox_grpc_timeout_parse(struct cox_str text, int64_t *ms)
 		return COX_EINVAL;
 	int64_t value = (int64_t)n;
 	switch (text.p[text.n - 1]) {
-	case 'H':
-		value *= 3600000;
-		break;
-	case 'M':
-		value *= 60000;
-		break;
-	case 'S':
-		value *= 1000;
-		break;
-	case 'm':
-		break;
-	case 'u':
-		value /= 1000;
-		break;
-	case 'n':
-		value /= 1000000;
-		break;
-	default:
-		return COX_EINVAL;
+	case 'H': value *= 3600000; break;
+	case 'M': value *= 60000; break;
+	case 'S': value *= 1000; break;
+	case 'm': break;
+	case 'u': value /= 1000; break;
+	case 'n': value /= 1000000; break;
+	default: return COX_EINVAL;
 	}
 	*ms = value > 0 ? value : 1;
 	return COX_OK;

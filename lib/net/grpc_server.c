@@ -7,9 +7,9 @@ enum {
 	MESSAGE_OUT_MAX_BITS = 32,
 };
 
-#define NV(n, v, vn)                                                                                                                       \
-	{                                                                                                                                  \
-		(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, vn, NGHTTP2_NV_FLAG_NONE                              \
+#define NV(n, v, vn)                                                                                          \
+	{                                                                                                     \
+		(uint8_t *)(uintptr_t)(n), (uint8_t *)(uintptr_t)(v), sizeof(n) - 1, vn, NGHTTP2_NV_FLAG_NONE \
 	}
 
 /* --- what comes ------------------------------------------------------------------------------ */

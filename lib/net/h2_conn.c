@@ -162,11 +162,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 			return NGHTTP2_ERR_CALLBACK_FAILURE; /* breaks the connection at once */
 		}
 		break;
-	case NGHTTP2_PRIORITY:
-		spend_token(c, "priority");
-		break;
-	default:
-		break;
+	case NGHTTP2_PRIORITY: spend_token(c, "priority"); break;
+	default: break;
 	}
 	return 0;
 }

@@ -100,27 +100,20 @@ static void request_free(struct cox_http_request *r)
 static enum cox_rc rc_of_curl(const struct cox_http_request *r, CURLcode code)
 {
 	switch (code) {
-	case CURLE_OK:
-		return COX_OK;
-	case CURLE_OPERATION_TIMEDOUT:
-		return COX_ETIMEOUT;
-	case CURLE_WRITE_ERROR:
-		return r->body_rc != COX_OK ? r->body_rc : COX_EINTERNAL;
+	case CURLE_OK: return COX_OK;
+	case CURLE_OPERATION_TIMEDOUT: return COX_ETIMEOUT;
+	case CURLE_WRITE_ERROR: return r->body_rc != COX_OK ? r->body_rc : COX_EINTERNAL;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-		return COX_EAUTH;
-	case CURLE_URL_MALFORMAT:
-		return COX_EINVAL;
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH: return COX_EAUTH;
+	case CURLE_URL_MALFORMAT: return COX_EINVAL;
 	case CURLE_UNSUPPORTED_PROTOCOL: /* the URL was checked before: an answer without a status line, or a redirect elsewhere */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_TOO_MANY_REDIRECTS:
-	case CURLE_HTTP2:
-		return COX_EPROTO;
-	default:
-		return COX_EIO;
+	case CURLE_HTTP2: return COX_EPROTO;
+	default: return COX_EIO;
 	}
 }
 

@@ -25,7 +25,7 @@ void push_client_unref(struct cox_push_client *c)
 	cox_free(c);
 }
 
-#define CLIENT_OF(task, member) ((struct cox_push_client *)(void *)((char *)(task) - offsetof(struct cox_push_client, member)))
+#define CLIENT_OF(task, member) ((struct cox_push_client *)(void *)((char *)(task)-offsetof(struct cox_push_client, member)))
 
 static void join_units(struct cox_push *p, struct cox_push_client *c)
 {
@@ -173,7 +173,8 @@ void push_flush(struct cox_push *p)
 			cox_vec_push(&batches, b);
 		}
 		cox_ref_get(&c->ref);
-		cox_vec_push(&b->items, ((struct delivery){ c, { cox_wanted_ref(c->units[0]->wanted), cox_wanted_ref(c->units[1]->wanted) } }));
+		cox_vec_push(&b->items,
+		             ((struct delivery){ c, { cox_wanted_ref(c->units[0]->wanted), cox_wanted_ref(c->units[1]->wanted) } }));
 	}
 	cox_vec_clear(&p->outbox);
 	for (size_t k = 0; k < batches.n; k++)

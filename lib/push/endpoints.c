@@ -163,7 +163,8 @@ void push_endpoints_catch_up(struct cox_push *p, struct unit *u)
 	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->overrides, m));) {
 		struct override *o = m->value;
 		ptrdiff_t slash = cox_str_find(o->key, '/');
-		const struct cox_snap_svc *svc = find_svc(p->snapshot, cox_str_sub(o->key, (size_t)slash + 1, o->key.n), cox_str_sub(o->key, 0, (size_t)slash));
+		const struct cox_snap_svc *svc =
+		    find_svc(p->snapshot, cox_str_sub(o->key, (size_t)slash + 1, o->key.n), cox_str_sub(o->key, 0, (size_t)slash));
 		if (svc)
 			apply_to(p, u, svc, o->endpoints, u->wanted->event_ns);
 	}

@@ -5,8 +5,8 @@
 #include "base/metric.h"
 
 enum {
-	SLICE_MS = 4,      /* work in one turn: an endpoint change waits no longer than this */
-	SWEEP_ROUNDS = 8,  /* rounds between two sweeps of what nobody uses */
+	SLICE_MS = 4,     /* work in one turn: an endpoint change waits no longer than this */
+	SWEEP_ROUNDS = 8, /* rounds between two sweeps of what nobody uses */
 };
 
 static void on_turn(void *arg);

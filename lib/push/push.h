@@ -17,7 +17,7 @@
 struct cox_wanted {
 	struct cox_ref ref;
 	uint64_t generation;
-	int64_t event_ns;                     /* monotonic: the oldest event that led to it; 0: none */
+	int64_t event_ns;                           /* monotonic: the oldest event that led to it; 0: none */
 	const struct cox_set *sets[COX_TYPE_COUNT]; /* NULL where the part has none */
 };
 const struct cox_wanted *cox_wanted_ref(const struct cox_wanted *w);
@@ -27,17 +27,17 @@ enum { COX_PUSH_SCOPE, COX_PUSH_WORKLOAD, COX_PUSH_PARTS };
 
 /* Who a proxy proved to be, beyond what it says of itself. Secrets go to nobody else. All zero (clear text, no credentials): nobody. */
 struct cox_push_identity {
-	bool is_verified;                     /* authenticated, and its namespace is the proxy's */
+	bool is_verified; /* authenticated, and its namespace is the proxy's */
 	struct cox_str ns, service_account;
 };
 
 /* One connected proxy, as push sees it. */
 struct cox_push_client;
 struct cox_push_client_spec {
-	struct cox_loop *loop;                /* where deliver is called */
-	const struct cox_proxy *proxy;        /* shared */
-	bool is_delta;                        /* VHDS is for delta streams only */
-	struct cox_push_identity identity;    /* copied */
+	struct cox_loop *loop;             /* where deliver is called */
+	const struct cox_proxy *proxy;     /* shared */
+	bool is_delta;                     /* VHDS is for delta streams only */
+	struct cox_push_identity identity; /* copied */
 	/* Both parts, the latest; borrowed until return. Only changed parts differ in address from the last delivery. */
 	void (*deliver)(void *arg, const struct cox_wanted *const parts[COX_PUSH_PARTS]);
 	void *arg;
@@ -53,16 +53,18 @@ enum { COX_PUSH_REJECTIONS_MAX = 16 };
  * changes. Not if one of the class accepted the same content, before or within the next moments: then it is that proxy's own affair. */
 void cox_push_reject(struct cox_push *p, const struct cox_push_client *client, const struct cox_resource *r, struct cox_str message);
 
-/* On the client's loop: its stream asks for the name table (NDS), which is made only for views in which somebody does. Once for a client. */
+/* On the client's loop: its stream asks for the name table (NDS), which is made only for views in which somebody does. Once for a client.
+ */
 void cox_push_watch_names(struct cox_push *p, struct cox_push_client *client);
 
 struct cox_push_options {
 	struct cox_loop *loop;
-	struct cox_registry *registry;        /* borrowed; used on the loop only */
-	/* On the loop: the configuration of a proxy that may have it refers to this Secret or ConfigMap (true), or none has for a while (false).
-	 * Each once, by turns. May be NULL. Must not feed the registry from inside. */
+	struct cox_registry *registry; /* borrowed; used on the loop only */
+	/* On the loop: the configuration of a proxy that may have it refers to this Secret or ConfigMap (true), or none has for a while
+	 * (false). Each once, by turns. May be NULL. Must not feed the registry from inside. */
 	void (*want)(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted);
-	/* On the loop: may a verified service account list Secrets in its namespace? ASKING: cox_push_access_changed() comes later. NULL: yes. */
+	/* On the loop: may a verified service account list Secrets in its namespace? ASKING: cox_push_access_changed() comes later. NULL:
+	 * yes. */
 	enum cox_access (*may_list_secrets)(void *arg, struct cox_str ns, struct cox_str service_account);
 	/* On the loop, after each generation: the snapshot (borrowed) and the changes that led to it. May be NULL. */
 	void (*on_generation)(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes);

@@ -13,28 +13,28 @@ struct unit;
 struct cox_push_client {
 	struct cox_ref ref;
 	struct cox_push *push;
-	struct cox_push_client_spec spec;      /* deliver and arg: used on spec.loop only */
-	char *identity_text;                   /* of spec.identity */
-	bool is_closed;                        /* client's loop only */
+	struct cox_push_client_spec spec; /* deliver and arg: used on spec.loop only */
+	char *identity_text;              /* of spec.identity */
+	bool is_closed;                   /* client's loop only */
 	struct cox_loop_task attach_task, detach_task, names_task;
 	/* config loop */
 	struct unit *units[COX_PUSH_PARTS];
-	size_t index;                          /* in push->clients */
-	bool is_queued;                        /* in push->outbox */
-	bool wants_names;                      /* its stream asked for the name table */
+	size_t index;     /* in push->clients */
+	bool is_queued;   /* in push->outbox */
+	bool wants_names; /* its stream asked for the name table */
 	unsigned rejections;
-	bool has_left;                         /* detached: a rejection may still be on its way */
+	bool has_left; /* detached: a rejection may still be on its way */
 };
 
 /* A scope view or a workload view: something that is translated once for all its clients. */
 struct unit {
 	struct cox_str key;
-	unsigned part;                         /* COX_PUSH_SCOPE or COX_PUSH_WORKLOAD */
-	struct cox_view *view;                 /* scope */
+	unsigned part;         /* COX_PUSH_SCOPE or COX_PUSH_WORKLOAD */
+	struct cox_view *view; /* scope */
 	struct cox_workload *workload;
-	const struct cox_proxy *proxy;         /* one that has this view: to make the key anew; shared */
-	struct cox_hash inputs;                /* fingerprint of everything that the last translation read */
-	const struct cox_wanted *wanted;       /* NULL until translated */
+	const struct cox_proxy *proxy;   /* one that has this view: to make the key anew; shared */
+	struct cox_hash inputs;          /* fingerprint of everything that the last translation read */
+	const struct cox_wanted *wanted; /* NULL until translated */
 	COX_VEC(struct cox_push_client *) clients;
 	COX_VEC(const struct cox_resource *) left_out; /* made, but rejected */
 	bool is_dirty, is_first;
@@ -60,35 +60,35 @@ struct push_secret_use {
 
 /* An endpoint set newer than the snapshot's. */
 struct override {
-	struct cox_str key;                    /* "<namespace>/<hostname>" */
+	struct cox_str key; /* "<namespace>/<hostname>" */
 	const struct cox_endpoint_set *endpoints;
 };
 
 struct cox_push {
 	struct cox_push_options opts;
-	struct cox_timer *turn;                /* 0 ms: the next slice of work */
+	struct cox_timer *turn; /* 0 ms: the next slice of work */
 	struct cox_memo *memo;
 	struct cox_intern intern;
 	const struct cox_snapshot *snapshot;
-	struct cox_hash snapshot_inputs;       /* of everything in the snapshot: what routers depend on */
-	struct cox_hash keying;                /* what view keys depend on: selector keys, locality, node */
-	struct cox_map units[COX_PUSH_PARTS];  /* by key */
+	struct cox_hash snapshot_inputs;      /* of everything in the snapshot: what routers depend on */
+	struct cox_hash keying;               /* what view keys depend on: selector keys, locality, node */
+	struct cox_map units[COX_PUSH_PARTS]; /* by key */
 	COX_VEC(struct cox_push_client *) clients, outbox;
-	COX_VEC(struct unit *) dirty;          /* in the order of work; firsts go through `firsts` */
+	COX_VEC(struct unit *) dirty; /* in the order of work; firsts go through `firsts` */
 	COX_VEC(struct unit *) firsts;
-	bool first_turn;                       /* whose turn it is among dirty and firsts */
+	bool first_turn;                               /* whose turn it is among dirty and firsts */
 	const struct cox_set *globals[COX_TYPE_COUNT]; /* globals.c */
-	struct cox_map overrides;              /* endpoint sets that came after the snapshot */
-	struct cox_map objects;                /* "<kind>/<ns>/<name>": struct push_object */
-	struct cox_map rejected;               /* "<class>/<type>/<hash>": struct rejection (reject.c) */
-	struct cox_timer *review;              /* runs while there are rejections */
-	struct cox_registry_changes changes;   /* taken, waiting for the round in progress to end */
+	struct cox_map overrides;                      /* endpoint sets that came after the snapshot */
+	struct cox_map objects;                        /* "<kind>/<ns>/<name>": struct push_object */
+	struct cox_map rejected;                       /* "<class>/<type>/<hash>": struct rejection (reject.c) */
+	struct cox_timer *review;                      /* runs while there are rejections */
+	struct cox_registry_changes changes;           /* taken, waiting for the round in progress to end */
 	bool has_changes;
-	int64_t event_ns;                      /* oldest event of the round in progress */
+	int64_t event_ns;          /* oldest event of the round in progress */
 	_Atomic bool has_snapshot; /* other threads ask for readiness; `snapshot` is the config loop's alone */
 	_Atomic bool is_synced;
-	struct cox_arena arena;                /* scratch of one translation */
-	unsigned sweep_in;                     /* rounds until the next sweep */
+	struct cox_arena arena; /* scratch of one translation */
+	unsigned sweep_in;      /* rounds until the next sweep */
 };
 
 /* views.c */

@@ -90,7 +90,8 @@ static struct cox_hash hash_of(const struct cox_snapshot *s, enum cox_kind kind,
 	return o ? o->hash : (struct cox_hash){ 0, 0 };
 }
 
-/* Routers find the names while they are translated, so every Secret counts that is known; sources bring only those that are used. A sidecar's stand in few rules. */
+/* Routers find the names while they are translated, so every Secret counts that is known; sources bring only those that are used. A
+ * sidecar's stand in few rules. */
 struct cox_hash push_secrets_inputs(struct cox_push *p, struct cox_workload *w)
 {
 	struct cox_hash h = { 0, 0 };
@@ -135,7 +136,8 @@ static void use_objects(struct cox_push *p, const struct unit *u, struct push_se
 	struct cox_secret_ref ref;
 	struct cox_str names[COX_LEN(use->objects)];
 
-	if (!cox_secret_ref_parse(cox_str_of(use->name), u->workload->view.ns, &ref) || cox_secret_may(u->workload, &ref) != COX_SECRET_SERVED)
+	if (!cox_secret_ref_parse(cox_str_of(use->name), u->workload->view.ns, &ref) ||
+	    cox_secret_may(u->workload, &ref) != COX_SECRET_SERVED)
 		return;
 	names[0] = ref.object;
 	names[1] = ref.fallback;
@@ -160,8 +162,9 @@ static void tell(const struct unit *u, const struct push_secret_use *use, enum c
 		return;
 	/* What was just asked for may be on its way. */
 	bool may_come = use->state == COX_SECRET_MISSING && before == COX_SECRET_ASKING;
-	cox_log(may_come ? COX_LOG_INFO : COX_LOG_WARN, "push", "secret %s workload=%.*s.%.*s secret=\"%s\"%s", cox_secret_state_text(use->state),
-	        COX_FMT(u->workload->name), COX_FMT(u->workload->view.ns), use->name, use->is_kept ? " (what it said last is served on)" : "");
+	cox_log(may_come ? COX_LOG_INFO : COX_LOG_WARN, "push", "secret %s workload=%.*s.%.*s secret=\"%s\"%s",
+	        cox_secret_state_text(use->state), COX_FMT(u->workload->name), COX_FMT(u->workload->view.ns), use->name,
+	        use->is_kept ? " (what it said last is served on)" : "");
 }
 
 static enum cox_secret_state state_before(const struct unit *u, struct cox_str name)
@@ -214,7 +217,8 @@ struct cox_json *cox_push_dump_secrets(const struct cox_push *p, struct cox_aren
 		if (u->secrets.n == 0)
 			continue;
 		struct cox_json *o = cox_json_new_object(a), *list = cox_json_new_array(a);
-		cox_json_set(a, o, COX_STR("workload"), text(a, cox_arena_printf(a, "%.*s.%.*s", COX_FMT(u->workload->name), COX_FMT(u->workload->view.ns))));
+		cox_json_set(a, o, COX_STR("workload"),
+		             text(a, cox_arena_printf(a, "%.*s.%.*s", COX_FMT(u->workload->name), COX_FMT(u->workload->view.ns))));
 		cox_json_set(a, o, COX_STR("proxies"), cox_json_new_i64(a, (int64_t)u->clients.n));
 		cox_json_set(a, o, COX_STR("verified"), cox_json_new_bool(a, u->workload->secrets.is_verified));
 		cox_json_set(a, o, COX_STR("serviceAccount"), text(a, u->workload->secrets.service_account));

@@ -276,7 +276,8 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 	if (u->part == COX_PUSH_SCOPE && is_router)
 		inputs = (struct cox_hash){ 1, 1 }; /* all of a router's configuration is in its workload view */
 	else if (u->part == COX_PUSH_SCOPE)
-		inputs = scope_inputs(p, u->view, scope = cox_scope_build(p->snapshot, u->view->ns, u->view->labels.p, u->view->labels.n, &p->arena));
+		inputs = scope_inputs(p, u->view,
+		                      scope = cox_scope_build(p->snapshot, u->view->ns, u->view->labels.p, u->view->labels.n, &p->arena));
 	else
 		inputs = workload_inputs(p, u->workload);
 	if (u->wanted && cox_hash_eq(inputs, u->inputs))

@@ -4,16 +4,11 @@
 static enum cox_resolution resolution_of(int se)
 {
 	switch (se) {
-	case COX_SE_STATIC:
-		return COX_RES_EDS;
-	case COX_SE_DNS:
-		return COX_RES_DNS;
-	case COX_SE_DNS_ROUND_ROBIN:
-		return COX_RES_DNS_RR;
-	case COX_SE_DYNAMIC_DNS:
-		return COX_RES_DYNAMIC_DNS;
-	default:
-		return COX_RES_PASSTHROUGH;
+	case COX_SE_STATIC: return COX_RES_EDS;
+	case COX_SE_DNS: return COX_RES_DNS;
+	case COX_SE_DNS_ROUND_ROBIN: return COX_RES_DNS_RR;
+	case COX_SE_DYNAMIC_DNS: return COX_RES_DYNAMIC_DNS;
+	default: return COX_RES_PASSTHROUGH;
 	}
 }
 

@@ -31,18 +31,12 @@ static void set_labels(struct cox_arena *a, struct cox_json *o, struct cox_str k
 static struct cox_str resolution_name(enum cox_resolution r)
 {
 	switch (r) {
-	case COX_RES_EDS:
-		return COX_STR("ClientSideLB");
-	case COX_RES_DNS:
-		return COX_STR("DNSLB");
-	case COX_RES_DNS_RR:
-		return COX_STR("DNSRoundRobinLB");
-	case COX_RES_PASSTHROUGH:
-		return COX_STR("Passthrough");
-	case COX_RES_DYNAMIC_DNS:
-		return COX_STR("DynamicDNS");
-	case COX_RES_ALIAS:
-		return COX_STR("Alias");
+	case COX_RES_EDS: return COX_STR("ClientSideLB");
+	case COX_RES_DNS: return COX_STR("DNSLB");
+	case COX_RES_DNS_RR: return COX_STR("DNSRoundRobinLB");
+	case COX_RES_PASSTHROUGH: return COX_STR("Passthrough");
+	case COX_RES_DYNAMIC_DNS: return COX_STR("DynamicDNS");
+	case COX_RES_ALIAS: return COX_STR("Alias");
 	}
 	return COX_STR("");
 }

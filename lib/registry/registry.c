@@ -76,34 +76,20 @@ void reg_apply(struct cox_registry *r, const struct cox_object *old, const struc
 	const struct cox_object *o = now ? now : old;
 	switch (o->kind) {
 	case COX_KIND_SERVICE:
-	case COX_KIND_SERVICE_ENTRY:
-		reg_unit_changed(r, old, now);
-		return;
-	case COX_KIND_ENDPOINT_SLICE:
-		reg_slice_changed(r, old, now);
-		return;
-	case COX_KIND_POD:
-		reg_pod_changed(r, old, now);
-		return;
-	case COX_KIND_WORKLOAD_ENTRY:
-		reg_workload_entry_changed(r, old, now);
-		return;
+	case COX_KIND_SERVICE_ENTRY: reg_unit_changed(r, old, now); return;
+	case COX_KIND_ENDPOINT_SLICE: reg_slice_changed(r, old, now); return;
+	case COX_KIND_POD: reg_pod_changed(r, old, now); return;
+	case COX_KIND_WORKLOAD_ENTRY: reg_workload_entry_changed(r, old, now); return;
 	case COX_KIND_CONFIG_MAP:
 		if (reg_mesh_is_source(r, o)) {
 			reg_mesh_reload(r);
 			return;
 		}
 		break;
-	case COX_KIND_SERVICE_ACCOUNT:
-		return;
-	case COX_KIND_NODE:
-		reg_node_changed(r, old, now);
-		break;
-	case COX_KIND_NAMESPACE:
-		namespace_changed(r, o->meta.name);
-		break;
-	default:
-		break;
+	case COX_KIND_SERVICE_ACCOUNT: return;
+	case COX_KIND_NODE: reg_node_changed(r, old, now); break;
+	case COX_KIND_NAMESPACE: namespace_changed(r, o->meta.name); break;
+	default: break;
 	}
 	reg_change_add(r, o->kind, o->id, o->meta.ns, !now);
 }

@@ -13,12 +13,12 @@
 
 struct cox_registry;
 struct cox_registry_options {
-	struct cox_str domain;         /* "cluster.local" */
-	struct cox_str cluster_id;     /* "Kubernetes" */
-	struct cox_str root_namespace; /* "istio-system"; where ConfigMap `istio` is */
-	struct cox_str mesh_yaml;      /* initial mesh configuration (--meshConfig file); a ConfigMap replaces it. May be empty */
-	enum cox_compliance compliance;/* of all TLS that is translated */
-	struct cox_str revision;       /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
+	struct cox_str domain;          /* "cluster.local" */
+	struct cox_str cluster_id;      /* "Kubernetes" */
+	struct cox_str root_namespace;  /* "istio-system"; where ConfigMap `istio` is */
+	struct cox_str mesh_yaml;       /* initial mesh configuration (--meshConfig file); a ConfigMap replaces it. May be empty */
+	enum cox_compliance compliance; /* of all TLS that is translated */
+	struct cox_str revision;        /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
 };
 /* Copies the options. */
 struct cox_registry *cox_registry_new(const struct cox_registry_options *opts);
@@ -30,24 +30,25 @@ void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_
 
 /* What changed since the last cox_registry_take_changes(). */
 struct cox_change {
-	enum cox_kind kind;        /* of the configuration object; COX_KIND_SERVICE for a service of any origin; COX_KIND_CONFIG_MAP: mesh configuration */
-	struct cox_str id;         /* object id, or the hostname for services and endpoints. Lives as long as the changes */
+	/* of the configuration object; COX_KIND_SERVICE for a service of any origin; COX_KIND_CONFIG_MAP: mesh configuration */
+	enum cox_kind kind;
+	struct cox_str id; /* object id, or the hostname for services and endpoints. Lives as long as the changes */
 	struct cox_str ns;
-	bool is_endpoints_only;    /* fast path: only the endpoint set of service `id` changed, its shape did not */
+	bool is_endpoints_only; /* fast path: only the endpoint set of service `id` changed, its shape did not */
 	bool is_removed;
-	int64_t event_ns;          /* monotonic time at which the event came in */
+	int64_t event_ns; /* monotonic time at which the event came in */
 };
 struct cox_registry_changes {
 	COX_VEC(struct cox_change) items;
 	struct cox_arena arena;
-	bool needs_snapshot;       /* something beyond endpoints-only */
+	bool needs_snapshot; /* something beyond endpoints-only */
 };
 /* Recomputes what the fed events touched, then gives the changes (empty: items.n == 0). End with cox_registry_changes_fini(). */
 void cox_registry_take_changes(struct cox_registry *r, struct cox_registry_changes *out);
 void cox_registry_changes_fini(struct cox_registry_changes *c);
 
 /* Tables, valid until the next put/remove/take_changes. */
-struct cox_svc_entry {             /* a service in force with its endpoints */
+struct cox_svc_entry { /* a service in force with its endpoints */
 	const struct cox_svc *svc;
 	const struct cox_endpoint_set *endpoints; /* never NULL */
 };

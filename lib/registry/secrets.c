@@ -96,7 +96,9 @@ static bool add_expiry(const struct cox_object *o, int64_t now_s, struct cox_are
 		return false;
 	when(end_s, text);
 	*out = (struct cox_registry_finding){
-		.object_id = cox_arena_str(arena, o->id), .path = COX_STR("data"), .is_secret = true,
+		.object_id = cox_arena_str(arena, o->id),
+		.path = COX_STR("data"),
+		.is_secret = true,
 		.severity = end_s <= now_s ? COX_SEV_ERROR : COX_SEV_WARNING,
 		.text = cox_arena_printf(arena, "%s %s at %s", is_cert ? "the certificate" : "a certificate of the authorities",
 		                         end_s <= now_s ? "has expired" : "expires", text),
@@ -117,7 +119,10 @@ size_t reg_secret_findings(const struct cox_registry *r, struct cox_arena *arena
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->bad_secrets, e));) {
 		const struct reg_bad_secret *b = e->value;
 		out[n++] = (struct cox_registry_finding){
-			.object_id = cox_arena_str(arena, e->key), .path = COX_STR("data"), .severity = COX_SEV_ERROR, .is_secret = true,
+			.object_id = cox_arena_str(arena, e->key),
+			.path = COX_STR("data"),
+			.severity = COX_SEV_ERROR,
+			.is_secret = true,
 			.text = cox_arena_printf(arena, "%s%s", b->text,
 			                         b->has_last_good ? "; the last good version stays in force" : "; it is not served"),
 		};

@@ -8,15 +8,15 @@
 
 const char *cox_finding_code_name(enum cox_finding_code code)
 {
-	static const char *const names[COX_FINDING_CODES] = { "Claimed",    "NoHost",        "NoSubset",        "NoGateway",
-		                                              "NoDelegate", "DuplicateHost", "DuplicateSubset", "PortConflict",
-		                                              "PolicyIgnored", "NoPort", "BadSecret",
-		                                              "AddressConflict", "TargetPortConflict", "NoPorts" };
+	static const char *const names[COX_FINDING_CODES] = {
+		"Claimed",      "NoHost",        "NoSubset", "NoGateway", "NoDelegate",      "DuplicateHost",      "DuplicateSubset",
+		"PortConflict", "PolicyIgnored", "NoPort",   "BadSecret", "AddressConflict", "TargetPortConflict", "NoPorts"
+	};
 	return names[code];
 }
 
-void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path,
-                const char *fmt, ...)
+void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id,
+                      struct cox_str path, const char *fmt, ...)
 {
 	c->out->counts[code]++;
 	if (c->out->items.n == COX_FINDINGS_MAX)
@@ -69,13 +69,13 @@ static void check_destination(void *arg, const struct cox_destination *d, const 
 	if (!v) {
 		const struct cox_snap_svc *hidden = snap_hosts_first(c->s, d->host);
 		snap_finding_add(c, COX_FINDING_NO_HOST, COX_SEV_WARNING, o->id, place_path(c, at, "host"),
-		    hidden ? "service %.*s is not exported to namespace %.*s" : "no service %.*s (seen from namespace %.*s)",
-		    COX_FMT(d->host), COX_FMT(o->meta.ns));
+		                 hidden ? "service %.*s is not exported to namespace %.*s" : "no service %.*s (seen from namespace %.*s)",
+		                 COX_FMT(d->host), COX_FMT(o->meta.ns));
 		return;
 	}
 	if (d->subset.n > 0 && !subset_exists(c, v->svc, o->meta.ns, d->subset))
 		snap_finding_add(c, COX_FINDING_NO_SUBSET, COX_SEV_WARNING, o->id, place_path(c, at, "subset"),
-		    "no DestinationRule defines subset %.*s of %.*s", COX_FMT(d->subset), COX_FMT(d->host));
+		                 "no DestinationRule defines subset %.*s of %.*s", COX_FMT(d->subset), COX_FMT(d->host));
 }
 
 /* --- VirtualServices ----------------------------------------------------------------------------------------- */
@@ -98,8 +98,8 @@ static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 	for (size_t i = 0; i < v->spec->gateways.n; i++) {
 		struct cox_str g = v->spec->gateways.p[i];
 		if (!cox_str_eq(g, COX_STR("mesh")) && !gateway_exists(c->s, g))
-			snap_finding_add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id, cox_arena_printf(c->arena, "spec.gateways[%zu]", i),
-			    "no Gateway %.*s", COX_FMT(g));
+			snap_finding_add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id,
+			                 cox_arena_printf(c->arena, "spec.gateways[%zu]", i), "no Gateway %.*s", COX_FMT(g));
 	}
 	snap_vs_destinations(v->spec, check_destination, c);
 	const struct cox_virtual_service *own = COX_SPEC(cox_virtual_service_object, v->object)->spec;
@@ -107,8 +107,8 @@ static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 		const struct cox_delegate *d = own->http.p[i].delegate;
 		if (d && !box->delegates[at++])
 			snap_finding_add(c, COX_FINDING_NO_DELEGATE, COX_SEV_WARNING, v->object->id,
-			    cox_arena_printf(c->arena, "spec.http[%zu].delegate", i),
-			    "no VirtualService %.*s without hosts is exported to this namespace", COX_FMT(d->name));
+			                 cox_arena_printf(c->arena, "spec.http[%zu].delegate", i),
+			                 "no VirtualService %.*s without hosts is exported to this namespace", COX_FMT(d->name));
 	}
 }
 
@@ -140,8 +140,8 @@ static void check_duplicate_hosts(struct snap_checking *c)
 				other = other->next;
 			if (other)
 				snap_finding_add(c, COX_FINDING_DUPLICATE_HOST, COX_SEV_WARNING, v->object->id,
-				    cox_arena_printf(c->arena, "spec.hosts[%zu]", k), "host %.*s is routed by the older %.*s",
-				    COX_FMT(host), COX_FMT(other->first->object->id));
+				                 cox_arena_printf(c->arena, "spec.hosts[%zu]", k), "host %.*s is routed by the older %.*s",
+				                 COX_FMT(host), COX_FMT(other->first->object->id));
 			struct owner *mine = COX_ARENA_NEW(c->arena, struct owner);
 			*mine = (struct owner){ v, NULL };
 			if (!known)
@@ -172,9 +172,9 @@ static void check_dr(struct snap_checking *c, const struct snap_dr *d)
 			}
 			if (first)
 				snap_finding_add(c, COX_FINDING_DUPLICATE_SUBSET, COX_SEV_WARNING, d->objects[i]->id,
-				    cox_arena_printf(c->arena, "spec.subsets[%zu].name", k),
-				    "subset %.*s of %.*s is defined before, in %.*s", COX_FMT(spec->subsets.p[k].name),
-				    COX_FMT(d->dr.spec->host), COX_FMT(first->id));
+				                 cox_arena_printf(c->arena, "spec.subsets[%zu].name", k),
+				                 "subset %.*s of %.*s is defined before, in %.*s", COX_FMT(spec->subsets.p[k].name),
+				                 COX_FMT(d->dr.spec->host), COX_FMT(first->id));
 		}
 	}
 }
@@ -207,8 +207,9 @@ static void check_servers(struct snap_checking *c, const struct cox_object *olde
 		for (size_t i = 0; i < (older == o ? k : a->servers.n); i++)
 			if (servers_conflict(&a->servers.p[i], &b->servers.p[k])) {
 				snap_finding_add(c, COX_FINDING_PORT_CONFLICT, COX_SEV_WARNING, o->id,
-				    cox_arena_printf(c->arena, "spec.servers[%zu].port", k), "port %d is used with protocol %.*s by %.*s",
-				    (int)a->servers.p[i].port->number.v, COX_FMT(a->servers.p[i].port->protocol), COX_FMT(older->id));
+				                 cox_arena_printf(c->arena, "spec.servers[%zu].port", k),
+				                 "port %d is used with protocol %.*s by %.*s", (int)a->servers.p[i].port->number.v,
+				                 COX_FMT(a->servers.p[i].port->protocol), COX_FMT(older->id));
 				break;
 			}
 }
@@ -241,8 +242,8 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 	const struct cox_registry_finding *of_registry = NULL;
 	size_t n = r ? cox_registry_findings(r, arena, &of_registry) : 0;
 	for (size_t i = 0; i < n; i++)
-		snap_finding_add(&c, of_registry[i].is_secret ? COX_FINDING_BAD_SECRET : COX_FINDING_CLAIMED, of_registry[i].severity, of_registry[i].object_id, of_registry[i].path, "%.*s",
-		    COX_FMT(of_registry[i].text));
+		snap_finding_add(&c, of_registry[i].is_secret ? COX_FINDING_BAD_SECRET : COX_FINDING_CLAIMED, of_registry[i].severity,
+		                 of_registry[i].object_id, of_registry[i].path, "%.*s", COX_FMT(of_registry[i].text));
 	for (size_t i = 0; i < s->virtual_services.n; i++)
 		check_vs(&c, s->virtual_services.p[i]);
 	check_duplicate_hosts(&c);

@@ -16,7 +16,7 @@ enum cox_finding_code {
 	COX_FINDING_NO_DELEGATE,      /* a delegate that does not exist, has hosts, or is not exported */
 	COX_FINDING_DUPLICATE_HOST,   /* two VirtualServices of the mesh for one host: the older one's routes are used */
 	COX_FINDING_DUPLICATE_SUBSET, /* a subset's name given before */
-	COX_FINDING_PORT_CONFLICT, /* servers of one Gateway, or of Gateways for the same routers, on one port with different protocols */
+	COX_FINDING_PORT_CONFLICT,  /* servers of one Gateway, or of Gateways for the same routers, on one port with different protocols */
 	COX_FINDING_POLICY_IGNORED, /* a policy that another, older one wins over, or that cannot count where it is */
 	COX_FINDING_NO_PORT,        /* a port is named on which nobody listens */
 	COX_FINDING_BAD_SECRET,     /* certificates or keys that cannot be used, or not much longer (registry) */

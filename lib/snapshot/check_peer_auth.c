@@ -38,7 +38,8 @@ static struct listeners find_listeners(const struct cox_snapshot *s, const struc
 		if (!cox_str_eq(svc->svc->ns, o->meta.ns))
 			continue;
 		for (COX_EACH(struct cox_endpoint, e, svc->endpoints->items)) {
-			if (!cox_str_eq(e->ns, o->meta.ns) || !cox_kv_is_subset(sel->match_labels.p, sel->match_labels.n, e->labels.p, e->labels.n))
+			if (!cox_str_eq(e->ns, o->meta.ns) ||
+			    !cox_kv_is_subset(sel->match_labels.p, sel->match_labels.n, e->labels.p, e->labels.n))
 				continue;
 			l.workloads++;
 			l.has_port |= e->port == port;
@@ -55,11 +56,11 @@ static void check_ports(struct snap_checking *c, const struct cox_object *o, con
 		struct listeners l = find_listeners(c->s, o, spec->selector, port);
 		if (l.workloads == 0 || l.has_port)
 			continue;
-		snap_finding_add(c, COX_FINDING_NO_PORT, COX_SEV_WARNING, o->id,
-		                 cox_arena_printf(c->arena, "spec.portLevelMtls[%.*s]", COX_FMT(p->key)),
-		                 l.is_service_port ? "%u is a port of a service; the policy is for the port on which the workload itself listens"
-		                                   : "no service leads to port %u of the selected workloads",
-		                 (unsigned)port);
+		snap_finding_add(
+		    c, COX_FINDING_NO_PORT, COX_SEV_WARNING, o->id, cox_arena_printf(c->arena, "spec.portLevelMtls[%.*s]", COX_FMT(p->key)),
+		    l.is_service_port ? "%u is a port of a service; the policy is for the port on which the workload itself listens"
+		                      : "no service leads to port %u of the selected workloads",
+		    (unsigned)port);
 	}
 }
 

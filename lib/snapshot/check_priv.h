@@ -14,8 +14,8 @@ struct snap_checking {
 };
 
 /* Beyond COX_FINDINGS_MAX it is counted only. */
-void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id, struct cox_str path, const char *fmt,
-                      ...) COX_PRINTF(6, 7);
+void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum cox_severity severity, struct cox_str id,
+                      struct cox_str path, const char *fmt, ...) COX_PRINTF(6, 7);
 /* Whether some namespace sees both. */
 bool snap_share_viewers(const struct cox_export *a, const struct cox_export *b);
 /* What services take from each other, and services that nobody can reach. */

@@ -62,8 +62,8 @@ static void check_addresses(struct snap_checking *c, const claims *all)
 			if (cox_str_eq(older->object_id, x->svc->object_id) || !snap_share_viewers(&older->export_to, &x->svc->export_to))
 				continue;
 			snap_finding_add(c, COX_FINDING_ADDRESS_CONFLICT, COX_SEV_WARNING, x->svc->object_id, address_path(c, x),
-			                 "address %.*s with port %u belongs to the older %.*s, which gets what is sent there", COX_FMT(x->what), x->port,
-			                 COX_FMT(older->object_id));
+			                 "address %.*s with port %u belongs to the older %.*s, which gets what is sent there",
+			                 COX_FMT(x->what), x->port, COX_FMT(older->object_id));
 			break;
 		}
 	}
@@ -105,7 +105,8 @@ static void check_target_ports(struct snap_checking *c, const claims *all)
 		if (x->protocol != older->protocol)
 			snap_finding_add(c, COX_FINDING_TARGET_PORT_CONFLICT, COX_SEV_WARNING, x->svc->object_id,
 			                 cox_arena_printf(c->arena, "spec.ports[%zu]", x->at),
-			                 "target port %u is taken as %.*s, as %s%.*s has it, not as %.*s", x->port, COX_FMT(cox_protocol_name(older->protocol)),
+			                 "target port %u is taken as %.*s, as %s%.*s has it, not as %.*s", x->port,
+			                 COX_FMT(cox_protocol_name(older->protocol)),
 			                 older->svc == x->svc ? "another port of " : "the older ", COX_FMT(older->svc->object_id),
 			                 COX_FMT(cox_protocol_name(x->protocol)));
 	}

@@ -116,17 +116,17 @@ static struct cox_str join_names(struct cox_arena *arena, struct cox_str root, s
 }
 
 /* Two lists sorted by key become one; the leaf's value stands where both have one. */
-#define MERGE_SORTED(arena, type, out, root, leaf)                                                                                         \
-	do {                                                                                                                               \
-		type *to_ = COX_ARENA_ARRAY(arena, type, (root).n + (leaf).n);                                                             \
-		size_t n_ = 0, x_ = 0, y_ = 0;                                                                                             \
-		while (x_ < (root).n || y_ < (leaf).n) {                                                                                   \
-			int c_ = x_ == (root).n ? 1 : y_ == (leaf).n ? -1 : cox_str_cmp((root).p[x_].key, (leaf).p[y_].key);               \
-			to_[n_++] = c_ < 0 ? (root).p[x_] : (leaf).p[y_];                                                                  \
-			x_ += c_ <= 0;                                                                                                     \
-			y_ += c_ >= 0;                                                                                                     \
-		}                                                                                                                          \
-		(out).p = to_, (out).n = n_;                                                                                               \
+#define MERGE_SORTED(arena, type, out, root, leaf)                                                                           \
+	do {                                                                                                                 \
+		type *to_ = COX_ARENA_ARRAY(arena, type, (root).n + (leaf).n);                                               \
+		size_t n_ = 0, x_ = 0, y_ = 0;                                                                               \
+		while (x_ < (root).n || y_ < (leaf).n) {                                                                     \
+			int c_ = x_ == (root).n ? 1 : y_ == (leaf).n ? -1 : cox_str_cmp((root).p[x_].key, (leaf).p[y_].key); \
+			to_[n_++] = c_ < 0 ? (root).p[x_] : (leaf).p[y_];                                                    \
+			x_ += c_ <= 0;                                                                                       \
+			y_ += c_ >= 0;                                                                                       \
+		}                                                                                                            \
+		(out).p = to_, (out).n = n_;                                                                                 \
 	} while (0)
 
 static struct cox_http_match merge_match(struct cox_arena *arena, const struct cox_http_match *root, const struct cox_http_match *leaf)

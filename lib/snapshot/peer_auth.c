@@ -3,7 +3,10 @@
 
 #include <stdlib.h>
 
-static const struct cox_peer_authentication *spec_of(const struct cox_object *o) { return COX_SPEC(cox_peer_authentication_object, o)->spec; }
+static const struct cox_peer_authentication *spec_of(const struct cox_object *o)
+{
+	return COX_SPEC(cox_peer_authentication_object, o)->spec;
+}
 
 static int by_place(const void *a, const void *b)
 {
@@ -62,7 +65,10 @@ static size_t first_of(const struct snap_peer_auths *s, struct cox_str ns)
 	return lo < s->n && cox_str_eq(s->by_place[lo]->meta.ns, ns) ? lo : s->n;
 }
 
-static bool has_selector(const struct cox_peer_authentication *spec) { return spec && spec->selector && spec->selector->match_labels.n > 0; }
+static bool has_selector(const struct cox_peer_authentication *spec)
+{
+	return spec && spec->selector && spec->selector->match_labels.n > 0;
+}
 static enum cox_mtls_mode mode_of(const struct cox_peer_authentication *spec)
 {
 	return spec && spec->mtls ? (enum cox_mtls_mode)spec->mtls->mode : COX_MTLS_UNSET;

@@ -35,14 +35,14 @@ struct reading {
 	struct cox_arena *arena;
 	COX_VEC(struct cox_dir_doc) docs;
 	struct cox_map reported; /* as in the file, of this reading */
-	bool has_unreadable; /* a document whose object could not even be named */
+	bool has_unreadable;     /* a document whose object could not even be named */
 };
 
 /* Who the document is, as far as it says so. */
 static struct cox_dir_guess identity(const struct cox_json *doc)
 {
-	return (struct cox_dir_guess){ cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind"), cox_json_str_at(doc, "metadata.namespace"),
-		                       cox_json_str_at(doc, "metadata.name") };
+	return (struct cox_dir_guess){ cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind"),
+		                       cox_json_str_at(doc, "metadata.namespace"), cox_json_str_at(doc, "metadata.name") };
 }
 
 static void send(struct reading *r, struct cox_source_report rep, int line, const struct cox_diags *diags)

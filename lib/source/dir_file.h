@@ -15,11 +15,12 @@ struct cox_dir_file {
 	struct cox_str path;              /* owned, terminated */
 	COX_VEC(struct cox_dir_doc) docs; /* in the order of the text */
 	uint64_t inode;                   /* of the content read last; 0: there is none */
-	struct cox_map reported;          /* "<kind>/<namespace>/<name>" (owned; also the value) of what is reported and not yet taken back */
-	int64_t due_ms;                   /* when it is read again (loop time); 0: not */
+	struct cox_map reported; /* "<kind>/<namespace>/<name>" (owned; also the value) of what is reported and not yet taken back */
+	int64_t due_ms;          /* when it is read again (loop time); 0: not */
 };
 void cox_dir_file_free(struct cox_dir_file *f);
-/* Reads the file anew. Faults go to sink->report, and a report without any for what had some before. A file that is gone has no documents. */
+/* Reads the file anew. Faults go to sink->report, and a report without any for what had some before. A file that is gone has no documents.
+ */
 void cox_dir_file_read(struct cox_dir_file *f, const struct cox_source_sink *sink, struct cox_arena *scratch);
 
 #endif

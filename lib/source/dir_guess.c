@@ -49,6 +49,9 @@ struct cox_dir_guess cox_dir_guess_object(struct cox_str text)
 	text = cox_str_sub(text, 0, GUESS_BYTES_MAX);
 	struct cox_str meta = metadata(text);
 	return (struct cox_dir_guess){
-		.api_version = value_of(text, "apiVersion"), .kind = value_of(text, "kind"), .ns = value_of(meta, "namespace"), .name = value_of(meta, "name"),
+		.api_version = value_of(text, "apiVersion"),
+		.kind = value_of(text, "kind"),
+		.ns = value_of(meta, "namespace"),
+		.name = value_of(meta, "name"),
 	};
 }

@@ -19,7 +19,8 @@ enum { COX_DIR_FILE_BYTES_MAX = 16 * 1024 * 1024 }; /* a larger file is reported
 struct cox_dir_source;
 /* Reads everything (events come before the return, with synced and flush), then watches. Copies `dir` and `sink`.
  * COX_ENOTFOUND: no such directory. COX_ELIMIT: no inotify instance left. */
-COX_MUST_USE enum cox_rc cox_dir_source_open(struct cox_loop *loop, const char *dir, const struct cox_source_sink *sink, struct cox_dir_source **out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_dir_source_open(struct cox_loop *loop, const char *dir, const struct cox_source_sink *sink,
+                                             struct cox_dir_source **out, struct cox_err *err);
 void cox_dir_source_close(struct cox_dir_source **s);
 /* Once, without watching: for coxctl and tests. `path` is a directory or one file. */
 COX_MUST_USE enum cox_rc cox_dir_load(const char *path, const struct cox_source_sink *sink, struct cox_err *err);

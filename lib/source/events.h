@@ -12,13 +12,16 @@
 /* Why an object is not in force, or what is odd about one that is. Borrowed until return. */
 struct cox_source_report {
 	enum cox_kind kind;
-	struct cox_str ns, name, origin; /* name is empty where the document could not even be read; origin: "file.yaml:12" or the cluster */
-	const struct cox_diags *diags;   /* never NULL; errors > 0: the object (or its new version) is not in force; none at all: what was said is taken back */
-	bool has_last_good;              /* an earlier version stays in force */
+	struct cox_str ns, name,
+	    origin; /* name is empty where the document could not even be read; origin: "file.yaml:12" or the cluster */
+	/* never NULL; errors > 0: the object (or its new version) is not in force; none at all: what was said is taken back */
+	const struct cox_diags *diags;
+	bool has_last_good; /* an earlier version stays in force */
 };
 
 struct cox_source_sink {
-	/* A new or changed object. Borrows `o`: the sink adds its own reference. Equal objects (cox_object_eq) are filtered by the source. */
+	/* A new or changed object. Borrows `o`: the sink adds its own reference. Equal objects (cox_object_eq) are filtered by the source.
+	 */
 	void (*put)(void *arg, const struct cox_object *o);
 	void (*remove)(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 	void (*report)(void *arg, const struct cox_source_report *report);

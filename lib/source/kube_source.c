@@ -7,15 +7,9 @@
 
 enum { DIGEST_MS = 10 * 60 * 1000 };
 
-static const char *kind_cstr(const struct kind_watch *k, char buf[64])
-{
-	return cox_str_to_cstr(k->info->name, buf, 64);
-}
+static const char *kind_cstr(const struct kind_watch *k, char buf[64]) { return cox_str_to_cstr(k->info->name, buf, 64); }
 
-static void turn_soon(struct cox_kube_source *s)
-{
-	cox_timer_start(s->turn, 0, 0);
-}
+static void turn_soon(struct cox_kube_source *s) { cox_timer_start(s->turn, 0, 0); }
 
 /* --- callbacks of the watches -------------------------------------------------------------------------------- */
 
@@ -135,7 +129,8 @@ static void crd_trouble(void *ctx, enum cox_rc rc, const struct cox_err *err)
 {
 	(void)ctx;
 	if (rc == COX_EDENIED)
-		cox_log(COX_LOG_WARN, "kube", "CustomResourceDefinitions may not be watched, new kinds are found by polling error=\"%s\"", err->text);
+		cox_log(COX_LOG_WARN, "kube", "CustomResourceDefinitions may not be watched, new kinds are found by polling error=\"%s\"",
+		        err->text);
 }
 
 static void crds_open(struct cox_kube_source *s)
@@ -204,7 +199,7 @@ static void on_reach(void *ctx, bool is_reachable)
 }
 
 void cox_kube_source_open(struct cox_kube_client *client, const struct cox_kube_source_spec *spec, const struct cox_source_sink *sink,
-			  struct cox_kube_source **out)
+                          struct cox_kube_source **out)
 {
 	struct cox_kube_source *s = COX_NEW(struct cox_kube_source);
 	s->client = client;
@@ -228,7 +223,10 @@ void cox_kube_source_open(struct cox_kube_client *client, const struct cox_kube_
 }
 
 static void sink_put(void *arg, const struct cox_object *o) { (void)arg, (void)o; }
-static void sink_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name) { (void)arg, (void)kind, (void)ns, (void)name; }
+static void sink_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	(void)arg, (void)kind, (void)ns, (void)name;
+}
 static void sink_report(void *arg, const struct cox_source_report *r) { (void)arg, (void)r; }
 static void sink_none(void *arg) { (void)arg; }
 static void sink_stale(void *arg, bool stale) { (void)arg, (void)stale; }
@@ -313,15 +311,9 @@ void cox_kube_source_unwant(struct cox_kube_source *s, enum cox_kind kind, struc
 	turn_soon(s);
 }
 
-bool cox_kube_source_is_synced(const struct cox_kube_source *s)
-{
-	return s->is_synced;
-}
+bool cox_kube_source_is_synced(const struct cox_kube_source *s) { return s->is_synced; }
 
-bool cox_kube_source_is_stale(const struct cox_kube_source *s)
-{
-	return s->is_stale;
-}
+bool cox_kube_source_is_stale(const struct cox_kube_source *s) { return s->is_stale; }
 
 bool cox_kube_source_stats(const struct cox_kube_source *s, enum cox_kind kind, struct cox_kube_watch_stats *out)
 {

@@ -15,13 +15,13 @@
 struct cox_kube_source;
 
 struct cox_kube_source_spec {
-	struct cox_str cluster_id;      /* the origin of every object */
-	struct cox_str root_ns;         /* where ConfigMap `istio` is; empty: istio-system */
-	unsigned list_limit;            /* objects per page; 0: 500 */
-	size_t max_object_bytes;        /* 0: 16 MiB */
-	int64_t digest_ms;              /* how often everything is compared with a fresh list; 0: 10 min, negative: never */
-	int64_t digest_grace_ms;        /* 0: 10 s */
-	bool has_no_crd_watch;          /* kinds that appear later are found by slow polling alone */
+	struct cox_str cluster_id; /* the origin of every object */
+	struct cox_str root_ns;    /* where ConfigMap `istio` is; empty: istio-system */
+	unsigned list_limit;       /* objects per page; 0: 500 */
+	size_t max_object_bytes;   /* 0: 16 MiB */
+	int64_t digest_ms;         /* how often everything is compared with a fresh list; 0: 10 min, negative: never */
+	int64_t digest_grace_ms;   /* 0: 10 s */
+	bool has_no_crd_watch;     /* kinds that appear later are found by slow polling alone */
 };
 
 /* Borrows `client` until close; copies `spec` and `sink`. Namespaces and the mesh configuration are listed first and flushed, so

@@ -20,9 +20,12 @@ static void count(struct kind_watch *k, const char *event)
 
 static void report(struct kind_watch *k, struct cox_str ns, struct cox_str name, bool has_last_good, const struct cox_diags *diags)
 {
-	struct cox_source_report r = {
-		.kind = k->info->kind, .ns = ns, .name = name, .origin = k->s->spec.cluster_id, .diags = diags, .has_last_good = has_last_good
-	};
+	struct cox_source_report r = { .kind = k->info->kind,
+		                       .ns = ns,
+		                       .name = name,
+		                       .origin = k->s->spec.cluster_id,
+		                       .diags = diags,
+		                       .has_last_good = has_last_good };
 	k->s->sink.report(k->s->sink.arg, &r);
 }
 

@@ -34,10 +34,10 @@ struct cox_kube_source {
 	struct cox_arena scratch; /* of one object */
 	struct kind_watch kinds[COX_KIND_COUNT];
 	struct cox_kube_watch *crds;
-	struct cox_map wanted;    /* key -> struct kind_watch: Secrets and ConfigMaps that somebody refers to */
+	struct cox_map wanted; /* key -> struct kind_watch: Secrets and ConfigMaps that somebody refers to */
 	struct cox_kube_reach reach;
-	struct cox_timer *turn;   /* what was asked for from inside the sink */
-	bool is_first_phase;      /* namespaces and the mesh configuration only */
+	struct cox_timer *turn; /* what was asked for from inside the sink */
+	bool is_first_phase;    /* namespaces and the mesh configuration only */
 	bool is_synced, is_stale, wants_sweep;
 	/* Discovery selectors: what counts, and what is to count from the next turn on. */
 	struct cox_arena selector_text[2];
@@ -46,7 +46,7 @@ struct cox_kube_source {
 	struct cox_label_selector *next_selectors;
 	size_t next_count;
 	bool has_next;
-	unsigned selector_arena;  /* of the two, the one in use */
+	unsigned selector_arena; /* of the two, the one in use */
 };
 
 /* --- objects */

@@ -71,10 +71,7 @@ void kube_source_ns_changed(struct cox_kube_source *s, struct cox_kube_entry *e,
 
 /* --- setting them ---------------------------------------------------------------------------------------------- */
 
-static struct cox_str copy(struct cox_arena *a, struct cox_str s)
-{
-	return s.n ? cox_arena_str(a, s) : (struct cox_str){ 0 };
-}
+static struct cox_str copy(struct cox_arena *a, struct cox_str s) { return s.n ? cox_arena_str(a, s) : (struct cox_str){ 0 }; }
 
 static void selector_copy(struct cox_arena *a, const struct cox_label_selector *from, struct cox_label_selector *to)
 {

@@ -17,22 +17,19 @@ struct cox_lease {
 	struct cox_kube_request *request;
 	struct cox_timer *timer;
 	bool is_held;
-	int64_t renewed_ms;   /* monotonic: our last renewal that the server took */
+	int64_t renewed_ms; /* monotonic: our last renewal that the server took */
 	/* What the server said last, and since when it says so. */
 	struct cox_buf holder, renew_time, version, acquire_time;
 	int64_t transitions;
 	int64_t seen_ms;
-	int64_t duration_ms;  /* that the holder promised */
+	int64_t duration_ms; /* that the holder promised */
 	bool exists;
 	/* Release. */
 	void (*released)(void *ctx);
 	void *released_ctx;
 };
 
-static void later(struct cox_lease *l, int64_t ms)
-{
-	cox_timer_start(l->timer, ms, 0);
-}
+static void later(struct cox_lease *l, int64_t ms) { cox_timer_start(l->timer, ms, 0); }
 
 static void lead(struct cox_lease *l, bool is_leader)
 {
@@ -42,7 +39,8 @@ static void lead(struct cox_lease *l, bool is_leader)
 	cox_str_to_cstr(l->spec.name, name, sizeof(name));
 	l->is_held = is_leader;
 	cox_metric_set(COX_M_LEADER, name, is_leader ? 1 : 0);
-	cox_log(COX_LOG_INFO, "status", "%s lease=%s identity=%.*s", is_leader ? "leading" : "no longer leading", name, COX_FMT(l->spec.identity));
+	cox_log(COX_LOG_INFO, "status", "%s lease=%s identity=%.*s", is_leader ? "leading" : "no longer leading", name,
+	        COX_FMT(l->spec.identity));
 	l->spec.on_change(l->spec.ctx, is_leader);
 }
 
@@ -59,7 +57,8 @@ static void observe(struct cox_lease *l, struct cox_str body)
 	struct cox_json *v = NULL;
 	if (cox_json_parse(&a, body, &v, NULL) == COX_OK) {
 		struct cox_str renew = cox_json_str_at(v, "spec.renewTime"), holder = cox_json_str_at(v, "spec.holderIdentity");
-		const struct cox_json *duration = cox_json_at(v, "spec.leaseDurationSeconds"), *transitions = cox_json_at(v, "spec.leaseTransitions");
+		const struct cox_json *duration = cox_json_at(v, "spec.leaseDurationSeconds"),
+		                      *transitions = cox_json_at(v, "spec.leaseTransitions");
 		int64_t seconds = 0;
 		if (!cox_str_eq(renew, cox_buf_str(&l->renew_time)) || !cox_str_eq(holder, cox_buf_str(&l->holder)))
 			l->seen_ms = cox_clock_mono_ms();
@@ -67,7 +66,8 @@ static void observe(struct cox_lease *l, struct cox_str body)
 		keep(&l->holder, holder);
 		keep(&l->acquire_time, cox_json_str_at(v, "spec.acquireTime"));
 		keep(&l->version, cox_json_str_at(v, "metadata.resourceVersion"));
-		l->duration_ms = duration && cox_json_to_i64(duration, &seconds) == COX_OK && seconds > 0 ? seconds * 1000 : l->spec.duration_ms;
+		l->duration_ms =
+		    duration && cox_json_to_i64(duration, &seconds) == COX_OK && seconds > 0 ? seconds * 1000 : l->spec.duration_ms;
 		if (!transitions || cox_json_to_i64(transitions, &l->transitions) != COX_OK)
 			l->transitions = 0;
 		l->exists = true;
@@ -223,10 +223,7 @@ bool cox_lease_is_held(const struct cox_lease *l)
 	return l->is_held && cox_clock_mono_ms() - l->renewed_ms < l->spec.renew_deadline_ms;
 }
 
-struct cox_str cox_lease_holder(const struct cox_lease *l)
-{
-	return cox_buf_str(&l->holder);
-}
+struct cox_str cox_lease_holder(const struct cox_lease *l) { return cox_buf_str(&l->holder); }
 
 void cox_lease_release(struct cox_lease *l, void (*done)(void *ctx), void *ctx)
 {

@@ -230,8 +230,8 @@ static struct status_entry *entry_get(struct cox_status *s, enum cox_kind kind, 
 	return e;
 }
 
-void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation, enum cox_status_slot slot,
-		    const struct cox_status_finding *findings, size_t n)
+void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
+                    enum cox_status_slot slot, const struct cox_status_finding *findings, size_t n)
 {
 	if (!cox_kind_info(kind)->ours || name.n == 0)
 		return;
@@ -259,7 +259,7 @@ void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns,
 }
 
 void cox_status_set_diags(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
-			  const struct cox_diags *diags)
+                          const struct cox_diags *diags)
 {
 	struct cox_status_finding findings[FINDINGS_MAX];
 	size_t n = 0;
@@ -282,10 +282,7 @@ void cox_status_forget(struct cox_status *s, enum cox_kind kind, struct cox_str 
 		entry_free(s, e);
 }
 
-size_t cox_status_waiting(const struct cox_status *s)
-{
-	return s->queued + (s->current ? 1 : 0);
-}
+size_t cox_status_waiting(const struct cox_status *s) { return s->queued + (s->current ? 1 : 0); }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 

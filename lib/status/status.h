@@ -6,8 +6,8 @@
  *
  *   status:
  *     observedGeneration: 3
- *     conditions: [{type: Accepted, status: "True" | "False", reason: Accepted | Invalid | Warnings, message, observedGeneration, lastTransitionTime}]
- *     validationMessages: [{type: {name, code}, level: ERROR | WARNING, message, path}]
+ *     conditions: [{type: Accepted, status: "True" | "False", reason: Accepted | Invalid | Warnings, message, observedGeneration,
+ * lastTransitionTime}] validationMessages: [{type: {name, code}, level: ERROR | WARNING, message, path}]
  */
 #ifndef COX_STATUS_STATUS_H
 #define COX_STATUS_STATUS_H
@@ -19,8 +19,8 @@ struct cox_status;
 
 struct cox_status_finding {
 	enum cox_severity severity;
-	struct cox_str code;       /* "IST0101"; empty: COX0001 */
-	struct cox_str name;       /* "ReferencedResourceNotFound"; empty: from the slot */
+	struct cox_str code; /* "IST0101"; empty: COX0001 */
+	struct cox_str name; /* "ReferencedResourceNotFound"; empty: from the slot */
 	struct cox_str path, text;
 };
 
@@ -46,8 +46,8 @@ void cox_status_lead(struct cox_status *s, bool is_leader);
 
 /* What one slot finds in an object of ours (others are ignored). No findings: it is fine. `generation` 0: not known, that of
  * the server counts. Copies. */
-void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation, enum cox_status_slot slot,
-                    const struct cox_status_finding *findings, size_t count);
+void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
+                    enum cox_status_slot slot, const struct cox_status_finding *findings, size_t count);
 /* The same from decoding; `diags` NULL: none. */
 void cox_status_set_diags(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
                           const struct cox_diags *diags);

@@ -7,8 +7,8 @@
 #include "status/status.h"
 
 enum {
-	FINDINGS_MAX = 20,         /* of one slot; a status is read by people */
-	MESSAGE_BYTES_MAX = 1024,  /* of the condition */
+	FINDINGS_MAX = 20,        /* of one slot; a status is read by people */
+	MESSAGE_BYTES_MAX = 1024, /* of the condition */
 };
 
 struct status_part {
@@ -24,7 +24,7 @@ struct status_entry {
 	struct cox_str ns, name, key;
 	int64_t generation;
 	struct status_part parts[COX_STATUS_SLOT_COUNT];
-	struct cox_hash written;   /* of what the server has for certain */
+	struct cox_hash written; /* of what the server has for certain */
 	bool is_written;
 };
 

@@ -26,7 +26,8 @@ static struct cox_str message(struct cox_arena *a, const struct status_entry *e)
 				const struct cox_status_finding *f = &e->parts[s].findings[i];
 				if (f->severity != (enum cox_severity)severity)
 					continue;
-				cox_buf_printf(&out, "%s%.*s%s%.*s", out.n ? "; " : "", COX_FMT(f->path), f->path.n ? ": " : "", COX_FMT(f->text));
+				cox_buf_printf(&out, "%s%.*s%s%.*s", out.n ? "; " : "", COX_FMT(f->path), f->path.n ? ": " : "",
+				               COX_FMT(f->text));
 			}
 		}
 	}
@@ -112,7 +113,8 @@ void status_write(const struct status_entry *e, int64_t generation, const struct
 	const struct cox_kind_info *info = cox_kind_info(e->kind);
 	struct cox_arena arena = { 0 }, *a = &arena;
 	struct cox_str versions = info->versions, version = { 0 };
-	struct cox_json *root = cox_json_new_object(a), *meta = cox_json_new_object(a), *status = cox_json_new_object(a), *list = cox_json_new_array(a);
+	struct cox_json *root = cox_json_new_object(a), *meta = cox_json_new_object(a), *status = cox_json_new_object(a),
+	                *list = cox_json_new_array(a);
 	struct cox_json *c = condition(a, e, generation);
 	const struct cox_json *there = condition_of(was);
 	cox_str_next(&versions, ',', &version);
@@ -123,7 +125,8 @@ void status_write(const struct status_entry *e, int64_t generation, const struct
 		put(a, meta, "namespace", e->ns);
 	cox_json_set(a, root, COX_STR("metadata"), meta);
 	struct cox_str since = now;
-	if (there && cox_str_eq(cox_json_str_at(there, "status"), cox_json_str_at(c, "status")) && cox_json_str_at(there, "lastTransitionTime").n)
+	if (there && cox_str_eq(cox_json_str_at(there, "status"), cox_json_str_at(c, "status")) &&
+	    cox_json_str_at(there, "lastTransitionTime").n)
 		since = cox_json_str_at(there, "lastTransitionTime");
 	put(a, c, "lastTransitionTime", since);
 	cox_json_push(a, list, c);

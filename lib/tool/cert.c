@@ -65,7 +65,8 @@ static void write_table(const struct cox_json *list, struct cox_buf *out)
 	cox_buf_printf(out, "%-40s  %-*s  %-24s  %s\n", "SERIAL", (int)width, "IDENTITY", "NOT AFTER", "STATE");
 	for (size_t i = 0; i < list->n; i++) {
 		const struct cox_json *v = &list->items[i];
-		cox_buf_printf(out, "%-40.*s  %-*.*s  %-24.*s  %s\n", COX_FMT(text_of(v, "serial")), (int)width, COX_FMT(text_of(v, "identity")), COX_FMT(text_of(v, "notAfter")),
+		cox_buf_printf(out, "%-40.*s  %-*.*s  %-24.*s  %s\n", COX_FMT(text_of(v, "serial")), (int)width,
+		               COX_FMT(text_of(v, "identity")), COX_FMT(text_of(v, "notAfter")),
 		               cox_json_get(v, COX_STR("revoked"))->boolean ? "revoked" : "valid");
 	}
 }
@@ -112,12 +113,19 @@ static enum cox_rc run(struct run *r, struct cox_buf *out, struct cox_err *err)
 		return cox_err_set(err, COX_EINVAL, NULL, "the name of the state directory is too long");
 	if (!r->o->state_dir)
 		COX_TRY(open_kube(r, err));
-	COX_TRY(cox_ledger_open(&(struct cox_ledger_spec){ .loop = r->loop, .kube = r->kube, .ns = r->o->ns, .replica = COX_STR("coxctl"), .state_dir = r->o->state_dir ? dir : NULL,
-	                                                   .on_ready = on_ready, .ctx = r }, &r->ledger, err));
+	COX_TRY(cox_ledger_open(&(struct cox_ledger_spec){ .loop = r->loop,
+	                                                   .kube = r->kube,
+	                                                   .ns = r->o->ns,
+	                                                   .replica = COX_STR("coxctl"),
+	                                                   .state_dir = r->o->state_dir ? dir : NULL,
+	                                                   .on_ready = on_ready,
+	                                                   .ctx = r },
+	                        &r->ledger, err));
 	if (!cox_loop_run_until(r->loop, is_set, &r->is_ready, timeout))
 		return cox_err_set(err, COX_ETIMEOUT, NULL, "the list of certificates could not be read in time");
 	if (r->rc != COX_OK)
-		return cox_err_set(err, r->rc, NULL, "the list of certificates may not be read (ConfigMaps of the control plane's namespace)");
+		return cox_err_set(err, r->rc, NULL,
+		                   "the list of certificates may not be read (ConfigMaps of the control plane's namespace)");
 	if (r->o->is_list) {
 		list(r, out);
 		return COX_OK;
@@ -133,7 +141,8 @@ static enum cox_rc run(struct run *r, struct cox_buf *out, struct cox_err *err)
 	else if (r->rc == COX_OK && r->o->revoke.is_undone)
 		cox_buf_append_cstr(out, r->n ? "taken back\n" : "there was nothing to take back\n");
 	else if (r->rc == COX_OK)
-		cox_buf_printf(out, "%zu certificate%s revoked%s\n", r->n, r->n == 1 ? "" : "s", r->o->revoke.serial.n ? "" : ", and no new ones will be issued");
+		cox_buf_printf(out, "%zu certificate%s revoked%s\n", r->n, r->n == 1 ? "" : "s",
+		               r->o->revoke.serial.n ? "" : ", and no new ones will be issued");
 	return r->rc;
 }
 

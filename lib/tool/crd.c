@@ -14,15 +14,25 @@ static const struct crd_extra {
 	const char *short_name; /* NULL: none */
 	struct column columns[4];
 } extras[] = {
-	{ COX_KIND_VIRTUAL_SERVICE, "vs", { { "Gateways", ".spec.gateways", "string", "Gateways that it is bound to." },
-					    { "Hosts", ".spec.hosts", "string", "Hosts that clients ask for." }, { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_VIRTUAL_SERVICE,
+	  "vs",
+	  { { "Gateways", ".spec.gateways", "string", "Gateways that it is bound to." },
+	    { "Hosts", ".spec.hosts", "string", "Hosts that clients ask for." },
+	    { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_DESTINATION_RULE, "dr", { { "Host", ".spec.host", "string", "The service." }, { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_GATEWAY, "gw", { { NULL, NULL, NULL, NULL } } },
-	{ COX_KIND_SERVICE_ENTRY, "se", { { "Hosts", ".spec.hosts", "string", "Hosts of the service." },
-					  { "Location", ".spec.location", "string", "Whether it is part of the mesh." },
-					  { "Resolution", ".spec.resolution", "string", "Where its endpoints come from." }, { "Age", NULL, NULL, NULL } } },
-	{ COX_KIND_WORKLOAD_ENTRY, "we", { { "Age", NULL, NULL, NULL }, { "Address", ".spec.address", "string", "Address of the workload." } } },
-	{ COX_KIND_PEER_AUTHENTICATION, "pa", { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_SERVICE_ENTRY,
+	  "se",
+	  { { "Hosts", ".spec.hosts", "string", "Hosts of the service." },
+	    { "Location", ".spec.location", "string", "Whether it is part of the mesh." },
+	    { "Resolution", ".spec.resolution", "string", "Where its endpoints come from." },
+	    { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_WORKLOAD_ENTRY,
+	  "we",
+	  { { "Age", NULL, NULL, NULL }, { "Address", ".spec.address", "string", "Address of the workload." } } },
+	{ COX_KIND_PEER_AUTHENTICATION,
+	  "pa",
+	  { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_SIDECAR, NULL, { { NULL, NULL, NULL, NULL } } },
 };
 
@@ -45,7 +55,10 @@ static void put_str(struct cox_arena *a, struct cox_json *to, const char *key, c
 {
 	put(a, to, key, cox_json_new_str(a, cox_str_of(value)));
 }
-static void put_text(struct cox_arena *a, struct cox_json *to, const char *key, struct cox_str value) { put(a, to, key, cox_json_new_str(a, value)); }
+static void put_text(struct cox_arena *a, struct cox_json *to, const char *key, struct cox_str value)
+{
+	put(a, to, key, cox_json_new_str(a, value));
+}
 static void put_bool(struct cox_arena *a, struct cox_json *to, const char *key) { put(a, to, key, cox_json_new_bool(a, true)); }
 static void put_int(struct cox_arena *a, struct cox_json *to, const char *key, int64_t v) { put(a, to, key, cox_json_new_i64(a, v)); }
 
@@ -99,15 +112,15 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 {
 	struct cox_json *v;
 	switch (f->type) {
-	case COX_F_STR: case COX_F_OPT_STR:
+	case COX_F_STR:
+	case COX_F_OPT_STR:
 		v = new_type(a, "string");
 		if (f->max_len)
 			put_int(a, v, "maxLength", f->max_len);
 		return v;
-	case COX_F_BOOL: case COX_F_OPT_BOOL:
-		return new_type(a, "boolean");
-	case COX_F_I64:
-		return integer_schema(a, f);
+	case COX_F_BOOL:
+	case COX_F_OPT_BOOL: return new_type(a, "boolean");
+	case COX_F_I64: return integer_schema(a, f);
 	case COX_F_F64:
 		v = new_type(a, "number");
 		put_bounds(a, v, f);
@@ -116,12 +129,12 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 		v = new_type(a, "string");
 		put_str(a, v, "pattern", "^[+-]?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$");
 		return v;
-	case COX_F_TIME: case COX_F_BYTES:
+	case COX_F_TIME:
+	case COX_F_BYTES:
 		v = new_type(a, "string");
 		put_str(a, v, "format", f->type == COX_F_TIME ? "date-time" : "byte");
 		return v;
-	case COX_F_ENUM:
-		return enum_schema(a, f);
+	case COX_F_ENUM: return enum_schema(a, f);
 	case COX_F_INT_OR_STR:
 		v = cox_json_new_object(a);
 		put_bool(a, v, "x-kubernetes-int-or-string");
@@ -130,14 +143,10 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 		v = cox_json_new_object(a);
 		put_bool(a, v, "x-kubernetes-preserve-unknown-fields");
 		return v;
-	case COX_F_MSG:
-		return message_schema(a, f->sub);
-	case COX_F_STR_MAP:
-		return map_schema(a, f, new_type(a, "string"));
-	case COX_F_MSG_MAP:
-		return map_schema(a, f, message_schema(a, f->sub));
-	case COX_F_I64_MAP:
-		return map_schema(a, f, integer_schema(a, f));
+	case COX_F_MSG: return message_schema(a, f->sub);
+	case COX_F_STR_MAP: return map_schema(a, f, new_type(a, "string"));
+	case COX_F_MSG_MAP: return map_schema(a, f, message_schema(a, f->sub));
+	case COX_F_I64_MAP: return map_schema(a, f, integer_schema(a, f));
 	case COX_F_BYTES_MAP:
 		v = new_type(a, "string");
 		put_str(a, v, "format", "byte");
@@ -191,7 +200,9 @@ static struct cox_json *message_schema(struct cox_arena *a, const struct cox_mes
 
 static struct cox_json *conditions_schema(struct cox_arena *a)
 {
-	static const struct { const char *name, *format, *doc; } members[] = {
+	static const struct {
+		const char *name, *format, *doc;
+	} members[] = {
 		{ "lastProbeTime", "date-time", "When it was last looked at." },
 		{ "lastTransitionTime", "date-time", "When it last changed." },
 		{ "message", NULL, "Details for people." },
@@ -224,7 +235,8 @@ static struct cox_json *status_schema(struct cox_arena *a, const struct cox_mess
 	for (size_t i = 0; i < object->field_count; i++)
 		if (object->fields[i].flags & COX_F_OUTPUT)
 			for (size_t k = 0; k < object->fields[i].sub->field_count; k++)
-				put(a, properties, object->fields[i].sub->fields[k].name, field_schema(a, &object->fields[i].sub->fields[k]));
+				put(a, properties, object->fields[i].sub->fields[k].name,
+				    field_schema(a, &object->fields[i].sub->fields[k]));
 	put(a, properties, "conditions", conditions_schema(a));
 	struct cox_json *generation = cox_json_new_object(a), *messages = new_type(a, "array"), *message = new_type(a, "object");
 	put_bool(a, generation, "x-kubernetes-int-or-string");

@@ -12,18 +12,19 @@
 
 enum cox_render_format { COX_RENDER_JSON, COX_RENDER_YAML };
 struct cox_render_options {
-	const char *path;             /* a directory of YAML, or one file */
-	struct cox_str proxy;         /* "pod.namespace"; the node is made from the Pod object */
-	const char *node_file;        /* a node message as JSON, instead of or over what the Pod says; may be NULL */
-	bool is_upstream, is_router;  /* a stock Envoy instead of Istio's; a gateway */
-	bool no_sds;                  /* as with node metadata COXSWAIN_SDS "none" */
+	const char *path;            /* a directory of YAML, or one file */
+	struct cox_str proxy;        /* "pod.namespace"; the node is made from the Pod object */
+	const char *node_file;       /* a node message as JSON, instead of or over what the Pod says; may be NULL */
+	bool is_upstream, is_router; /* a stock Envoy instead of Istio's; a gateway */
+	bool no_sds;                 /* as with node metadata COXSWAIN_SDS "none" */
 	enum cox_compliance compliance;
-	enum cox_type only;           /* COX_TYPE_COUNT: all */
+	enum cox_type only; /* COX_TYPE_COUNT: all */
 	enum cox_render_format format;
-	struct cox_str mesh_yaml;     /* the mesh configuration where the directory has no ConfigMap istio; may be empty */
+	struct cox_str mesh_yaml; /* the mesh configuration where the directory has no ConfigMap istio; may be empty */
 };
 /* Appends {"CDS": {name: resource, ...}, "EDS": ...}, names sorted. `notes` gets what was wrong with single objects, a line each
  * (they are left out, the rest is rendered). COX_ENOTFOUND: no such path or Pod; COX_EINVAL: the node says nonsense. */
-COX_MUST_USE enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_buf *out, struct cox_buf *notes, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_buf *out, struct cox_buf *notes,
+                                         struct cox_err *err);
 
 #endif

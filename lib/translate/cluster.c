@@ -25,17 +25,14 @@ static enum cox_discovery discovery_of(const struct cox_tr *t, const struct cox_
 	case COX_RES_EDS:
 		/* Nothing in front of a router sets the original destination. */
 		return is_passthrough_lb && !is_router ? COX_DISCOVERY_ORIGINAL_DST : COX_DISCOVERY_EDS;
-	case COX_RES_DNS:
-		return COX_DISCOVERY_STRICT_DNS;
+	case COX_RES_DNS: return COX_DISCOVERY_STRICT_DNS;
 	case COX_RES_DNS_RR:
 		/* Envoy refuses a LOGICAL_DNS cluster that has not exactly one name. */
 		return matching_endpoints(spec) == 1 ? COX_DISCOVERY_LOGICAL_DNS : COX_DISCOVERY_STRICT_DNS;
 	case COX_RES_PASSTHROUGH:
 		return is_router && spec->snap->svc->origin == COX_SVC_KUBE ? COX_DISCOVERY_EDS : COX_DISCOVERY_ORIGINAL_DST;
-	case COX_RES_DYNAMIC_DNS:
-		return COX_DISCOVERY_DFP;
-	case COX_RES_ALIAS:
-		break;
+	case COX_RES_DYNAMIC_DNS: return COX_DISCOVERY_DFP;
+	case COX_RES_ALIAS: break;
 	}
 	return COX_DISCOVERY_NONE;
 }
@@ -148,12 +145,14 @@ static void dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
 
 /* Envoy takes HTTP options of such a cluster only with the request's host as SNI and as the server's name, unless told that this is meant:
  * also where there is no TLS. */
-static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, struct cox_str cache_name, const struct cox_cluster_http *http)
+static void dynamic_dns_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *t, struct cox_str cache_name,
+                              const struct cox_cluster_http *http)
 {
 	bool is_insecure = cox_cluster_http_is_written(http) && !(http->has_auto_sni && http->has_auto_san);
 	PB_WITH (type, pb_cluster_v3_Cluster_cluster_type(c)) {
 		pb_cluster_v3_Cluster_CustomClusterType_name(type, COX_STR("envoy.clusters.dynamic_forward_proxy"));
-		PB_ANY (dfp, pb_cluster_v3_Cluster_CustomClusterType_typed_config(type), pb_clusters_dynamic_forward_proxy_v3_ClusterConfig) {
+		PB_ANY (dfp, pb_cluster_v3_Cluster_CustomClusterType_typed_config(type),
+		        pb_clusters_dynamic_forward_proxy_v3_ClusterConfig) {
 			pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_allow_insecure_cluster_options(dfp, is_insecure);
 			PB_WITH (cache, pb_clusters_dynamic_forward_proxy_v3_ClusterConfig_dns_cache_config(dfp)) {
 				pb_common_dynamic_forward_proxy_v3_DnsCacheConfig_name(cache, cache_name);
@@ -179,14 +178,11 @@ static void discovery_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 			cox_load_assignment_write(cla, t, spec, spec->snap->endpoints, name);
 		dns_write(c, t);
 		break;
-	case COX_DISCOVERY_ORIGINAL_DST:
-		pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_ORIGINAL_DST);
-		break;
+	case COX_DISCOVERY_ORIGINAL_DST: pb_cluster_v3_Cluster_type(c, PB_cluster_v3_Cluster_ORIGINAL_DST); break;
 	case COX_DISCOVERY_DFP:
 		dynamic_dns_write(c, t, cox_arena_concat(t->arena, spec->snap->svc->hostname, COX_STR("_dfp_dns_cache")), http);
 		break;
-	case COX_DISCOVERY_NONE:
-		break;
+	case COX_DISCOVERY_NONE: break;
 	}
 }
 

@@ -26,28 +26,35 @@ struct cox_policy cox_policy_of(const struct cox_mesh_config *mesh, const struct
 struct cox_policy cox_policy_inbound(const struct cox_mesh_config *mesh, const struct cox_dr *dr, uint16_t port);
 const struct cox_subset *cox_dr_subset_find(const struct cox_dr *dr, struct cox_str name);
 
-enum cox_discovery { COX_DISCOVERY_NONE, COX_DISCOVERY_EDS, COX_DISCOVERY_STRICT_DNS, COX_DISCOVERY_LOGICAL_DNS, COX_DISCOVERY_ORIGINAL_DST, COX_DISCOVERY_DFP };
+enum cox_discovery {
+	COX_DISCOVERY_NONE,
+	COX_DISCOVERY_EDS,
+	COX_DISCOVERY_STRICT_DNS,
+	COX_DISCOVERY_LOGICAL_DNS,
+	COX_DISCOVERY_ORIGINAL_DST,
+	COX_DISCOVERY_DFP
+};
 
 /* Everything that one cluster, and its endpoints, are made of. */
 struct cox_cluster_spec {
 	const struct cox_snap_svc *snap;
 	const struct cox_svc_port *port;
-	const struct cox_dr *dr;            /* may be NULL */
-	const struct cox_subset *subset;    /* NULL: all endpoints */
+	const struct cox_dr *dr;         /* may be NULL */
+	const struct cox_subset *subset; /* NULL: all endpoints */
 	struct cox_policy policy;
-	enum cox_discovery discovery;       /* NONE: there is no such cluster */
-	bool is_sni_dnat;                   /* AUTO_PASSTHROUGH gateways: named outbound_.80_._.host, mTLS passes through, endpoints of the mesh only */
+	enum cox_discovery discovery; /* NONE: there is no such cluster */
+	bool is_sni_dnat; /* AUTO_PASSTHROUGH gateways: named outbound_.80_._.host, mTLS passes through, endpoints of the mesh only */
 };
 /* Looks the rule up and layers the policy. False: the service has no such port, the rule no such subset, or no cluster is made for it. */
 bool cox_cluster_spec_find(const struct cox_tr *t, const struct cox_snap_svc *snap, uint16_t port, struct cox_str subset, bool is_sni_dnat,
-			   struct cox_cluster_spec *out);
+                           struct cox_cluster_spec *out);
 /* The name on the wire, in the job's arena. */
 struct cox_str cox_cluster_spec_name(const struct cox_tr *t, const struct cox_cluster_spec *spec);
 /* The cluster; from the memo where nothing that it reads has changed. Gives. */
 const struct cox_resource *cox_cluster_build(struct cox_tr *t, const struct cox_cluster_spec *spec);
 /* Calls `visit` for every cluster that the service's ports and subsets make (only_port 0: all). */
 void cox_cluster_each(const struct cox_tr *t, const struct cox_snap_svc *snap, uint16_t only_port, bool is_sni_dnat,
-		      void (*visit)(void *arg, const struct cox_cluster_spec *spec), void *arg);
+                      void (*visit)(void *arg, const struct cox_cluster_spec *spec), void *arg);
 
 /* BlackHoleCluster, PassthroughCluster, InboundPassthroughCluster. Give. */
 const struct cox_resource *cox_cluster_blackhole(struct cox_tr *t);

@@ -69,7 +69,8 @@ static void weighted_by_load_write(struct pb_cluster_v3_LoadBalancingPolicy poli
 
 	PB_WITH (one, pb_cluster_v3_LoadBalancingPolicy_policies(policy))
 		PB_WITH (ext, pb_cluster_v3_LoadBalancingPolicy_Policy_typed_extension_config(one)) {
-			pb_core_v3_TypedExtensionConfig_name(ext, COX_STR("envoy.load_balancing_policies.client_side_weighted_round_robin"));
+			pb_core_v3_TypedExtensionConfig_name(ext,
+			                                     COX_STR("envoy.load_balancing_policies.client_side_weighted_round_robin"));
 			PB_ANY (rr, pb_core_v3_TypedExtensionConfig_typed_config(ext),
 			        pb_load_balancing_policies_client_side_weighted_round_robin_v3_ClientSideWeightedRoundRobin) {
 				if (u->weight_stabilization_ns.set)
@@ -100,7 +101,8 @@ static void utilization_write(struct pb_cluster_v3_Cluster c, const struct cox_l
 		PB_WITH (one, pb_cluster_v3_LoadBalancingPolicy_policies(outer))
 			PB_WITH (ext, pb_cluster_v3_LoadBalancingPolicy_Policy_typed_extension_config(one)) {
 				pb_core_v3_TypedExtensionConfig_name(ext, COX_STR("envoy.load_balancing_policies.wrr_locality"));
-				PB_ANY (wrr, pb_core_v3_TypedExtensionConfig_typed_config(ext), pb_load_balancing_policies_wrr_locality_v3_WrrLocality)
+				PB_ANY (wrr, pb_core_v3_TypedExtensionConfig_typed_config(ext),
+				        pb_load_balancing_policies_wrr_locality_v3_WrrLocality)
 					PB_WITH (inner, pb_load_balancing_policies_wrr_locality_v3_WrrLocality_endpoint_picking_policy(wrr))
 						weighted_by_load_write(inner, lb);
 			}
@@ -113,9 +115,7 @@ static void simple_write(struct pb_cluster_v3_Cluster c, const struct cox_load_b
 	const struct cox_warmup *warmup = warmup_of(lb, &deprecated);
 
 	switch (lb != NULL ? lb->simple : COX_LB_UNSPECIFIED) {
-	case COX_LB_RANDOM:
-		pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_RANDOM);
-		break;
+	case COX_LB_RANDOM: pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_RANDOM); break;
 	case COX_LB_ROUND_ROBIN:
 		pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_ROUND_ROBIN);
 		if (warmup != NULL)

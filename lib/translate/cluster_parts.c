@@ -84,7 +84,8 @@ void cox_cluster_breakers_write(struct pb_cluster_v3_Cluster c, const struct cox
 				pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_min_retry_concurrency(
 				    b, budget->min_retry_concurrency.set ? (uint32_t)budget->min_retry_concurrency.v : 3);
 				if (budget->budget_interval_ns.set)
-					pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_budget_interval(b, budget->budget_interval_ns.v);
+					pb_cluster_v3_CircuitBreakers_Thresholds_RetryBudget_budget_interval(b,
+					                                                                     budget->budget_interval_ns.v);
 			}
 		}
 }
@@ -269,8 +270,8 @@ struct cox_hash cox_cluster_identity(const struct cox_tr *t, const struct cox_cl
 	if (spec->dr != NULL)
 		h = cox_hash_combine(h, spec->dr->hash);
 	h = cox_hash_combine(h, cox_snapshot_mtls_hash(t->s, spec->snap->svc->ns));
-	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%d:%u:%d:", what, (int)t->view->family, (int)t->view->type, (int)t->view->klass, (int)t->view->has_sds,
-	               (int)spec->is_sni_dnat, spec->port->port, spec->dr != NULL);
+	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%d:%u:%d:", what, (int)t->view->family, (int)t->view->type, (int)t->view->klass,
+	               (int)t->view->has_sds, (int)spec->is_sni_dnat, spec->port->port, spec->dr != NULL);
 	if (spec->subset != NULL)
 		cox_buf_append_str(&text, spec->subset->name);
 	h = cox_hash_combine(h, cox_hash128(text.p, text.n));

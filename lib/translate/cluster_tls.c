@@ -123,7 +123,8 @@ static size_t service_sans(const struct cox_tr *t, const struct cox_cluster_spec
 	for (size_t i = 0, n = list.n; i < n && aliases > 0; i++) {
 		struct cox_str path = mesh_path_of(mesh, list.p[i]);
 		for (size_t k = 0; path.n > 0 && k < aliases; k++)
-			san_add(&list, cox_arena_printf(t->arena, "spiffe://%.*s%.*s", COX_FMT(mesh->trust_domain_aliases.p[k]), COX_FMT(path)));
+			san_add(&list,
+			        cox_arena_printf(t->arena, "spiffe://%.*s%.*s", COX_FMT(mesh->trust_domain_aliases.p[k]), COX_FMT(path)));
 	}
 	*out = list.p;
 	return list.n;
@@ -133,7 +134,9 @@ static void tls_socket_write(struct pb_core_v3_TransportSocket s, const struct c
                              const struct cox_cluster_tls *tls, const struct cox_cluster_http *http)
 {
 	bool is_mesh = tls->settings->mode == COX_TLS_ISTIO_MUTUAL;
-	struct cox_upstream_tls u = { .tls = tls->settings, .arena = t->arena, .compliance = t->s->compliance, .has_sds = t->view->has_sds };
+	struct cox_upstream_tls u = {
+		.tls = tls->settings, .arena = t->arena, .compliance = t->s->compliance, .has_sds = t->view->has_sds
+	};
 
 	if (is_mesh)
 		u.default_sni =

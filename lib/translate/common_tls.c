@@ -123,8 +123,8 @@ static const struct cox_str fips_ciphers[] = {
 
 /* Those of `wanted` that are allowed, in their order; all that are allowed where none is left. Only a FIPS build of Envoy would be right to
  * choose for itself. */
-static const struct cox_str *narrow(struct cox_arena *a, const struct cox_str *wanted, size_t n, const struct cox_str *allowed, size_t allowed_n,
-                                    size_t *out_n)
+static const struct cox_str *narrow(struct cox_arena *a, const struct cox_str *wanted, size_t n, const struct cox_str *allowed,
+                                    size_t allowed_n, size_t *out_n)
 {
 	struct cox_str *kept = COX_ARENA_ARRAY(a, struct cox_str, n + 1);
 	*out_n = 0;
@@ -145,8 +145,7 @@ static void comply(struct cox_arena *a, enum cox_compliance policy, struct tls_p
 	const int v1_2 = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2, v1_3 = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3;
 
 	switch (policy) {
-	case COX_COMPLIANCE_NONE:
-		return;
+	case COX_COMPLIANCE_NONE: return;
 	case COX_COMPLIANCE_FIPS_140_2:
 		p->min_version = p->max_version = v1_2;
 		p->curves = p256;

@@ -9,8 +9,7 @@ static bool health_is_sent(const struct cox_cluster_spec *spec, const struct cox
 {
 	const struct cox_svc *svc = spec->snap->svc;
 	switch (e->health) {
-	case COX_HEALTHY:
-		return true;
+	case COX_HEALTHY: return true;
 	case COX_UNHEALTHY:
 		/* Envoy's panic mode would send to what is not ready; so only whoever asks for panic mode gets it. */
 		return svc->publish_not_ready || (spec->policy.outlier != NULL && spec->policy.outlier->min_health_percent.v > 0);

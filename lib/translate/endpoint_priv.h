@@ -7,10 +7,10 @@
 #include "translate/endpoint.h"
 
 struct cox_lb_group {
-	struct cox_str locality;              /* "r/z/s" */
-	uint32_t weight;                      /* of the group */
+	struct cox_str locality; /* "r/z/s" */
+	uint32_t weight;         /* of the group */
 	uint32_t priority;
-	bool is_empty;                        /* distribute gives this locality nothing */
+	bool is_empty; /* distribute gives this locality nothing */
 	COX_VEC(const struct cox_endpoint *) items;
 };
 typedef COX_VEC(struct cox_lb_group) cox_lb_groups;

@@ -27,18 +27,21 @@ bool cox_filter_has_stats(const struct cox_tr *t);
 void cox_filter_stats_config(struct pb_google_protobuf_Any any, enum cox_dir dir);
 
 /* A destination of a TCP proxy. */
-struct cox_tcp_target { struct cox_str cluster; int64_t weight; };
+struct cox_tcp_target {
+	struct cox_str cluster;
+	int64_t weight;
+};
 struct cox_tcp_proxy {
 	struct cox_str stat_prefix;
 	const struct cox_tcp_target *targets; /* one: cluster; more: weighted_clusters in this order */
 	size_t target_n;
-	const struct cox_dr *dr;              /* of the first target: idle timeout, source IP hash, tunnel; NULL inbound */
-	struct cox_str subset;                /* of the first target: its policy is layered over the rule's */
-	uint16_t port;                        /* service port of the first target: port level settings */
-	enum cox_protocol protocol;           /* mongo gets its protocol filter in front */
-	struct cox_str sni_dns_cache;         /* the server is resolved by the name that the client asks for; empty: it is not */
+	const struct cox_dr *dr;      /* of the first target: idle timeout, source IP hash, tunnel; NULL inbound */
+	struct cox_str subset;        /* of the first target: its policy is layered over the rule's */
+	uint16_t port;                /* service port of the first target: port level settings */
+	enum cox_protocol protocol;   /* mongo gets its protocol filter in front */
+	struct cox_str sni_dns_cache; /* the server is resolved by the name that the client asks for; empty: it is not */
 	bool no_access_log;
-	struct cox_opt_i64 idle_timeout_ns;   /* node metadata IDLE_TIMEOUT: wins over the rule */
+	struct cox_opt_i64 idle_timeout_ns; /* node metadata IDLE_TIMEOUT: wins over the rule */
 };
 /* Mongo's filter where the protocol asks for it, then the TCP proxy. Add mx and stats before. */
 void cox_filter_tcp_proxy(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, const struct cox_tcp_proxy *p);
@@ -59,15 +62,17 @@ void cox_listener_address_write(struct pb_listener_v3_Listener l, const struct c
 void cox_inbound_source_write(struct pb_cluster_v3_Cluster c, const struct cox_view *v);
 
 /* --- metadata.filter_metadata.istio of clusters and routes ---------------------------------------- */
-struct cox_istio_service { struct cox_str host, name, ns; };
+struct cox_istio_service {
+	struct cox_str host, name, ns;
+};
 struct cox_istio_metadata {
 	const struct cox_istio_service *services;
 	size_t service_n;
-	struct cox_str config;           /* cox_istio_config_path() or empty */
+	struct cox_str config; /* cox_istio_config_path() or empty */
 	struct cox_str subset;
-	bool no_alpn_override;           /* writes alpn_override "false": the peer is not of the mesh's TLS */
+	bool no_alpn_override; /* writes alpn_override "false": the peer is not of the mesh's TLS */
 	bool is_external;
-	struct cox_str finding;          /* what was left out of this resource and why: for a reader of the proxy's dump */
+	struct cox_str finding; /* what was left out of this resource and why: for a reader of the proxy's dump */
 };
 /* Nothing to say: writes nothing. `open` begins the Metadata. */
 bool cox_istio_metadata_is_empty(const struct cox_istio_metadata *md);

@@ -9,7 +9,8 @@
 static uint16_t listen_port(const struct gw_plan *p, uint16_t port)
 {
 	const struct cox_snap_svc **own;
-	size_t n = cox_snapshot_svcs_of(p->t->s, p->w->view.ns, p->w->labels.p, p->w->labels.n, p->w->ips.p, p->w->ips.n, p->t->arena, &own);
+	size_t n =
+	    cox_snapshot_svcs_of(p->t->s, p->w->view.ns, p->w->labels.p, p->w->labels.n, p->w->ips.p, p->w->ips.n, p->t->arena, &own);
 	for (size_t i = 0; i < n; i++)
 		for (COX_EACH(struct cox_svc_port, sp, own[i]->svc->ports)) {
 			if (sp->port != port)
@@ -32,7 +33,9 @@ static void collect_servers(struct gw_plan *p)
 	bool is_v6 = p->w->ips.n && cox_str_find(p->w->ips.p[0], ':') >= 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct cox_gateway *g = COX_SPEC(cox_gateway_object, gateways[i])->spec;
-		struct gw_server base = { .gateway = gateways[i], .gateway_name = cox_arena_printf(a, "%.*s/%.*s", COX_FMT(gateways[i]->meta.ns), COX_FMT(gateways[i]->meta.name)) };
+		struct gw_server base = { .gateway = gateways[i],
+			                  .gateway_name = cox_arena_printf(a, "%.*s/%.*s", COX_FMT(gateways[i]->meta.ns),
+			                                                   COX_FMT(gateways[i]->meta.name)) };
 		base.vs_n = cox_snapshot_gateway_vs(p->t->s, base.gateway_name, a, &base.vss);
 		for (COX_EACH(struct cox_server, s, g->servers)) {
 			struct gw_server one = base;
@@ -59,8 +62,12 @@ static struct gw_listener *listener_get(struct gw_plan *p, const struct gw_serve
 		if (cox_str_eq(p->listeners.p[i]->plan.name, name))
 			return p->listeners.p[i];
 	struct gw_listener *l = COX_ARENA_NEW(p->t->arena, struct gw_listener);
-	l->plan = (struct cox_listener_plan){ .name = name, .bind = s->bind, .port = s->listen_port, .side = COX_HCM_GATEWAY,
-		                              .trace = cox_hcm_identity_of_workload(p->w), .binds_port = true };
+	l->plan = (struct cox_listener_plan){ .name = name,
+		                              .bind = s->bind,
+		                              .port = s->listen_port,
+		                              .side = COX_HCM_GATEWAY,
+		                              .trace = cox_hcm_identity_of_workload(p->w),
+		                              .binds_port = true };
 	l->is_http = is_plain_http(s);
 	cox_vec_push(&p->listeners, l);
 	return l;
@@ -81,15 +88,20 @@ static struct cox_str route_name(const struct gw_plan *p, const struct gw_server
 {
 	struct cox_arena *a = p->t->arena;
 	struct cox_str name = is_plain_http(s) ? cox_arena_printf(a, "http.%u", s->listen_port)
-	                                       : cox_arena_printf(a, "https.%u.%.*s.%.*s.%.*s", s->port, COX_FMT(s->server->port->name), COX_FMT(s->gateway->meta.name), COX_FMT(s->gateway->meta.ns));
+	                                       : cox_arena_printf(a, "https.%u.%.*s.%.*s.%.*s", s->port, COX_FMT(s->server->port->name),
+	                                                          COX_FMT(s->gateway->meta.name), COX_FMT(s->gateway->meta.ns));
 	return s->server->bind.n ? cox_arena_printf(a, "%.*s.%.*s", COX_FMT(name), COX_FMT(s->server->bind)) : name;
 }
 
 static struct cox_chain http_chain(struct gw_plan *p, const struct gw_server *s, const struct gw_listener *l, struct cox_str route)
 {
 	struct cox_arena *a = p->t->arena;
-	return (struct cox_chain){ .is_http = true, .route_name = route, .has_grpc_web = s->protocol == COX_PROTO_GRPC_WEB, .origin = s->gateway->id,
-		                   .stat_prefix = s->server->name.n ? s->server->name : cox_arena_printf(a, "outbound_%.*s;", COX_FMT(l->plan.name)) };
+	return (struct cox_chain){ .is_http = true,
+		                   .route_name = route,
+		                   .has_grpc_web = s->protocol == COX_PROTO_GRPC_WEB,
+		                   .origin = s->gateway->id,
+		                   .stat_prefix =
+		                       s->server->name.n ? s->server->name : cox_arena_printf(a, "outbound_%.*s;", COX_FMT(l->plan.name)) };
 }
 
 static void add_http(struct gw_plan *p, const struct gw_server *s, struct gw_listener *l)
@@ -130,7 +142,8 @@ static void plan_listeners(struct gw_plan *p)
 	for (size_t i = 0; i < p->servers.n; i++) {
 		const struct gw_server *s = &p->servers.p[i];
 		struct gw_listener *l = listener_get(p, s);
-		bool passes = s->server->tls && (s->server->tls->mode == COX_SERVER_TLS_PASSTHROUGH || s->server->tls->mode == COX_SERVER_TLS_AUTO_PASSTHROUGH);
+		bool passes = s->server->tls && (s->server->tls->mode == COX_SERVER_TLS_PASSTHROUGH ||
+		                                 s->server->tls->mode == COX_SERVER_TLS_AUTO_PASSTHROUGH);
 		if (l->is_http != is_plain_http(s))
 			continue; /* plain HTTP and other protocols cannot share a port: the older Gateway keeps it */
 		if (l->is_http)
@@ -193,8 +206,8 @@ static void plan_fini(struct gw_plan *p)
 	cox_vec_fini(&p->dnat);
 }
 
-void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints, cox_resources *listeners, cox_resources *routes,
-                           struct cox_secret_names *secrets)
+void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints,
+                           cox_resources *listeners, cox_resources *routes, struct cox_secret_names *secrets)
 {
 	struct gw_plan p = { .t = t, .w = w, .secrets = secrets };
 	collect_servers(&p);

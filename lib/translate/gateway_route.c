@@ -1,13 +1,13 @@
 /* gateway_route.c - route configurations of a router: servers' hosts crossed with VirtualServices (protocol facts, section 7). */
 #include "translate/gateway_priv.h"
 
-struct gw_host {                       /* a virtual host in the making */
+struct gw_host { /* a virtual host in the making */
 	struct cox_str host;
 	COX_VEC(const struct cox_vs *) vss;
-	const struct gw_server *server; /* the first that has it */
+	const struct gw_server *server;   /* the first that has it */
 	COX_VEC(struct cox_str) gateways; /* of all servers that have it: match.gateways may name any */
 	bool require_tls;
-	bool is_merged;                /* its domains went to another with the same rules */
+	bool is_merged; /* its domains went to another with the same rules */
 };
 typedef COX_VEC(struct gw_host) gw_hosts;
 
@@ -77,13 +77,22 @@ static size_t merge_domains(struct cox_arena *arena, gw_hosts *hosts, size_t i, 
 	return n;
 }
 
-static void build_vhost(struct gw_plan *p, const struct gw_host *h, struct cox_str name, const struct cox_str *domains, size_t n, void *out_vec)
+static void build_vhost(struct gw_plan *p, const struct gw_host *h, struct cox_str name, const struct cox_str *domains, size_t n,
+                        void *out_vec)
 {
 	COX_VEC(struct cox_vhost) *out = out_vec;
-	struct cox_route_ctx ctx = { .t = p->t, .port = h->server->port, .gateways = h->gateways.p, .gateway_n = h->gateways.n,
+	struct cox_route_ctx ctx = { .t = p->t,
+		                     .port = h->server->port,
+		                     .gateways = h->gateways.p,
+		                     .gateway_n = h->gateways.n,
 		                     .is_https = cox_protocol_is_tls(h->server->protocol) };
-	struct cox_vhost_spec spec = { .name = cox_arena_printf(p->t->arena, "%.*s:%u", COX_FMT(name), h->server->port), .domains = domains, .domain_n = n,
-		                       .vss = h->vss.p, .vs_n = h->vss.n, .require_tls = h->require_tls, .without_routes = h->vss.n == 0 };
+	struct cox_vhost_spec spec = { .name = cox_arena_printf(p->t->arena, "%.*s:%u", COX_FMT(name), h->server->port),
+		                       .domains = domains,
+		                       .domain_n = n,
+		                       .vss = h->vss.p,
+		                       .vs_n = h->vss.n,
+		                       .require_tls = h->require_tls,
+		                       .without_routes = h->vss.n == 0 };
 	struct cox_vhost v;
 	if (cox_vhost_build(&ctx, &spec, &v))
 		cox_vec_push(out, v);
@@ -106,10 +115,16 @@ void gw_route_build(struct gw_plan *p, const struct gw_route *r, cox_resources *
 	if (!vhosts.n) {
 		/* Nothing is served here: 404 for every host, never a reset. */
 		static const struct cox_str all[] = { COX_STR_INIT("*") };
-		struct cox_route_ctx ctx = { .t = p->t, .port = r->servers.p[0]->port, .gateways = &r->servers.p[0]->gateway_name, .gateway_n = 1 };
+		struct cox_route_ctx ctx = {
+			.t = p->t, .port = r->servers.p[0]->port, .gateways = &r->servers.p[0]->gateway_name, .gateway_n = 1
+		};
 		struct cox_vhost v;
-		if (cox_vhost_build(&ctx, &(struct cox_vhost_spec){ .name = cox_arena_printf(p->t->arena, "blackhole:%u", r->servers.p[0]->port),
-		                              .domains = all, .domain_n = 1, .without_routes = true }, &v))
+		if (cox_vhost_build(&ctx,
+		                    &(struct cox_vhost_spec){ .name = cox_arena_printf(p->t->arena, "blackhole:%u", r->servers.p[0]->port),
+		                                              .domains = all,
+		                                              .domain_n = 1,
+		                                              .without_routes = true },
+		                    &v))
 			cox_vec_push(&vhosts, v);
 	}
 	cox_vec_push(out, cox_route_config_build(p->t, r->name, vhosts.p, vhosts.n, false, NULL));

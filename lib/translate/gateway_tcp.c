@@ -16,7 +16,8 @@ static bool takes_vs(const struct gw_server *s, const struct cox_vs *vs)
 	return false;
 }
 
-static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_downstream_tls *tls, struct gw_listener *l)
+static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_downstream_tls *tls,
+                       struct gw_listener *l)
 {
 	for (COX_EACH(struct cox_tcp_route, r, vs->spec->tcp)) {
 		struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, s->port, s->protocol);
@@ -32,7 +33,9 @@ static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struc
 		if (!r->match.n)
 			cox_listener_chain_add(&l->plan, c, p->t->arena);
 		for (COX_EACH(struct cox_tcp_match, m, r->match))
-			if (applies(p, s, (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace })) {
+			if (applies(p, s,
+			            (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p,
+			                                       m->gateways.n, m->source_namespace })) {
 				c.cidrs = m->destination_subnets.p;
 				c.cidr_n = m->destination_subnets.n;
 				cox_listener_chain_add(&l->plan, c, p->t->arena);
@@ -44,7 +47,9 @@ static void tls_routes(struct gw_plan *p, const struct gw_server *s, const struc
 {
 	for (COX_EACH(struct cox_tls_route, r, vs->spec->tls))
 		for (COX_EACH(struct cox_tls_match, m, r->match)) {
-			if (!applies(p, s, (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p, m->gateways.n, m->source_namespace }))
+			if (!applies(p, s,
+			             (struct cox_source_match){ m->port, m->source_labels.p, m->source_labels.n, m->gateways.p,
+			                                        m->gateways.n, m->source_namespace }))
 				continue;
 			struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, s->port, s->protocol);
 			c.config_path = (struct cox_str){ 0 }; /* Istio names the VirtualService in the metadata of sidecars' chains only */
@@ -86,8 +91,14 @@ static void dnat_visit(void *arg, const struct cox_cluster_spec *spec)
 	struct cox_tcp_target *target = COX_ARENA_NEW(a, struct cox_tcp_target);
 	*sni = cox_cluster_spec_name(d->p->t, spec);
 	*target = (struct cox_tcp_target){ *sni, 0 };
-	cox_listener_chain_add(&d->l->plan, (struct cox_chain){ .sni = sni, .sni_n = 1, .is_istio_alpn = true, .origin = spec->snap->svc->object_id,
-	                    .tcp = { .stat_prefix = *sni, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } }, a);
+	cox_listener_chain_add(
+	    &d->l->plan,
+	    (struct cox_chain){ .sni = sni,
+	                        .sni_n = 1,
+	                        .is_istio_alpn = true,
+	                        .origin = spec->snap->svc->object_id,
+	                        .tcp = { .stat_prefix = *sni, .targets = target, .target_n = 1, .protocol = COX_PROTO_TCP } },
+	    a);
 	cox_vec_push(&d->p->dnat, *spec);
 }
 

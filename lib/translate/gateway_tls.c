@@ -8,7 +8,10 @@ static struct cox_str file_cert(struct cox_arena *a, struct cox_str cert, struct
 {
 	return cert.n ? cox_arena_printf(a, "file-cert:%.*s~%.*s", COX_FMT(cert), COX_FMT(key)) : (struct cox_str){ 0 };
 }
-static struct cox_str file_root(struct cox_arena *a, struct cox_str ca) { return ca.n ? cox_arena_printf(a, "file-root:%.*s", COX_FMT(ca)) : (struct cox_str){ 0 }; }
+static struct cox_str file_root(struct cox_arena *a, struct cox_str ca)
+{
+	return ca.n ? cox_arena_printf(a, "file-root:%.*s", COX_FMT(ca)) : (struct cox_str){ 0 };
+}
 
 static void set_certs(struct cox_arena *a, const struct cox_server_tls *tls, bool checks_client, struct cox_downstream_tls *d)
 {
@@ -21,8 +24,10 @@ static void set_certs(struct cox_arena *a, const struct cox_server_tls *tls, boo
 		d->certs = certs;
 		d->cert_n = n > 1 || (n == 1 && !tls->credential_name.n) ? n : 0;
 		if (checks_client)
-			d->root = tls->ca_cert_credential_name.n ? cox_tls_secret_name(a, tls->ca_cert_credential_name, "-cacert")
-			                                         : cox_tls_secret_name(a, tls->credential_name.n ? tls->credential_name : tls->credential_names.p[0], "-cacert");
+			d->root = tls->ca_cert_credential_name.n
+			              ? cox_tls_secret_name(a, tls->ca_cert_credential_name, "-cacert")
+			              : cox_tls_secret_name(a, tls->credential_name.n ? tls->credential_name : tls->credential_names.p[0],
+			                                    "-cacert");
 		return;
 	}
 	if (tls->tls_certificates.n) {
@@ -91,7 +96,8 @@ static bool may_have_secrets(struct gw_plan *p, const struct cox_downstream_tls 
 bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox_downstream_tls **out)
 {
 	const struct cox_server_tls *tls = s->server->tls;
-	bool terminates = tls && tls->mode != COX_SERVER_TLS_PASSTHROUGH && tls->mode != COX_SERVER_TLS_AUTO_PASSTHROUGH && cox_protocol_is_tls(s->protocol);
+	bool terminates = tls && tls->mode != COX_SERVER_TLS_PASSTHROUGH && tls->mode != COX_SERVER_TLS_AUTO_PASSTHROUGH &&
+	                  cox_protocol_is_tls(s->protocol);
 	*out = NULL;
 	if (!terminates)
 		return true;
@@ -106,7 +112,8 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 	}
 	set_params(tls, d);
 	d->accepts_untrusted = checks && tls->insecure_skip_verify.v;
-	/* An authority that the rule itself does not name need not exist. (Without any, Envoy asks for a certificate and takes none, too.) */
+	/* An authority that the rule itself does not name need not exist. (Without any, Envoy asks for a certificate and takes none, too.)
+	 */
 	if (d->accepts_untrusted && !tls->ca_cert_credential_name.n && !tls->ca_certificates.n)
 		d->root = (struct cox_str){ 0 };
 	d->compliance = p->t->s->compliance;

@@ -79,11 +79,11 @@ static void alpn_write(http_filter_pb f)
 }
 
 /* A filter whose configuration is empty. */
-#define FILTER_EMPTY(h, filter_name, type)                                                                                                 \
-	PB_WITH (f_, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {                                \
-		pb_filters_network_http_connection_manager_v3_HttpFilter_name(f_, COX_STR(filter_name));                                   \
-		PB_ANY (c_, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f_), type)                               \
-			(void)c_;                                                                                                          \
+#define FILTER_EMPTY(h, filter_name, type)                                                                   \
+	PB_WITH (f_, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {  \
+		pb_filters_network_http_connection_manager_v3_HttpFilter_name(f_, COX_STR(filter_name));     \
+		PB_ANY (c_, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f_), type) \
+			(void)c_;                                                                            \
 	}
 
 static void grpc_stats_write(http_filter_pb f)

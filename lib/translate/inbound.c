@@ -235,7 +235,8 @@ void cox_translate_inbound(struct cox_tr *t, const struct cox_workload *w, cox_r
 	cox_inbound_ports(&in);
 	for (size_t i = 0; i < in.ports.n; i++) {
 		cox_vec_push(clusters, cox_inbound_cluster_build(&in, &in.ports.p[i]));
-		if (in.ports.p[i].is_own_listener && in.ports.p[i].tls != COX_INBOUND_TLS_REFUSE) /* Envoy takes no listener without chains */
+		if (in.ports.p[i].is_own_listener &&
+		    in.ports.p[i].tls != COX_INBOUND_TLS_REFUSE) /* Envoy takes no listener without chains */
 			cox_vec_push(listeners, listener_build(&in, &in.ports.p[i]));
 	}
 	if (t->view->interception != COX_INTERCEPT_NONE) {

@@ -52,8 +52,8 @@ static size_t chains_of(enum cox_protocol protocol, enum cox_inbound_tls mode, s
 			out[n++] = http_mtls;
 		out[n++] = is_http ? http_strict : tcp_strict;
 	} else if (mode == COX_INBOUND_TLS_DISABLE) {
-		/* The application's own TLS passes on TCP ports. Where a chain names raw_buffer, Envoy looks for clear text among such chains
-		 * alone: what is no HTTP needs one of its own there. */
+		/* The application's own TLS passes on TCP ports. Where a chain names raw_buffer, Envoy looks for clear text among such
+		 * chains alone: what is no HTTP needs one of its own there. */
 		if (is_auto) {
 			out[n++] = http_sniffed;
 			out[n++] = tcp_raw;

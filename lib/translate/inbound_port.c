@@ -57,7 +57,8 @@ static void service_port_add(struct cox_inbound *in, const struct cox_snap_svc *
 static void service_ports_add(struct cox_inbound *in, const struct cox_snap_svc *snap)
 {
 	const struct cox_svc *svc = snap->svc;
-	if (svc->selector.n > 0 && cox_str_eq(svc->ns, in->w->view.ns) && cox_kv_is_subset(svc->selector.p, svc->selector.n, in->w->labels.p, in->w->labels.n))
+	if (svc->selector.n > 0 && cox_str_eq(svc->ns, in->w->view.ns) &&
+	    cox_kv_is_subset(svc->selector.p, svc->selector.n, in->w->labels.p, in->w->labels.n))
 		for (COX_EACH(struct cox_svc_port, sp, svc->ports))
 			service_port_add(in, snap, sp, sp->target_port);
 	for (COX_EACH(struct cox_endpoint, e, snap->endpoints->items)) {

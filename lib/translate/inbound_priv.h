@@ -11,23 +11,23 @@
 enum cox_inbound_tls { COX_INBOUND_TLS_DISABLE, COX_INBOUND_TLS_PERMISSIVE, COX_INBOUND_TLS_STRICT, COX_INBOUND_TLS_REFUSE };
 
 struct cox_inbound_port {
-	uint16_t target;                /* the port that clients arrive at */
-	uint16_t svc_port;              /* of the service: names the virtual host */
+	uint16_t target;   /* the port that clients arrive at */
+	uint16_t svc_port; /* of the service: names the virtual host */
 	enum cox_protocol protocol;
-	const struct cox_snap_svc *snap;/* NULL: a Sidecar's ingress port without a service */
+	const struct cox_snap_svc *snap; /* NULL: a Sidecar's ingress port without a service */
 	const struct cox_dr *dr;
 	const struct cox_sidecar_ingress *ingress; /* NULL: a service's port */
-	struct cox_str cluster;         /* "inbound|80||" */
-	struct cox_str bind;            /* "0.0.0.0", or of the ingress listener */
-	struct cox_str hostname;        /* for trace operations */
-	bool is_own_listener;           /* captureMode NONE: a listener that really binds, not a chain of virtualInbound */
+	struct cox_str cluster;                    /* "inbound|80||" */
+	struct cox_str bind;                       /* "0.0.0.0", or of the ingress listener */
+	struct cox_str hostname;                   /* for trace operations */
+	bool is_own_listener;                      /* captureMode NONE: a listener that really binds, not a chain of virtualInbound */
 	enum cox_inbound_tls tls;
 };
 struct cox_inbound {
 	struct cox_tr *t;
 	const struct cox_workload *w;
-	const struct cox_sidecar *spec;       /* may be NULL */
-	const struct cox_object *sidecar;     /* may be NULL */
+	const struct cox_sidecar *spec;         /* may be NULL */
+	const struct cox_object *sidecar;       /* may be NULL */
 	COX_VEC(struct cox_inbound_port) ports; /* by target port; each once */
 };
 

@@ -23,7 +23,7 @@ struct cox_chain {
 	struct cox_str route_name; /* HTTP: by RDS */
 	struct cox_str stat_prefix;
 	bool has_grpc_web;
-	struct cox_str dynamic_dns_caches; /* as in cox_hcm */
+	struct cox_str dynamic_dns_caches;    /* as in cox_hcm */
 	struct cox_tcp_proxy tcp;             /* else */
 	const struct cox_downstream_tls *tls; /* NULL: none */
 	struct cox_str config_path;           /* metadata: the VirtualService it comes from; empty: none */

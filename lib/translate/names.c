@@ -166,7 +166,8 @@ static void write_host(struct cox_tr *t, struct cox_buf *out, const struct host 
 		if (is_headless(first) && !ips.n)
 			write_headless(t, table, hosts[0].snap, &ips);
 		if (ips.n)
-			write_entry(table, first->hostname, &ips, is_kube(hosts) ? first->name : COX_STR(""), is_kube(hosts) ? first->ns : COX_STR(""));
+			write_entry(table, first->hostname, &ips, is_kube(hosts) ? first->name : COX_STR(""),
+			            is_kube(hosts) ? first->ns : COX_STR(""));
 	}
 	cox_vec_fini(&ips);
 }

@@ -12,17 +12,24 @@
 
 /* In the order of unasked pushes (DESIGN decision 8). */
 enum cox_type {
-	COX_TYPE_CDS, COX_TYPE_EDS, COX_TYPE_SDS, COX_TYPE_LDS, COX_TYPE_ECDS, COX_TYPE_RDS, COX_TYPE_VHDS, COX_TYPE_NDS,
+	COX_TYPE_CDS,
+	COX_TYPE_EDS,
+	COX_TYPE_SDS,
+	COX_TYPE_LDS,
+	COX_TYPE_ECDS,
+	COX_TYPE_RDS,
+	COX_TYPE_VHDS,
+	COX_TYPE_NDS,
 	COX_TYPE_TRUST, /* coxswain.v1.TrustBundle, for cox-agent */
 	COX_TYPE_PCDS,  /* istio.mesh.v1alpha1.ProxyConfig with the roots, for pilot-agent */
 	COX_TYPE_COUNT
 };
-struct cox_str cox_type_url(enum cox_type t);        /* "type.googleapis.com/envoy.config.cluster.v3.Cluster" */
-struct cox_str cox_type_short(enum cox_type t);      /* "CDS"; "cds" in metrics: cox_type_metric */
+struct cox_str cox_type_url(enum cox_type t);   /* "type.googleapis.com/envoy.config.cluster.v3.Cluster" */
+struct cox_str cox_type_short(enum cox_type t); /* "CDS"; "cds" in metrics: cox_type_metric */
 const char *cox_type_metric(enum cox_type t);
 /* By type URL; COX_TYPE_COUNT: not ours. */
 enum cox_type cox_type_find(struct cox_str url);
-bool cox_type_is_wildcard(enum cox_type t);          /* CDS, LDS, NDS, TRUST, PCDS: an empty first subscription means all */
+bool cox_type_is_wildcard(enum cox_type t); /* CDS, LDS, NDS, TRUST, PCDS: an empty first subscription means all */
 
 /* A block of shared bytes. */
 struct cox_bytes {
@@ -37,30 +44,32 @@ void cox_bytes_seal(struct cox_bytes *b);
 const struct cox_bytes *cox_bytes_ref(const struct cox_bytes *b);
 void cox_bytes_unref(const struct cox_bytes *b);
 
-struct cox_piece {                   /* a range of a block */
+struct cox_piece { /* a range of a block */
 	const struct cox_bytes *bytes;
 	uint32_t skip, n;
 };
 struct cox_resource {
 	struct cox_ref ref;
 	enum cox_type type;
-	struct cox_str name;             /* in the same block */
-	struct cox_hash hash;            /* of the bytes: the version on the wire (32 hex digits) */
-	uint32_t size_bytes;             /* of all pieces */
+	struct cox_str name;  /* in the same block */
+	struct cox_hash hash; /* of the bytes: the version on the wire (32 hex digits) */
+	uint32_t size_bytes;  /* of all pieces */
 	uint32_t piece_count;
-	struct cox_str origins;          /* ids of the objects it came from, joined by '\n': for NACK reports; not part of the hash */
-	struct cox_str needs;            /* names this resource refers to, joined by '\n' (cluster names in routes and listeners; route names in
-	                                    listeners, as "rds:<name>"): order and gates, dangling check */
-	const struct cox_piece *pieces;  /* in the same block; each holds a reference on its bytes */
-	_Atomic uint32_t accepted_by;    /* classes of proxies (1 << enum cox_proxy_class) of which one acknowledged it */
+	struct cox_str origins; /* ids of the objects it came from, joined by '\n': for NACK reports; not part of the hash */
+	struct cox_str needs;   /* names this resource refers to, joined by '\n' (cluster names in routes and listeners; route names in
+	                           listeners, as "rds:<name>"): order and gates, dangling check */
+	const struct cox_piece *pieces; /* in the same block; each holds a reference on its bytes */
+	_Atomic uint32_t accepted_by;   /* classes of proxies (1 << enum cox_proxy_class) of which one acknowledged it */
 };
 /* Any thread. */
 void cox_resource_mark_accepted(const struct cox_resource *r, unsigned klass);
 bool cox_resource_is_accepted(const struct cox_resource *r, unsigned klass);
 /* One piece: copies the bytes. Gives. */
-struct cox_resource *cox_resource_new(enum cox_type type, struct cox_str name, struct cox_str bytes, struct cox_str origins, struct cox_str needs);
+struct cox_resource *cox_resource_new(enum cox_type type, struct cox_str name, struct cox_str bytes, struct cox_str origins,
+                                      struct cox_str needs);
 /* Composed of pieces (references are added). */
-struct cox_resource *cox_resource_compose(enum cox_type type, struct cox_str name, const struct cox_piece *pieces, size_t n, struct cox_str origins, struct cox_str needs);
+struct cox_resource *cox_resource_compose(enum cox_type type, struct cox_str name, const struct cox_piece *pieces, size_t n,
+                                          struct cox_str origins, struct cox_str needs);
 const struct cox_resource *cox_resource_ref(const struct cox_resource *r);
 void cox_resource_unref(const struct cox_resource *r);
 /* Appends all bytes. */
@@ -70,7 +79,7 @@ void cox_resource_flatten(const struct cox_resource *r, struct cox_buf *out);
 struct cox_set {
 	struct cox_ref ref;
 	enum cox_type type;
-	struct cox_hash hash;            /* of names and hashes: version_info of a state-of-the-world answer */
+	struct cox_hash hash; /* of names and hashes: version_info of a state-of-the-world answer */
 	size_t n;
 	const struct cox_resource *items[];
 };

@@ -75,7 +75,8 @@ struct cox_vhost_spec {
 };
 /* From the memo where nothing that it reads has changed. False: no route applies here, nothing is made. End with cox_vhost_fini(). */
 bool cox_vhost_build(const struct cox_route_ctx *ctx, const struct cox_vhost_spec *spec, struct cox_vhost *out);
-/* The catch-all virtual host of sidecars for what the mesh does not know: "allow_any" (or "allow_any_dynamic_dns") to `cluster`, or with an empty one "block_all" (502).
+/* The catch-all virtual host of sidecars for what the mesh does not know: "allow_any" (or "allow_any_dynamic_dns") to `cluster`, or with an
+ * empty one "block_all" (502).
  */
 void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct cox_vhost *out);
 

@@ -97,22 +97,22 @@ static void header_values_write(struct cox_arena *a, struct cox_pb_at at, add_fn
 			rm(at, *name);
 }
 
-#define HEADER_FNS(prefix, type)                                                                                                           \
-	static struct pb_core_v3_HeaderValueOption prefix##_req_add(struct cox_pb_at at)                                                   \
-	{                                                                                                                                  \
-		return pb_route_v3_##type##_request_headers_to_add((struct pb_route_v3_##type){ at });                                     \
-	}                                                                                                                                  \
-	static struct pb_core_v3_HeaderValueOption prefix##_resp_add(struct cox_pb_at at)                                                  \
-	{                                                                                                                                  \
-		return pb_route_v3_##type##_response_headers_to_add((struct pb_route_v3_##type){ at });                                    \
-	}                                                                                                                                  \
-	static void prefix##_req_remove(struct cox_pb_at at, struct cox_str n)                                                             \
-	{                                                                                                                                  \
-		pb_route_v3_##type##_request_headers_to_remove((struct pb_route_v3_##type){ at }, n);                                      \
-	}                                                                                                                                  \
-	static void prefix##_resp_remove(struct cox_pb_at at, struct cox_str n)                                                            \
-	{                                                                                                                                  \
-		pb_route_v3_##type##_response_headers_to_remove((struct pb_route_v3_##type){ at }, n);                                     \
+#define HEADER_FNS(prefix, type)                                                                        \
+	static struct pb_core_v3_HeaderValueOption prefix##_req_add(struct cox_pb_at at)                \
+	{                                                                                               \
+		return pb_route_v3_##type##_request_headers_to_add((struct pb_route_v3_##type){ at });  \
+	}                                                                                               \
+	static struct pb_core_v3_HeaderValueOption prefix##_resp_add(struct cox_pb_at at)               \
+	{                                                                                               \
+		return pb_route_v3_##type##_response_headers_to_add((struct pb_route_v3_##type){ at }); \
+	}                                                                                               \
+	static void prefix##_req_remove(struct cox_pb_at at, struct cox_str n)                          \
+	{                                                                                               \
+		pb_route_v3_##type##_request_headers_to_remove((struct pb_route_v3_##type){ at }, n);   \
+	}                                                                                               \
+	static void prefix##_resp_remove(struct cox_pb_at at, struct cox_str n)                         \
+	{                                                                                               \
+		pb_route_v3_##type##_response_headers_to_remove((struct pb_route_v3_##type){ at }, n);  \
 	}
 HEADER_FNS(on_route, Route)
 HEADER_FNS(on_weight, WeightedCluster_ClusterWeight)

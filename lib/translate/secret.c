@@ -54,7 +54,8 @@ const char *cox_secret_state_text(enum cox_secret_state s)
 {
 	static const char *const texts[] = {
 		[COX_SECRET_SERVED] = "is served",
-		[COX_SECRET_UNVERIFIED] = "is not sent: the proxy is not authenticated (clear text, or no credentials); secrets go over the TLS port only",
+		[COX_SECRET_UNVERIFIED] =
+		    "is not sent: the proxy is not authenticated (clear text, or no credentials); secrets go over the TLS port only",
 		[COX_SECRET_FOREIGN] = "is not sent: it is in another namespace than the proxy",
 		[COX_SECRET_ASKING] = "waits: the kube-apiserver is being asked whether the proxy's service account may list secrets",
 		[COX_SECRET_DENIED] = "is not sent: the proxy's service account may not list secrets in its namespace",
@@ -159,7 +160,8 @@ static void pair_write(struct pb_transport_sockets_tls_v3_Secret s, const struct
 static const struct cox_resource *resource_of(struct cox_tr *t, const struct cox_secret_ref *ref, const struct cox_object *o,
                                               const struct cox_tls_material *m)
 {
-	struct cox_hash identity = cox_hash_combine(cox_hash_combine(o->hash, cox_hash128(ref->name.p, ref->name.n)), cox_hash128("sds", 3));
+	struct cox_hash identity =
+	    cox_hash_combine(cox_hash_combine(o->hash, cox_hash128(ref->name.p, ref->name.n)), cox_hash128("sds", 3));
 	const struct cox_resource *known = cox_memo_find(t->memo, identity);
 	struct cox_buf wire = { 0 };
 	struct cox_pb pb;

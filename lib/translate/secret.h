@@ -15,10 +15,10 @@
 #include "translate/translate.h"
 
 struct cox_secret_ref {
-	struct cox_str name;             /* the resource's */
-	enum cox_kind kind;              /* COX_KIND_SECRET or COX_KIND_CONFIG_MAP */
+	struct cox_str name; /* the resource's */
+	enum cox_kind kind;  /* COX_KIND_SECRET or COX_KIND_CONFIG_MAP */
 	struct cox_str ns, object;
-	struct cox_str fallback;         /* "-cacert" is taken off where no object has that name; empty: nothing to try */
+	struct cox_str fallback; /* "-cacert" is taken off where no object has that name; empty: nothing to try */
 	bool is_ca;
 };
 /* False: not a name of ours, or one of the CA's own Secrets. Text is borrowed from `name` and `proxy_ns`. */
@@ -26,20 +26,22 @@ bool cox_secret_ref_parse(struct cox_str name, struct cox_str proxy_ns, struct c
 
 enum cox_secret_state {
 	COX_SECRET_SERVED,
-	COX_SECRET_UNVERIFIED,   /* the proxy did not prove who it is (clear text) */
-	COX_SECRET_FOREIGN,      /* of another namespace */
-	COX_SECRET_ASKING,       /* whether it may is being asked */
-	COX_SECRET_DENIED,       /* its service account may not list Secrets */
-	COX_SECRET_MISSING,      /* no such object, or not yet */
-	COX_SECRET_EMPTY,        /* the object does not have what is asked for */
-	COX_SECRET_UNKNOWN,      /* the name means nothing */
+	COX_SECRET_UNVERIFIED, /* the proxy did not prove who it is (clear text) */
+	COX_SECRET_FOREIGN,    /* of another namespace */
+	COX_SECRET_ASKING,     /* whether it may is being asked */
+	COX_SECRET_DENIED,     /* its service account may not list Secrets */
+	COX_SECRET_MISSING,    /* no such object, or not yet */
+	COX_SECRET_EMPTY,      /* the object does not have what is asked for */
+	COX_SECRET_UNKNOWN,    /* the name means nothing */
 };
 const char *cox_secret_state_text(enum cox_secret_state s); /* a sentence's end: "the proxy is not authenticated; ..." */
 /* May this proxy have it, whether it is there or not? SERVED: it may. */
 enum cox_secret_state cox_secret_may(const struct cox_workload *w, const struct cox_secret_ref *ref);
 
 /* Names in the order in which they were added, each once. Text is borrowed. */
-struct cox_secret_names { COX_VEC(struct cox_str) items; };
+struct cox_secret_names {
+	COX_VEC(struct cox_str) items;
+};
 void cox_secret_names_add(struct cox_secret_names *n, struct cox_str name);
 void cox_secret_names_fini(struct cox_secret_names *n);
 /* Adds what the rules with a workloadSelector name for such a sidecar (credentialName of DestinationRules). In t->arena. */
@@ -48,7 +50,8 @@ void cox_secret_names_of_rules(struct cox_tr *t, const struct cox_workload *w, s
 void cox_secret_names_of_tls(struct cox_arena *a, const struct cox_client_tls *tls, struct cox_secret_names *out);
 
 /* One secret. Gives *out when SERVED. */
-enum cox_secret_state cox_secret_build(struct cox_tr *t, const struct cox_workload *w, struct cox_str name, const struct cox_resource **out);
+enum cox_secret_state cox_secret_build(struct cox_tr *t, const struct cox_workload *w, struct cox_str name,
+                                       const struct cox_resource **out);
 /* All of them that may be had, as SDS resources. */
 void cox_translate_secrets(struct cox_tr *t, const struct cox_workload *w, const struct cox_secret_names *names, cox_resources *out);
 

@@ -21,17 +21,17 @@
 enum cox_ip_family { COX_IP_V4, COX_IP_V6, COX_IP_DUAL };
 
 struct cox_view {
-	struct cox_str key;              /* canonical text of everything below: equal keys, equal view */
+	struct cox_str key; /* canonical text of everything below: equal keys, equal view */
 	enum cox_proxy_type type;
 	enum cox_proxy_class klass;
 	bool has_vhds, has_sds, http10, dns_capture;
 	enum cox_interception interception;
 	enum cox_ip_family family;
-	struct cox_str ns, domain;       /* proxy namespace; "default.svc.cluster.local" */
-	COX_LIST(struct cox_kv) labels;  /* only labels whose keys some selector looks at (cox_snapshot_selector_keys) */
+	struct cox_str ns, domain;      /* proxy namespace; "default.svc.cluster.local" */
+	COX_LIST(struct cox_kv) labels; /* only labels whose keys some selector looks at (cox_snapshot_selector_keys) */
 	struct cox_str cluster_id, network;
-	struct cox_str locality;         /* "r/z/s" where snapshot.uses_locality, else empty */
-	struct cox_str node_name;        /* where snapshot.uses_node, else empty */
+	struct cox_str locality;                                    /* "r/z/s" where snapshot.uses_locality, else empty */
+	struct cox_str node_name;                                   /* where snapshot.uses_node, else empty */
 	struct cox_str canonical_name, canonical_revision, mesh_id; /* class ISTIO only: literal trace tags of its listeners; else empty */
 	struct cox_opt_i64 idle_timeout_ns;
 	uint16_t http_proxy_port;
@@ -50,15 +50,15 @@ enum cox_access { COX_ACCESS_ASKING, COX_ACCESS_ALLOWED, COX_ACCESS_DENIED };
 struct cox_secret_access {
 	bool is_verified;
 	struct cox_str ns, service_account; /* of the verified identity */
-	enum cox_access may_list;        /* whether that account may list Secrets in that namespace; not part of the key: it changes */
+	enum cox_access may_list;           /* whether that account may list Secrets in that namespace; not part of the key: it changes */
 };
 
 /* What a proxy has for itself. */
 struct cox_workload {
 	struct cox_str key;
-	struct cox_view view;            /* its scope view's values (own copy) */
+	struct cox_view view; /* its scope view's values (own copy) */
 	COX_LIST(struct cox_str) ips;
-	COX_LIST(struct cox_kv) labels;  /* all of them: Gateway selectors and inbound policies match on them */
+	COX_LIST(struct cox_kv) labels; /* all of them: Gateway selectors and inbound policies match on them */
 	struct cox_str service_account, canonical_name, canonical_revision, mesh_id, name, workload;
 	struct cox_secret_access secrets;
 	struct cox_arena arena;
@@ -78,7 +78,8 @@ void cox_memo_begin(struct cox_memo *m);
 void cox_memo_sweep(struct cox_memo *m);
 /* Shares the resource or block made under this identity, or NULL. */
 const struct cox_resource *cox_memo_find(struct cox_memo *m, struct cox_hash identity);
-const struct cox_resource *cox_memo_put_take(struct cox_memo *m, struct cox_hash identity, const struct cox_resource *r); /* returns a reference for the caller */
+const struct cox_resource *cox_memo_put_take(struct cox_memo *m, struct cox_hash identity,
+                                             const struct cox_resource *r); /* returns a reference for the caller */
 const struct cox_bytes *cox_memo_bytes_find(struct cox_memo *m, struct cox_hash identity);
 const struct cox_bytes *cox_memo_bytes_put_take(struct cox_memo *m, struct cox_hash identity, const struct cox_bytes *b);
 
@@ -86,10 +87,10 @@ const struct cox_bytes *cox_memo_bytes_put_take(struct cox_memo *m, struct cox_h
 struct cox_tr {
 	const struct cox_snapshot *s;
 	const struct cox_view *view;
-	const struct cox_scope *scope;   /* sidecars; NULL for routers */
+	const struct cox_scope *scope; /* sidecars; NULL for routers */
 	struct cox_memo *memo;
 	struct cox_arena *arena;
-	uint64_t built;                  /* counts resources really built (not found in the memo) */
+	uint64_t built; /* counts resources really built (not found in the memo) */
 };
 typedef COX_VEC(const struct cox_resource *) cox_resources; /* each holds a reference */
 
@@ -99,7 +100,8 @@ void cox_translate_clusters(struct cox_tr *t, cox_resources *out);
 /* ClusterLoadAssignments of every EDS cluster in `clusters` (CDS resources as made above), from the snapshot's endpoint sets. */
 void cox_translate_endpoints(struct cox_tr *t, cox_resources *out);
 /* The assignments of one service with another endpoint set (the fast path): every EDS cluster of `svc` in this view. */
-void cox_translate_service_endpoints(struct cox_tr *t, const struct cox_snap_svc *svc, const struct cox_endpoint_set *endpoints, cox_resources *out);
+void cox_translate_service_endpoints(struct cox_tr *t, const struct cox_snap_svc *svc, const struct cox_endpoint_set *endpoints,
+                                     cox_resources *out);
 /* Outbound listeners with virtualOutbound, and the route configurations they name. With has_vhds the RDS resources carry no virtual
  * hosts and `vhosts` gets them as VHDS resources ("<route>/<virtual host>"); else `vhosts` stays empty. */
 void cox_translate_outbound(struct cox_tr *t, cox_resources *listeners, cox_resources *routes, cox_resources *vhosts);
@@ -111,14 +113,16 @@ const struct cox_resource *cox_translate_empty_route(struct cox_tr *t, struct co
 /* --- workload view --------------------------------------------------------------------------- */
 /* Sidecars: virtualInbound (and real listeners of Sidecar ingress), inbound clusters with InboundPassthroughCluster. */
 void cox_translate_inbound(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *listeners);
-/* Routers: listeners, routes and clusters (only those that something refers to, with their endpoints), and the names of the secrets that these
- * ask us for (may be NULL). */
+/* Routers: listeners, routes and clusters (only those that something refers to, with their endpoints), and the names of the secrets that
+ * these ask us for (may be NULL). */
 struct cox_secret_names;
-void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints, cox_resources *listeners, cox_resources *routes,
-			   struct cox_secret_names *secrets);
+void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *endpoints,
+                           cox_resources *listeners, cox_resources *routes, struct cox_secret_names *secrets);
 
 /* --- all of a proxy at once: coxctl render, goldens, /debug/config_dump -------------------------- */
-struct cox_rendered { struct cox_set *sets[COX_TYPE_COUNT]; };
+struct cox_rendered {
+	struct cox_set *sets[COX_TYPE_COUNT];
+};
 void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out);
 void cox_rendered_fini(struct cox_rendered *r);
 

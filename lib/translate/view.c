@@ -112,8 +112,8 @@ struct cox_str cox_view_loopback(const struct cox_view *v) { return v->family ==
 static void view_key(struct cox_view *v)
 {
 	struct cox_buf key = { 0 };
-	cox_buf_printf(&key, "t%dc%di%df%d%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, (int)v->family, v->has_vhds ? "v" : "",
-	               v->has_sds ? "s" : "", v->http10 ? "h" : "", v->dns_capture ? "d" : "");
+	cox_buf_printf(&key, "t%dc%di%df%d%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, (int)v->family,
+	               v->has_vhds ? "v" : "", v->has_sds ? "s" : "", v->http10 ? "h" : "", v->dns_capture ? "d" : "");
 	key_add(&key, "ns", v->ns);
 	key_add(&key, "domain", v->domain);
 	key_add_kvs(&key, "l", v->labels.p, v->labels.n);

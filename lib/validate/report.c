@@ -16,7 +16,8 @@ static void write_about(const struct cox_report_about *about, struct cox_buf *ou
 		return;
 	cox_buf_append_str(out, about->kind);
 	if (about->name.n)
-		cox_buf_printf(out, "%s%.*s%s%.*s", about->kind.n ? " " : "", COX_FMT(about->ns), about->ns.n ? "/" : "", COX_FMT(about->name));
+		cox_buf_printf(out, "%s%.*s%s%.*s", about->kind.n ? " " : "", COX_FMT(about->ns), about->ns.n ? "/" : "",
+		               COX_FMT(about->name));
 	cox_buf_append_cstr(out, ": ");
 }
 

@@ -184,7 +184,8 @@ typedef COX_VEC(const struct cox_resource *) resources;
 static void collect_named(resources *out, const resources *all, struct cox_str message)
 {
 	for (size_t i = 0; i < all->n; i++)
-		if (is_named_in(message, all->p[i]->name) || (all->p[i]->type == COX_TYPE_VHDS && is_named_in(message, said_name(all->p[i]))))
+		if (is_named_in(message, all->p[i]->name) ||
+		    (all->p[i]->type == COX_TYPE_VHDS && is_named_in(message, said_name(all->p[i]))))
 			cox_vec_push(out, cox_resource_ref(all->p[i]));
 }
 

@@ -62,10 +62,17 @@ static void on_count(struct cox_loop_task *task)
 		cox_loop_post(ask->home, &ask->answer);
 }
 
-void cox_xds_server_acked(struct cox_xds_server *s, enum cox_type type, struct cox_hash set, void (*done)(void *ctx, const struct cox_xds_acked *r), void *ctx)
+void cox_xds_server_acked(struct cox_xds_server *s, enum cox_type type, struct cox_hash set,
+                          void (*done)(void *ctx, const struct cox_xds_acked *r), void *ctx)
 {
 	struct ask *ask = cox_zalloc(sizeof(*ask) + s->loop_count * sizeof(struct part));
-	*ask = (struct ask){ .home = s->opts.config_loop, .type = type, .set = set, .done = done, .ctx = ctx, .answer = { .fn = on_answer }, .part_n = s->loop_count };
+	*ask = (struct ask){ .home = s->opts.config_loop,
+		             .type = type,
+		             .set = set,
+		             .done = done,
+		             .ctx = ctx,
+		             .answer = { .fn = on_answer },
+		             .part_n = s->loop_count };
 	atomic_init(&ask->left, s->loop_count);
 	for (size_t i = 0; i < s->loop_count; i++) {
 		ask->parts[i] = (struct part){ .task = { .fn = on_count }, .ask = ask, .loop = &s->loops[i] };

@@ -38,7 +38,8 @@ static void on_known(void *ctx, enum cox_rc rc, const struct cox_identity *who, 
 	if (a->is_closing)
 		return;
 	if (rc != COX_OK) {
-		stream_refuse(a, rc == COX_EAUTH ? COX_EAUTH : COX_EAGAIN, rc == COX_EAUTH ? "authentication" : "authentication_unavailable", cox_str_of(err->text));
+		stream_refuse(a, rc == COX_EAUTH ? COX_EAUTH : COX_EAGAIN,
+		              rc == COX_EAUTH ? "authentication" : "authentication_unavailable", cox_str_of(err->text));
 		return;
 	}
 	a->auth.who = cox_identity_ref(who);
@@ -85,7 +86,8 @@ static bool find_identity(const struct ads_stream *a, const struct cox_proxy *pr
 	return false;
 }
 
-enum cox_rc authorize_node(const struct ads_stream *a, const struct cox_proxy *proxy, struct cox_push_identity *out, const char **reason, struct cox_err *err)
+enum cox_rc authorize_node(const struct ads_stream *a, const struct cox_proxy *proxy, struct cox_push_identity *out, const char **reason,
+                           struct cox_err *err)
 {
 	struct cox_spiffe_id id;
 	if (!a->auth.who)
@@ -94,8 +96,10 @@ enum cox_rc authorize_node(const struct ads_stream *a, const struct cox_proxy *p
 		if (auth_of(a)->skip_identity_check)
 			return COX_OK;
 		*reason = "identity";
-		return cox_err_set(err, COX_EDENIED, NULL, "%.*s may not be proxy %.*s of namespace \"%.*s\"%s%.*s%s", COX_FMT(a->auth.who->uris[0]), COX_FMT(cox_str_sub(proxy->id, 0, 100)),
-		                   COX_FMT(proxy->ns), proxy->service_account.n ? " with service account \"" : "", COX_FMT(proxy->service_account), proxy->service_account.n ? "\"" : "");
+		return cox_err_set(err, COX_EDENIED, NULL, "%.*s may not be proxy %.*s of namespace \"%.*s\"%s%.*s%s",
+		                   COX_FMT(a->auth.who->uris[0]), COX_FMT(cox_str_sub(proxy->id, 0, 100)), COX_FMT(proxy->ns),
+		                   proxy->service_account.n ? " with service account \"" : "", COX_FMT(proxy->service_account),
+		                   proxy->service_account.n ? "\"" : "");
 	}
 	*out = (struct cox_push_identity){ .is_verified = true, .ns = id.ns, .service_account = id.service_account };
 	return COX_OK;

@@ -46,7 +46,8 @@ static bool is_among(const struct cox_resource *const *items, size_t n, const st
 
 bool core_is_withheld(const struct type_state *t, const struct cox_resource *r)
 {
-	return is_among(t->withheld.p, t->withheld.n, r) || (t->suspects.n > t->probe_n && is_among(t->suspects.p + t->probe_n, t->suspects.n - t->probe_n, r));
+	return is_among(t->withheld.p, t->withheld.n, r) ||
+	       (t->suspects.n > t->probe_n && is_among(t->suspects.p + t->probe_n, t->suspects.n - t->probe_n, r));
 }
 
 struct cox_xds_core *cox_xds_core_new(const struct cox_xds_core_options *opts)
@@ -56,7 +57,6 @@ struct cox_xds_core *cox_xds_core_new(const struct cox_xds_core_options *opts)
 	c->remove_at_ms = c->remove_first_ms = INT64_MAX;
 	return c;
 }
-
 
 static void free_texts(char **p, size_t n)
 {
@@ -176,7 +176,10 @@ bool cox_xds_core_is_ready(const struct cox_xds_core *c) { return c->has_part[0]
 
 uint64_t cox_xds_core_stale_nonces(const struct cox_xds_core *c) { return c->stale_nonces; }
 
-const struct cox_set *cox_xds_core_sent(const struct cox_xds_core *c, enum cox_type type, unsigned part) { return c->types[type].sent[part]; }
+const struct cox_set *cox_xds_core_sent(const struct cox_xds_core *c, enum cox_type type, unsigned part)
+{
+	return c->types[type].sent[part];
+}
 
 void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct cox_xds_type_state *out)
 {
@@ -196,5 +199,6 @@ void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct
 			out->sent_n += t->sent[p]->n;
 			out->sent_version = cox_hash_combine(out->sent_version, t->sent[p]->hash);
 		}
-	out->is_synced = t->is_watched && !t->is_asked && t->last_nonce && !core_is_outstanding(t) && !t->suspects.n && core_is_clean((struct cox_xds_core *)c, type);
+	out->is_synced = t->is_watched && !t->is_asked && t->last_nonce && !core_is_outstanding(t) && !t->suspects.n &&
+	                 core_is_clean((struct cox_xds_core *)c, type);
 }

@@ -25,42 +25,46 @@
 #include "xds/steps.h"
 
 enum {
-	COX_XDS_PARTS = 2,                 /* scope view, workload view */
+	COX_XDS_PARTS = 2, /* scope view, workload view */
 	COX_XDS_CDS_PATIENCE_MS = 1000,
 	COX_XDS_GATE_MS = 5000,
 	COX_XDS_REMOVE_GRACE_MS = 10000,
-	COX_XDS_NACK_BURST = 64,           /* halving of several offenders among some 1,000 resources takes no more rejections than this ... */
-	COX_XDS_NACK_REFILL_MS = 1000,     /* ... and one that rejects for ever costs one response in this time */
-	COX_XDS_NAMES_MAX = 100000,        /* subscribed names of a type: a mesh has at most some 10,000 clusters a proxy */
+	COX_XDS_NACK_BURST = 64,       /* halving of several offenders among some 1,000 resources takes no more rejections than this ... */
+	COX_XDS_NACK_REFILL_MS = 1000, /* ... and one that rejects for ever costs one response in this time */
+	COX_XDS_NAMES_MAX = 100000,    /* subscribed names of a type: a mesh has at most some 10,000 clusters a proxy */
 };
 
-struct cox_name_version { struct cox_str name, version; };
+struct cox_name_version {
+	struct cox_str name, version;
+};
 /* One request, SotW or delta; everything borrowed until return. */
 struct cox_xds_request {
 	enum cox_type type;
-	struct cox_str nonce, error;       /* error: text of error_detail */
+	struct cox_str nonce, error; /* error: text of error_detail */
 	bool has_error;
-	const struct cox_str *subscribe;   /* delta: resource_names_subscribe; SotW: resource_names (all of them) */
+	const struct cox_str *subscribe; /* delta: resource_names_subscribe; SotW: resource_names (all of them) */
 	size_t subscribe_n;
 	const struct cox_str *unsubscribe; /* delta */
 	size_t unsubscribe_n;
 	const struct cox_name_version *initial; /* delta: initial_resource_versions */
 	size_t initial_n;
-	struct cox_str version;            /* SotW: version_info; shown only */
+	struct cox_str version; /* SotW: version_info; shown only */
 };
 
 /* What to send now. Resources are borrowed until the next call into the core; `step` too. */
 struct cox_xds_response {
 	enum cox_type type;
 	uint64_t nonce;
-	const struct cox_step *steps[COX_XDS_PARTS]; /* when set: exactly this step, all of it (its encoding may be cached); see resources */
+	/* when set: exactly this step, all of it (its encoding may be cached); see resources */
+	const struct cox_step *steps[COX_XDS_PARTS];
 	const struct cox_resource *const *resources; /* further ones (all, where steps are NULL) */
 	size_t resource_n;
-	const struct cox_str *removed;     /* further names */
+	const struct cox_str *removed; /* further names */
 	size_t removed_n;
-	const struct cox_str *missing;     /* RDS, and EDS of state-of-the-world: names asked for that do not exist: answered with an empty one */
+	/* RDS, and EDS of state-of-the-world: names asked for that do not exist: answered with an empty one */
+	const struct cox_str *missing;
 	size_t missing_n;
-	struct cox_hash version;           /* SotW: hash of the answered state */
+	struct cox_hash version; /* SotW: hash of the answered state */
 	bool is_asked;
 };
 
@@ -74,8 +78,8 @@ struct cox_xds_rejection {
 struct cox_xds_core;
 struct cox_xds_core_options {
 	bool is_delta, has_vhds;
-	unsigned klass;                    /* of the proxy (enum cox_proxy_class): what it acknowledges is marked as accepted by it */
-	struct cox_steps *steps;           /* borrowed */
+	unsigned klass;          /* of the proxy (enum cox_proxy_class): what it acknowledges is marked as accepted by it */
+	struct cox_steps *steps; /* borrowed */
 	void (*rejected)(void *arg, const struct cox_xds_rejection *r); /* an offender was found; may be NULL */
 	void (*gate_expired)(void *arg, enum cox_type type);
 	void *arg;
@@ -90,7 +94,8 @@ COX_MUST_USE enum cox_rc cox_xds_core_request(struct cox_xds_core *c, const stru
 void cox_xds_core_want(struct cox_xds_core *c, unsigned part, const struct cox_set *const sets[COX_TYPE_COUNT], int64_t now_ms);
 /* Both parts were wanted at least once. Until then requests wait. */
 bool cox_xds_core_is_ready(const struct cox_xds_core *c);
-/* The next response, counted as sent. False: nothing to send now; *wake_ms: when to ask again at the latest (INT64_MAX: on the next event). */
+/* The next response, counted as sent. False: nothing to send now; *wake_ms: when to ask again at the latest (INT64_MAX: on the next event).
+ */
 bool cox_xds_core_next(struct cox_xds_core *c, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms);
 
 /* What /debug/syncz and status need. */
@@ -100,7 +105,7 @@ struct cox_xds_type_state {
 	size_t name_n, sent_n;
 	struct cox_hash sent_version;
 	uint64_t nacks;
-	struct cox_str last_error;         /* borrowed */
+	struct cox_str last_error; /* borrowed */
 	int64_t last_ack_ms;
 };
 void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct cox_xds_type_state *out);

@@ -27,8 +27,8 @@ struct known_resource {
 
 struct type_state {
 	bool is_watched, is_wildcard;
-	bool is_asked;                   /* an answer is owed */
-	bool answers_known;              /* the answer owed is the first one: compare with `known` */
+	bool is_asked;      /* an answer is owed */
+	bool answers_known; /* the answer owed is the first one: compare with `known` */
 	const struct cox_names *names;
 	const struct cox_set *wanted[COX_XDS_PARTS], *sent[COX_XDS_PARTS];
 	const struct cox_set *acked[COX_XDS_PARTS]; /* state-of-the-world: what the last acknowledged response listed */
@@ -41,13 +41,15 @@ struct type_state {
 	COX_VEC(const struct cox_resource *) withheld; /* rejected for good: until their content changes */
 	COX_VEC(const struct cox_resource *) suspects; /* of a NACK that names nobody; the first probe_n of them may be sent */
 	size_t probe_n;
-	uint64_t probe_nonce;            /* the response that tries them; 0: not sent yet */
-	COX_VEC(char *) perhaps;         /* names of rejected responses that the proxy may hold though they are not in `sent`; sorted, distinct */
+	uint64_t probe_nonce;    /* the response that tries them; 0: not sent yet */
+	COX_VEC(char *) perhaps; /* names of rejected responses that the proxy may hold though they are not in `sent`; sorted, distinct */
 	uint64_t nacks;
 	int64_t nack_spent, nack_refilled_ms, nack_hold_ms; /* see COX_XDS_NACK_BURST */
 	char *last_error;
 };
-struct pending_cluster { uint64_t hash, nonce; };
+struct pending_cluster {
+	uint64_t hash, nonce;
+};
 
 struct cox_xds_core {
 	struct cox_xds_core_options opts;
@@ -56,10 +58,10 @@ struct cox_xds_core {
 	bool cds_was_asked;
 	uint64_t cds_first_nonce;                         /* the first CDS response of the stream: until its ACK every cluster is pending */
 	COX_VEC(struct pending_cluster) unacked_clusters; /* sent in later CDS responses, not acknowledged */
-	COX_VEC(uint64_t) early_clusters;                 /* sent before EDS was asked for: they warm, whatever endpoints the proxy says it holds */
-	int64_t remove_at_ms, remove_first_ms;            /* INT64_MAX: no removal of clusters is pending */
-	COX_VEC(char *) late_removed;                     /* clusters that a reconnecting proxy holds in vain */
-	COX_VEC(uint64_t) resent_routes;                  /* route configurations sent since their virtual hosts went out */
+	COX_VEC(uint64_t) early_clusters;      /* sent before EDS was asked for: they warm, whatever endpoints the proxy says it holds */
+	int64_t remove_at_ms, remove_first_ms; /* INT64_MAX: no removal of clusters is pending */
+	COX_VEC(char *) late_removed;          /* clusters that a reconnecting proxy holds in vain */
+	COX_VEC(uint64_t) resent_routes;       /* route configurations sent since their virtual hosts went out */
 	uint64_t stale_nonces;
 	/* The last response, borrowed by the caller. */
 	COX_VEC(const struct cox_resource *) out_resources;
@@ -68,7 +70,7 @@ struct cox_xds_core {
 	const struct cox_step *out_steps[COX_XDS_PARTS];
 };
 
-bool core_type_is_named(enum cox_type t);                 /* EDS, RDS, SDS, ECDS: by name, never removed by us */
+bool core_type_is_named(enum cox_type t); /* EDS, RDS, SDS, ECDS: by name, never removed by us */
 static inline bool core_is_outstanding(const struct type_state *t) { return t->last_nonce != t->acked_nonce; }
 void core_asked_clear(struct type_state *t);
 void core_known_clear(struct type_state *t);

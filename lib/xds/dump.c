@@ -10,7 +10,7 @@ struct dump_call {
 	struct cox_arena *arena;
 	struct cox_json *out;
 	bool ads;
-	struct cox_str want;                   /* a proxy, for cox_xds_server_sent() */
+	struct cox_str want; /* a proxy, for cox_xds_server_sent() */
 	struct cox_xds_sent *sent;
 	bool found;
 };
@@ -26,20 +26,26 @@ static struct cox_str pod_of(struct cox_arena *a, const struct cox_proxy *p)
 }
 
 /* Nonces and states of one type, under istiod's names. */
-static void add_type(struct cox_arena *a, struct cox_json *types, struct cox_json *proxy, struct ads_stream *s, enum cox_type type, const char *istiod_name)
+static void add_type(struct cox_arena *a, struct cox_json *types, struct cox_json *proxy, struct ads_stream *s, enum cox_type type,
+                     const char *istiod_name)
 {
 	struct cox_xds_type_state st;
 	char version[33];
 	cox_xds_core_state(s->core, type, &st);
 	if (!st.is_watched)
 		return;
-	struct cox_str sent = cox_arena_printf(a, "%llu", (unsigned long long)st.sent_nonce), acked = cox_arena_printf(a, "%llu", (unsigned long long)st.acked_nonce);
+	struct cox_str sent = cox_arena_printf(a, "%llu", (unsigned long long)st.sent_nonce),
+	               acked = cox_arena_printf(a, "%llu", (unsigned long long)st.acked_nonce);
 	cox_hash_to_hex(st.sent_version, version);
 	struct cox_json *t = cox_json_new_object(a);
 	set_str(a, t, "sent", sent);
 	set_str(a, t, "acked", acked);
 	set_str(a, t, "version", cox_str_of(version));
-	set_str(a, t, "state", !st.sent_nonce ? COX_STR("NOT_SENT") : st.last_error.n && st.nacks && !st.is_synced ? COX_STR("ERROR") : st.is_synced ? COX_STR("SYNCED") : COX_STR("STALE"));
+	set_str(a, t, "state",
+	        !st.sent_nonce                                 ? COX_STR("NOT_SENT")
+	        : st.last_error.n && st.nacks && !st.is_synced ? COX_STR("ERROR")
+	        : st.is_synced                                 ? COX_STR("SYNCED")
+	                                                       : COX_STR("STALE"));
 	cox_json_set(a, t, COX_STR("resources"), cox_json_new_i64(a, (int64_t)st.sent_n));
 	cox_json_set(a, t, COX_STR("nacks"), cox_json_new_i64(a, (int64_t)st.nacks));
 	if (st.last_error.n)
@@ -54,7 +60,8 @@ static void add_type(struct cox_arena *a, struct cox_json *types, struct cox_jso
 static const char *istiod_name(enum cox_type t)
 {
 	static const char *const names[COX_TYPE_COUNT] = {
-		[COX_TYPE_CDS] = "cluster", [COX_TYPE_LDS] = "listener", [COX_TYPE_RDS] = "route", [COX_TYPE_EDS] = "endpoint", [COX_TYPE_ECDS] = "extensionconfig",
+		[COX_TYPE_CDS] = "cluster",  [COX_TYPE_LDS] = "listener",         [COX_TYPE_RDS] = "route",
+		[COX_TYPE_EDS] = "endpoint", [COX_TYPE_ECDS] = "extensionconfig",
 	};
 	return names[t];
 }
@@ -81,7 +88,8 @@ static void add_ads(struct dump_call *c, struct ads_stream *s)
 	struct cox_json *o = cox_json_new_object(a), *watches = cox_json_new_object(a);
 	char when[32];
 	cox_clock_format(s->connected_ms, when);
-	set_str(a, o, "connectionId", cox_arena_printf(a, "%.*s-%llu", COX_FMT(pod_of(a, s->proxy)), (unsigned long long)cox_grpc_stream_connection_id(s->grpc)));
+	set_str(a, o, "connectionId",
+	        cox_arena_printf(a, "%.*s-%llu", COX_FMT(pod_of(a, s->proxy)), (unsigned long long)cox_grpc_stream_connection_id(s->grpc)));
 	set_str(a, o, "connectedAt", cox_str_of(when));
 	set_str(a, o, "address", cox_str_of(cox_grpc_stream_peer_address(s->grpc)));
 	set_str(a, o, "protocol", s->is_delta ? COX_STR("delta") : COX_STR("sotw"));
@@ -92,7 +100,8 @@ static void add_ads(struct dump_call *c, struct ads_stream *s)
 		struct cox_xds_type_state st;
 		cox_xds_core_state(s->core, (enum cox_type)t, &st);
 		if (st.is_watched)
-			cox_json_set(a, watches, cox_arena_str(a, cox_type_url((enum cox_type)t)), st.is_wildcard ? cox_json_new_str(a, COX_STR("*")) : cox_json_new_i64(a, (int64_t)st.name_n));
+			cox_json_set(a, watches, cox_arena_str(a, cox_type_url((enum cox_type)t)),
+			             st.is_wildcard ? cox_json_new_str(a, COX_STR("*")) : cox_json_new_i64(a, (int64_t)st.name_n));
 	}
 	cox_json_set(a, o, COX_STR("watches"), watches);
 	cox_json_push(a, c->out, o);
@@ -124,7 +133,8 @@ struct cox_json *cox_xds_server_dump_ads(struct cox_xds_server *s, struct cox_ar
 {
 	struct cox_json *all = cox_json_new_array(arena), *o = cox_json_new_object(arena);
 	for (size_t i = 0; i < s->loop_count; i++)
-		cox_loop_call(s->loop_list[i], dump_loop, &(struct dump_call){ .loop = &s->loops[i], .arena = arena, .out = all, .ads = true });
+		cox_loop_call(s->loop_list[i], dump_loop,
+		              &(struct dump_call){ .loop = &s->loops[i], .arena = arena, .out = all, .ads = true });
 	cox_json_set(arena, o, COX_STR("totalClients"), cox_json_new_i64(arena, (int64_t)all->n));
 	cox_json_set(arena, o, COX_STR("clients"), all);
 	return o;

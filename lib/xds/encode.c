@@ -49,7 +49,8 @@ static size_t field_bytes(uint32_t number, size_t n) { return varint_bytes((uint
 #define ANY_VALUE PB_google_protobuf_Any_value__NUM
 
 /* What stands before the bytes of one resource. */
-static void add_resource_head(struct cox_buf *b, struct cox_str name, struct cox_hash version, struct cox_str url, size_t value_bytes, bool is_delta)
+static void add_resource_head(struct cox_buf *b, struct cox_str name, struct cox_hash version, struct cox_str url, size_t value_bytes,
+                              bool is_delta)
 {
 	char hex[33];
 	size_t any = field_bytes(ANY_TYPE_URL, url.n) + field_bytes(ANY_VALUE, value_bytes);
@@ -83,7 +84,7 @@ static void add_value(cox_pieces *out, const struct cox_resource *r)
 	}
 }
 
-struct mark {                        /* resource `r` goes behind the first `at` bytes of the heads */
+struct mark { /* resource `r` goes behind the first `at` bytes of the heads */
 	size_t at;
 	const struct cox_resource *r;
 };

@@ -16,8 +16,9 @@ void health_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 	(void)message;
 	cox_pb_init(&pb, &out);
 	PB_ROOT (r, pb_grpc_health_v1_HealthCheckResponse, &pb) {
-		pb_grpc_health_v1_HealthCheckResponse_status(r, cox_push_is_synced(server->opts.push) ? PB_grpc_health_v1_HealthCheckResponse_SERVING
-		                                                                                       : PB_grpc_health_v1_HealthCheckResponse_NOT_SERVING);
+		pb_grpc_health_v1_HealthCheckResponse_status(r, cox_push_is_synced(server->opts.push)
+		                                                    ? PB_grpc_health_v1_HealthCheckResponse_SERVING
+		                                                    : PB_grpc_health_v1_HealthCheckResponse_NOT_SERVING);
 	}
 	enum cox_rc rc = cox_grpc_send_copy(s, cox_buf_str(&out));
 	cox_buf_fini(&out);

@@ -14,7 +14,8 @@ const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, un
 {
 	struct type_state *t = &c->types[type];
 	/* A Sidecar's ingress listener may have the name of an outbound one: the workload's own counts. */
-	const struct cox_set *wanted = cox_steps_without(c->opts.steps, t->wanted[part], part == WORKLOAD ? NULL : t->wanted[WORKLOAD]), *target;
+	const struct cox_set *wanted = cox_steps_without(c->opts.steps, t->wanted[part], part == WORKLOAD ? NULL : t->wanted[WORKLOAD]),
+	                     *target;
 	bool is_named = core_type_is_named(type);
 	/* A virtual host whose route configuration is not there is dropped by Envoy, yet listed as held (facts, section 20); one that is
 	 * there stays as it is while its route configuration is in doubt. */
@@ -143,7 +144,8 @@ static bool may_have_clusters_pending(const struct cox_xds_core *c)
 	return c->types[COX_TYPE_CDS].is_watched || c->types[COX_TYPE_EDS].is_watched;
 }
 
-static bool gate_is_closed(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps, int64_t now_ms, int64_t *wake_ms)
+static bool gate_is_closed(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps, int64_t now_ms,
+                           int64_t *wake_ms)
 {
 	struct type_state *t = &c->types[type];
 	if ((type != COX_TYPE_LDS && type != COX_TYPE_RDS && type != COX_TYPE_VHDS) || !may_have_clusters_pending(c) ||
@@ -171,9 +173,10 @@ struct draft {
 	struct type_state *t;
 	const struct cox_set *target[COX_XDS_PARTS];
 	const struct cox_step *steps[COX_XDS_PARTS];
-	bool removes;                /* clusters may go now */
+	bool removes; /* clusters may go now */
 	struct sent_response record;
-	COX_VEC(const struct cox_resource *) back; /* borrowed from `acked`: former versions listed again: the proxy may have taken the newer one */
+	COX_VEC(const struct cox_resource *)
+	back; /* borrowed from `acked`: former versions listed again: the proxy may have taken the newer one */
 };
 
 static int cmp_known(const void *a, const void *b)
@@ -281,7 +284,8 @@ static void answer_forced(struct cox_xds_core *c, struct draft *d)
 		if (r && !core_is_withheld(d->t, r)) {
 			if (!is_in_steps(d, part, r))
 				add_extra(c, d, r);
-		} else if (cox_names_has(d->t->names, cox_name_hash(name)) && !is_listed(&c->out_removed, name) && !is_listed(&c->out_missing, name)) {
+		} else if (cox_names_has(d->t->names, cox_name_hash(name)) && !is_listed(&c->out_removed, name) &&
+		           !is_listed(&c->out_missing, name)) {
 			/* None, or one that this proxy rejects: it would warm for ever. */
 			const struct cox_resource *had = r ? find_acked(d->t, name) : NULL;
 			char *text = cox_str_dup_cstr(name);
@@ -550,7 +554,8 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	*out = (struct cox_xds_response){ .type = d->type, .nonce = d->record.nonce, .is_asked = was_asked };
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
 		if (fast) {
-			c->out_steps[p] = out->steps[p] = d->steps[p]->changed_n || d->steps[p]->removed_n ? cox_step_ref(d->steps[p]) : NULL;
+			c->out_steps[p] = out->steps[p] =
+			    d->steps[p]->changed_n || d->steps[p]->removed_n ? cox_step_ref(d->steps[p]) : NULL;
 			d->record.steps[p] = out->steps[p] ? cox_step_ref(d->steps[p]) : NULL;
 			set_sent(t, p, d->target[p] ? cox_set_ref(d->target[p]) : NULL);
 		} else {
@@ -624,7 +629,8 @@ static bool must_wait(struct cox_xds_core *c, enum cox_type type, int64_t now_ms
 
 static bool is_unchanged(const struct cox_xds_core *c, const struct type_state *t, enum cox_type type)
 {
-	if (t->is_asked || t->force.n || t->perhaps.n || (type == COX_TYPE_CDS && c->late_removed.n) || (type == COX_TYPE_VHDS && c->resent_routes.n))
+	if (t->is_asked || t->force.n || t->perhaps.n || (type == COX_TYPE_CDS && c->late_removed.n) ||
+	    (type == COX_TYPE_VHDS && c->resent_routes.n))
 		return false;
 	if (core_type_is_named(type) && t->names == NULL)
 		return true;
@@ -653,7 +659,8 @@ static bool may_remove_now(struct cox_xds_core *c, int64_t now_ms, int64_t *wake
 static bool try_type(struct cox_xds_core *c, enum cox_type type, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms)
 {
 	struct type_state *t = &c->types[type];
-	if (!t->is_watched || is_unchanged(c, t, type) || (type == COX_TYPE_VHDS && !c->opts.has_vhds) || must_wait(c, type, now_ms, wake_ms))
+	if (!t->is_watched || is_unchanged(c, t, type) || (type == COX_TYPE_VHDS && !c->opts.has_vhds) ||
+	    must_wait(c, type, now_ms, wake_ms))
 		return false;
 	if ((type == COX_TYPE_SDS || type == COX_TYPE_ECDS || type == COX_TYPE_NDS) && !t->wanted[0] && !t->wanted[1])
 		return false; /* nobody serves these here; the name table is made once it is asked for */

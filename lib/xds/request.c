@@ -88,7 +88,8 @@ static const struct numbers sotw_numbers = {
 	.version = PB_service_discovery_v3_DiscoveryRequest_version_info__NUM,
 };
 
-enum cox_rc cox_xds_request_decode(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_xds_decoded *out, struct cox_err *err)
+enum cox_rc cox_xds_request_decode(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_xds_decoded *out,
+                                   struct cox_err *err)
 {
 	const struct numbers *number = is_delta ? &delta_numbers : &sotw_numbers;
 	struct cox_xds_decoded d = { 0 };

@@ -10,9 +10,10 @@
 struct cox_xds_decoded {
 	struct cox_xds_request request; /* type is COX_TYPE_COUNT for a type URL that is not ours */
 	struct cox_str type_url;
-	struct cox_str node;            /* bytes of the node message; empty where the request carries none */
+	struct cox_str node; /* bytes of the node message; empty where the request carries none */
 };
 /* Everything points into `bytes` or into `arena`. COX_EPROTO with the byte offset; COX_ELIMIT: more names than COX_XDS_NAMES_MAX. */
-COX_MUST_USE enum cox_rc cox_xds_request_decode(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_xds_decoded *out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_xds_request_decode(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_xds_decoded *out,
+                                                struct cox_err *err);
 
 #endif

@@ -47,8 +47,18 @@ static void loop_fini_task(void *arg) { stream_loop_fini(arg); }
 static enum cox_rc open_grpc(struct cox_xds_server *s, struct cox_err *err)
 {
 	struct cox_grpc_method methods[] = {
-		{ .path = delta_path, .on_open = stream_on_open, .on_message = stream_on_message, .on_drained = stream_on_drained, .on_close = stream_on_close, .ctx = s },
-		{ .path = sotw_path, .on_open = stream_on_open, .on_message = stream_on_message, .on_drained = stream_on_drained, .on_close = stream_on_close, .ctx = s },
+		{ .path = delta_path,
+		  .on_open = stream_on_open,
+		  .on_message = stream_on_message,
+		  .on_drained = stream_on_drained,
+		  .on_close = stream_on_close,
+		  .ctx = s },
+		{ .path = sotw_path,
+		  .on_open = stream_on_open,
+		  .on_message = stream_on_message,
+		  .on_drained = stream_on_drained,
+		  .on_close = stream_on_close,
+		  .ctx = s },
 		{ .path = health_check_path, .on_message = health_on_message, .ctx = s },
 		{ .path = health_watch_path, .on_message = health_on_message, .ctx = s },
 	};
@@ -57,8 +67,12 @@ static enum cox_rc open_grpc(struct cox_xds_server *s, struct cox_err *err)
 	memcpy(s->methods, methods, sizeof(methods));
 	if (s->opts.method_count)
 		memcpy(s->methods + COX_LEN(methods), s->opts.methods, s->opts.method_count * sizeof(*s->methods));
-	return cox_grpc_server_open(&(struct cox_grpc_server_spec){
-	    .loops = s->loop_list, .loop_count = s->loop_count, .methods = s->methods, .method_count = s->method_count, .limits = s->opts.limits }, &s->grpc, err);
+	return cox_grpc_server_open(&(struct cox_grpc_server_spec){ .loops = s->loop_list,
+	                                                            .loop_count = s->loop_count,
+	                                                            .methods = s->methods,
+	                                                            .method_count = s->method_count,
+	                                                            .limits = s->opts.limits },
+	                            &s->grpc, err);
 }
 
 struct open_call {
@@ -127,7 +141,8 @@ enum cox_rc cox_xds_server_listen(struct cox_xds_server *s, const struct cox_add
 	return call.rc;
 }
 
-enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, const struct cox_addr *addr, struct cox_tls *tls, uint16_t *port, struct cox_err *err)
+enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, const struct cox_addr *addr, struct cox_tls *tls, uint16_t *port,
+                                      struct cox_err *err)
 {
 	struct listen_call call = { .s = s, .addr = addr, .tls = tls, .port = port, .err = err };
 	cox_loop_call(s->loop_list[0], listen_on_loop, &call);

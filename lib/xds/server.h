@@ -18,29 +18,30 @@ enum { COX_XDS_PLAINTEXT, COX_XDS_TLS };
 /* Who may have a stream. A stream is authenticated before its first request is looked at; its identity's namespace must be the proxy's, and
  * its service account the one that the proxy's metadata names, if it names one. */
 struct cox_xds_auth {
-	struct cox_authn *authn;            /* borrowed; NULL: everybody may */
-	struct cox_ledger *ledger;          /* borrowed; NULL: nothing is revoked */
-	bool on_tls, on_plaintext;          /* where it is asked for (XDS_AUTH, XDS_AUTH_PLAINTEXT) */
-	bool skip_identity_check;           /* any authenticated caller may be any proxy (PILOT_ENABLE_XDS_IDENTITY_CHECK=false) */
+	struct cox_authn *authn;   /* borrowed; NULL: everybody may */
+	struct cox_ledger *ledger; /* borrowed; NULL: nothing is revoked */
+	bool on_tls, on_plaintext; /* where it is asked for (XDS_AUTH, XDS_AUTH_PLAINTEXT) */
+	bool skip_identity_check;  /* any authenticated caller may be any proxy (PILOT_ENABLE_XDS_IDENTITY_CHECK=false) */
 };
 
 struct cox_xds_server;
 struct cox_xds_server_options {
 	struct cox_loop *config_loop;
-	struct cox_push *push;              /* borrowed; must outlive the server */
-	size_t loop_count;                  /* stream loops; 0: 1 */
+	struct cox_push *push; /* borrowed; must outlive the server */
+	size_t loop_count;     /* stream loops; 0: 1 */
 	struct cox_grpc_limits limits;
-	struct cox_str version;             /* of coxswain, told as control_plane.identifier; copied */
+	struct cox_str version; /* of coxswain, told as control_plane.identifier; copied */
 	struct cox_xds_auth auth;
 	const struct cox_grpc_method *methods; /* more methods for the same listeners (the CSR service); copied */
 	size_t method_count;
-	unsigned first_configs;             /* streams that may get their first configuration at once, per loop; 0: 16 */
+	unsigned first_configs; /* streams that may get their first configuration at once, per loop; 0: 16 */
 };
 COX_MUST_USE enum cox_rc cox_xds_server_open(const struct cox_xds_server_options *opts, struct cox_xds_server **out, struct cox_err *err);
 /* One more address in clear text. *port gets the port (may be NULL). */
 COX_MUST_USE enum cox_rc cox_xds_server_listen(struct cox_xds_server *s, const struct cox_addr *addr, uint16_t *port, struct cox_err *err);
 /* The same over TLS; shares `tls`. Later connections of TLS listeners use the certificate of the last cox_xds_server_set_tls(). */
-COX_MUST_USE enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, const struct cox_addr *addr, struct cox_tls *tls, uint16_t *port, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, const struct cox_addr *addr, struct cox_tls *tls,
+                                                   uint16_t *port, struct cox_err *err);
 void cox_xds_server_set_tls(struct cox_xds_server *s, struct cox_tls *tls);
 /* Something was revoked: streams of identities and certificates that are revoked now end soon. */
 void cox_xds_server_recheck(struct cox_xds_server *s);
@@ -52,7 +53,8 @@ void cox_xds_server_close(struct cox_xds_server **s, void (*closed)(void *ctx), 
 /* The streams now open, as JSON for /debug/syncz, /debug/adsz. Waits for each stream loop. */
 struct cox_json *cox_xds_server_dump_sync(struct cox_xds_server *s, struct cox_arena *arena);
 struct cox_json *cox_xds_server_dump_ads(struct cox_xds_server *s, struct cox_arena *arena);
-/* What was sent to a proxy ("pod.ns" or a node id), every type; NULL: not connected. Resources stay valid: each holds a reference, end with cox_xds_sent_fini(). */
+/* What was sent to a proxy ("pod.ns" or a node id), every type; NULL: not connected. Resources stay valid: each holds a reference, end with
+ * cox_xds_sent_fini(). */
 struct cox_xds_sent {
 	const struct cox_set *sets[COX_TYPE_COUNT][COX_PUSH_PARTS];
 };
@@ -64,6 +66,7 @@ struct cox_xds_acked {
 	size_t watching, acked, streams; /* streams: all that have said who they are */
 };
 /* Config loop; done() comes there later, unless the server is closed before. */
-void cox_xds_server_acked(struct cox_xds_server *s, enum cox_type type, struct cox_hash set, void (*done)(void *ctx, const struct cox_xds_acked *r), void *ctx);
+void cox_xds_server_acked(struct cox_xds_server *s, enum cox_type type, struct cox_hash set,
+                          void (*done)(void *ctx, const struct cox_xds_acked *r), void *ctx);
 
 #endif

@@ -12,14 +12,14 @@ struct ads_stream {
 	struct stream_loop *home;
 	struct cox_grpc_stream *grpc;
 	struct cox_xds_core *core;
-	const struct cox_proxy *proxy;         /* NULL before the first request */
+	const struct cox_proxy *proxy; /* NULL before the first request */
 	struct cox_push_client *client;
 	struct ads_auth auth;
 	const struct cox_wanted *wanted[COX_PUSH_PARTS];
 	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */, watches_names;
 	int64_t connected_ms, wake_ms, event_ns;
 	uint64_t sent_bytes;
-	size_t index;                          /* in home->streams */
+	size_t index; /* in home->streams */
 };
 struct stream_loop {
 	struct cox_xds_server *server;
@@ -34,7 +34,7 @@ struct stream_loop {
 };
 struct cox_xds_server {
 	struct cox_xds_server_options opts;
-	char *identifier;                      /* JSON: component, id, version */
+	char *identifier; /* JSON: component, id, version */
 	struct cox_grpc_server *grpc;
 	struct stream_loop *loops;
 	struct cox_loop **loop_list;

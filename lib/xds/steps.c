@@ -8,17 +8,20 @@ enum { ROUNDS_KEPT = 2 };
 
 enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT };
 enum { INPUTS = 3 };
-struct entry {                 /* one cached result; the identity of its inputs is its key */
-	struct { enum entry_kind kind; const void *in[INPUTS]; } id;
-	unsigned used;         /* round of the last use */
+struct entry { /* one cached result; the identity of its inputs is its key */
+	struct {
+		enum entry_kind kind;
+		const void *in[INPUTS];
+	} id;
+	unsigned used; /* round of the last use */
 	const struct cox_step *step;
 	const struct cox_set *set;
-	const struct cox_set *in[INPUTS];    /* references that keep the addresses of the inputs from being used again */
+	const struct cox_set *in[INPUTS]; /* references that keep the addresses of the inputs from being used again */
 	const struct cox_names *in_names;
 };
 struct cox_steps {
 	struct cox_map entries;
-	struct cox_map names;  /* by content hash; each holds a reference */
+	struct cox_map names; /* by content hash; each holds a reference */
 	unsigned round;
 };
 
@@ -45,16 +48,14 @@ static int cmp_u64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static bool u64_has(const uint64_t *items, size_t n, uint64_t want)
-{
-	return n && bsearch(&want, items, n, sizeof(want), cmp_u64) != NULL;
-}
+static bool u64_has(const uint64_t *items, size_t n, uint64_t want) { return n && bsearch(&want, items, n, sizeof(want), cmp_u64) != NULL; }
 
 bool cox_names_has(const struct cox_names *n, uint64_t name) { return n && u64_has(n->items, n->n, name); }
 
 static struct cox_str hash_key(const struct cox_hash *h) { return cox_str_make(h, sizeof(*h)); }
 
-const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n, const uint64_t *del, size_t del_n)
+const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n,
+                                         const uint64_t *del, size_t del_n)
 {
 	size_t all = (base ? base->n : 0) + add_n;
 	if (!all)
@@ -316,7 +317,8 @@ static const struct cox_set *some_of(const struct cox_set *whole, bool is_whole,
 	return cox_set_ref(whole);
 }
 
-const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes, const struct cox_set *sent)
+const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes,
+                                          const struct cox_set *sent)
 {
 	if (!vhosts)
 		return NULL;

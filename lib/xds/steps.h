@@ -27,17 +27,18 @@ const struct cox_names *cox_names_ref(const struct cox_names *n);
 void cox_names_unref(const struct cox_names *n);
 bool cox_names_has(const struct cox_names *n, uint64_t name); /* NULL has none */
 /* `base` (may be NULL) plus `add` minus `del`. Gives a shared list, or NULL when it is empty. */
-const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n, const uint64_t *del, size_t del_n);
+const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n,
+                                         const uint64_t *del, size_t del_n);
 
 struct cox_step {
 	struct cox_ref ref;
 	const struct cox_set *from, *to; /* from may be NULL */
 	size_t changed_n, removed_n;
 	const struct cox_resource **changed; /* in `to`, new or different; borrowed from it */
-	struct cox_str *removed;         /* names in `from` alone; borrowed from it */
+	struct cox_str *removed;             /* names in `from` alone; borrowed from it */
 	size_t new_needs_n;
-	uint64_t *new_needs;             /* hashes of names that `changed` refers to and its old versions did not; sorted */
-	void *encoded;                   /* made once by the encoder, freed with free_encoded */
+	uint64_t *new_needs; /* hashes of names that `changed` refers to and its old versions did not; sorted */
+	void *encoded;       /* made once by the encoder, freed with free_encoded */
 	void (*free_encoded)(void *encoded);
 };
 /* Shares; either side may be NULL (nothing). */
@@ -49,9 +50,11 @@ void cox_step_unref(const struct cox_step *s);
 const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set *set, const struct cox_names *names);
 /* Virtual hosts whose route configuration (their name before the slash) is in `routes`; of the others those that are in `sent` (may be
  * NULL), as they are there. `vhosts` itself where all are. Shares. NULL gives NULL. */
-const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes, const struct cox_set *sent);
+const struct cox_set *cox_steps_vhosts_of(struct cox_steps *c, const struct cox_set *vhosts, const struct cox_set *routes,
+                                          const struct cox_set *sent);
 /* `to`, and what only `from` has, but no name that `other` (may be NULL) has. Shares. */
-const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to, const struct cox_set *other);
+const struct cox_set *cox_steps_keep(struct cox_steps *c, const struct cox_set *from, const struct cox_set *to,
+                                     const struct cox_set *other);
 /* `set` without the names of `other`; the set itself where they share none. Shares. Either may be NULL. */
 const struct cox_set *cox_steps_without(struct cox_steps *c, const struct cox_set *set, const struct cox_set *other);
 

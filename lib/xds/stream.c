@@ -163,8 +163,9 @@ static void on_deliver(void *arg, const struct cox_wanted *const parts[COX_PUSH_
 static void on_rejected(void *arg, const struct cox_xds_rejection *r)
 {
 	struct ads_stream *a = arg;
-	cox_log(COX_LOG_WARN, "ads", "proxy rejected a resource proxy=%.*s type=%.*s resource=\"%.*s\" error=\"%.*s\"", COX_FMT(a->proxy->id),
-	        COX_FMT(cox_type_short(r->type)), COX_FMT(r->resource->name), COX_FMT(cox_str_sub(r->message, 0, 500)));
+	cox_log(COX_LOG_WARN, "ads", "proxy rejected a resource proxy=%.*s type=%.*s resource=\"%.*s\" error=\"%.*s\"",
+	        COX_FMT(a->proxy->id), COX_FMT(cox_type_short(r->type)), COX_FMT(r->resource->name),
+	        COX_FMT(cox_str_sub(r->message, 0, 500)));
 	cox_push_reject(a->home->server->opts.push, a->client, r->resource, r->message);
 }
 
@@ -172,7 +173,8 @@ static void on_gate_expired(void *arg, enum cox_type type)
 {
 	struct ads_stream *a = arg;
 	cox_metric_add(COX_M_XDS_GATE_EXPIRED, cox_type_metric(type), 1);
-	cox_log(COX_LOG_INFO, "ads", "clusters not acknowledged in time, going on proxy=%.*s type=%.*s", COX_FMT(a->proxy->id), COX_FMT(cox_type_short(type)));
+	cox_log(COX_LOG_INFO, "ads", "clusters not acknowledged in time, going on proxy=%.*s type=%.*s", COX_FMT(a->proxy->id),
+	        COX_FMT(cox_type_short(type)));
 }
 
 /* --- requests ------------------------------------------------------------------------------------------ */
@@ -180,7 +182,8 @@ static void on_gate_expired(void *arg, enum cox_type type)
 void stream_refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, struct cox_str text)
 {
 	cox_metric_add(COX_M_XDS_STREAMS_REFUSED, reason, 1);
-	cox_log(COX_LOG_WARN, "ads", "stream refused peer=%s reason=%s text=\"%.*s\"", cox_grpc_stream_peer_address(a->grpc), reason, COX_FMT(text));
+	cox_log(COX_LOG_WARN, "ads", "stream refused peer=%s reason=%s text=\"%.*s\"", cox_grpc_stream_peer_address(a->grpc), reason,
+	        COX_FMT(text));
 	a->is_closing = true;
 	cox_grpc_finish(a->grpc, rc, text);
 }
@@ -192,7 +195,8 @@ static void note_id(struct stream_loop *l, struct ads_stream *a)
 	const struct ads_stream *other = cox_map_set(&l->ids, a->proxy->id, a);
 	if (!other)
 		return;
-	cox_log(COX_LOG_WARN, "ads", "node id of a stream that is open: the proxy is back, or another claims its id proxy=%.*s peer=%s other_peer=%s",
+	cox_log(COX_LOG_WARN, "ads",
+	        "node id of a stream that is open: the proxy is back, or another claims its id proxy=%.*s peer=%s other_peer=%s",
 	        COX_FMT(a->proxy->id), cox_grpc_stream_peer_address(a->grpc), cox_grpc_stream_peer_address(other->grpc));
 }
 
@@ -212,13 +216,21 @@ static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char *
 		return rc;
 	}
 	a->proxy = proxy;
-	a->core = cox_xds_core_new(&(struct cox_xds_core_options){
-	    .is_delta = a->is_delta, .has_vhds = a->is_delta && proxy->has_vhds, .klass = proxy->klass, .steps = l->steps, .rejected = on_rejected, .gate_expired = on_gate_expired, .arg = a });
-	a->client = cox_push_attach(l->server->opts.push, &(struct cox_push_client_spec){
-	    .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = identity, .deliver = on_deliver, .arg = a });
+	a->core = cox_xds_core_new(&(struct cox_xds_core_options){ .is_delta = a->is_delta,
+	                                                           .has_vhds = a->is_delta && proxy->has_vhds,
+	                                                           .klass = proxy->klass,
+	                                                           .steps = l->steps,
+	                                                           .rejected = on_rejected,
+	                                                           .gate_expired = on_gate_expired,
+	                                                           .arg = a });
+	a->client = cox_push_attach(
+	    l->server->opts.push,
+	    &(struct cox_push_client_spec){
+	        .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = identity, .deliver = on_deliver, .arg = a });
 	cox_metric_add(COX_M_XDS_CONNECTED, proxy->version.n ? proxy->version.p : "unknown", 1);
 	note_id(l, a);
-	cox_log(COX_LOG_INFO, "ads", "stream opened proxy=%.*s peer=%s protocol=%s", COX_FMT(proxy->id), cox_grpc_stream_peer_address(a->grpc), a->is_delta ? "delta" : "sotw");
+	cox_log(COX_LOG_INFO, "ads", "stream opened proxy=%.*s peer=%s protocol=%s", COX_FMT(proxy->id),
+	        cox_grpc_stream_peer_address(a->grpc), a->is_delta ? "delta" : "sotw");
 	return COX_OK;
 }
 
@@ -261,8 +273,8 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	}
 	if (d.request.has_error) {
 		cox_metric_add(COX_M_XDS_REJECT, cox_type_metric(d.request.type), 1);
-		cox_log(COX_LOG_WARN, "ads", "NACK proxy=%.*s type=%.*s error=\"%.*s\"", COX_FMT(a->proxy->id), COX_FMT(cox_type_short(d.request.type)),
-		        COX_FMT(cox_str_sub(d.request.error, 0, 500)));
+		cox_log(COX_LOG_WARN, "ads", "NACK proxy=%.*s type=%.*s error=\"%.*s\"", COX_FMT(a->proxy->id),
+		        COX_FMT(cox_type_short(d.request.type)), COX_FMT(cox_str_sub(d.request.error, 0, 500)));
 	}
 	*reason = "request";
 	uint64_t stale = cox_xds_core_stale_nonces(a->core);
@@ -323,7 +335,8 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 		if (cox_map_find(&l->ids, a->proxy->id) == a)
 			cox_map_remove(&l->ids, a->proxy->id);
 		cox_metric_add(COX_M_XDS_CONNECTED, a->proxy->version.n ? a->proxy->version.p : "unknown", -1);
-		cox_log(COX_LOG_INFO, "ads", "stream closed proxy=%.*s why=%s sent_bytes=%llu", COX_FMT(a->proxy->id), cox_rc_name(why), (unsigned long long)a->sent_bytes);
+		cox_log(COX_LOG_INFO, "ads", "stream closed proxy=%.*s why=%s sent_bytes=%llu", COX_FMT(a->proxy->id), cox_rc_name(why),
+		        (unsigned long long)a->sent_bytes);
 	}
 	if (why == COX_ETIMEOUT)
 		cox_metric_add(COX_M_XDS_WRITE_TIMEOUT, NULL, 1);

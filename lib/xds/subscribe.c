@@ -19,7 +19,8 @@ static void forget_unsubscribed(struct cox_xds_core *c, struct type_state *t)
 		}
 }
 
-static enum cox_rc change_names(struct cox_xds_core *c, struct type_state *t, const uint64_t *add, size_t add_n, const uint64_t *del, size_t del_n, struct cox_err *err)
+static enum cox_rc change_names(struct cox_xds_core *c, struct type_state *t, const uint64_t *add, size_t add_n, const uint64_t *del,
+                                size_t del_n, struct cox_err *err)
 {
 	if ((t->names ? t->names->n : 0) + add_n > COX_XDS_NAMES_MAX)
 		return cox_err_set(err, COX_ELIMIT, NULL, "more than %d resources of one type subscribed", COX_XDS_NAMES_MAX);
@@ -117,7 +118,8 @@ enum cox_rc cox_xds_core_request(struct cox_xds_core *c, const struct cox_xds_re
 	struct type_state *t = &c->types[r->type];
 	uint64_t nonce = 0;
 	bool has_nonce = r->nonce.n > 0, is_first = !t->is_watched;
-	if (!c->opts.is_delta && !is_first && !r->has_error && has_nonce && parse_nonce(r->nonce, &nonce) && nonce == t->last_nonce && nonce == t->acked_nonce) {
+	if (!c->opts.is_delta && !is_first && !r->has_error && has_nonce && parse_nonce(r->nonce, &nonce) && nonce == t->last_nonce &&
+	    nonce == t->acked_nonce) {
 		has_nonce = false; /* a change of names carries the nonce that was acknowledged already */
 	} else if (has_nonce && (!parse_nonce(r->nonce, &nonce) || nonce > t->last_nonce || nonce <= t->acked_nonce)) {
 		/* Of an older response or of another server. In delta the subscriptions of such a request still count. */

@@ -5,7 +5,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static const struct cox_dns_place place = { COX_STR_INIT("default"), COX_STR_INIT("svc.cluster.local"), COX_STR_INIT("default.svc.cluster.local") };
+static const struct cox_dns_place place = { COX_STR_INIT("default"), COX_STR_INIT("svc.cluster.local"),
+	                                    COX_STR_INIT("default.svc.cluster.local") };
 
 static void answer_from(struct cox_str message, const struct cox_dns_query *q, const struct cox_dns_hit *hit, size_t limit)
 {
@@ -33,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	COX_AUTO(cox_buf_fini) struct cox_buf out = { 0 };
 	bool has_table = cox_dns_table_new(rest, &t, NULL) == COX_OK;
 	if (cox_dns_query_read(message, &q) == COX_OK) {
-		COX_ASSERT(q.name_n < sizeof(q.name) && q.question_bytes + COX_DNS_HEAD_BYTES <= message.n && q.udp_bytes >= COX_DNS_UDP_BYTES);
+		COX_ASSERT(q.name_n < sizeof(q.name) && q.question_bytes + COX_DNS_HEAD_BYTES <= message.n &&
+		           q.udp_bytes >= COX_DNS_UDP_BYTES);
 		COX_ASSERT(!q.has_edns || q.edns_at + 2 <= message.n);
 		if (has_table && cox_dns_table_find(t, &place, cox_str_make(q.name, q.name_n), &hit))
 			answer_from(message, &q, &hit, q.udp_bytes);

@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (cox_agent_http_read_request(text, &r) == COX_OK) {
 		COX_ASSERT(r.head_bytes <= n && r.path.n != 0 && r.path.p[0] == '/');
 		struct cox_agent_http_request again;
-		COX_ASSERT(cox_agent_http_read_request(cox_str_sub(text, 0, r.head_bytes), &again) == COX_OK && again.body_bytes == r.body_bytes);
+		COX_ASSERT(cox_agent_http_read_request(cox_str_sub(text, 0, r.head_bytes), &again) == COX_OK &&
+		           again.body_bytes == r.body_bytes);
 	}
 	struct cox_buf body = { 0 };
 	int status = 0;

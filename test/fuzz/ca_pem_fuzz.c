@@ -1,4 +1,5 @@
-/* Any bytes as a certificate (PEM, DER), a chain, a key, a request, a public key, a CRL, and as the entries of a CA's secret. covers: c3 c14 c21 */
+/* Any bytes as a certificate (PEM, DER), a chain, a key, a request, a public key, a CRL, and as the entries of a CA's secret. covers: c3
+ * c14 c21 */
 #include "ca/cert.h"
 #include "ca/csr.h"
 #include "ca/der_priv.h"

@@ -5,9 +5,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static bool is_same(const struct cox_wire *a, const struct cox_wire *b)
 {
-	bool same = a->type == b->type && a->id == b->id && a->rc == b->rc && a->phase == b->phase && a->ttl_s == b->ttl_s && a->root_n == b->root_n &&
-	            a->uri_n == b->uri_n && a->dns_n == b->dns_n && a->issuer_n == b->issuer_n && a->revoked_n == b->revoked_n && cox_str_eq(a->text, b->text) &&
-	            cox_str_eq(a->spki_der, b->spki_der) && cox_str_eq(a->crl_pem, b->crl_pem) && cox_str_eq(a->serial, b->serial) && a->not_after_s == b->not_after_s;
+	bool same = a->type == b->type && a->id == b->id && a->rc == b->rc && a->phase == b->phase && a->ttl_s == b->ttl_s &&
+	            a->root_n == b->root_n && a->uri_n == b->uri_n && a->dns_n == b->dns_n && a->issuer_n == b->issuer_n &&
+	            a->revoked_n == b->revoked_n && cox_str_eq(a->text, b->text) && cox_str_eq(a->spki_der, b->spki_der) &&
+	            cox_str_eq(a->crl_pem, b->crl_pem) && cox_str_eq(a->serial, b->serial) && a->not_after_s == b->not_after_s;
 	for (size_t i = 0; same && i < a->uri_n; i++)
 		same = cox_str_eq(a->uris[i], b->uris[i]);
 	for (size_t i = 0; same && i < a->issuer_n; i++)

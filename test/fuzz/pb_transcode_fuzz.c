@@ -1,4 +1,5 @@
-/* Any bytes as any message: to JSON and back, then again; the second round must not change anything. The first two bytes choose the message. */
+/* Any bytes as any message: to JSON and back, then again; the second round must not change anything. The first two bytes choose the
+ * message. */
 #include "envoy/transcode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,5 +1,5 @@
-/* The first byte picks the protocol, the rest is a request as a proxy sends it: what is read from it lies inside of it, and its node, whatever it
- * says, makes a proxy or an error that says why. covers: b1 b2 */
+/* The first byte picks the protocol, the rest is a request as a proxy sends it: what is read from it lies inside of it, and its node,
+ * whatever it says, makes a proxy or an error that says why. covers: b1 b2 */
 #include "envoy/transcode.h"
 #include "model/proxy.h"
 #include "xds/request.h"

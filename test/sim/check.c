@@ -131,9 +131,12 @@ static void check_needs(struct sim *s, const struct envoy *e, const struct cox_r
 			const struct cox_resource *w = NULL;
 			for (unsigned p = 0; p < COX_PUSH_PARTS && !w; p++)
 				w = e->wanted[p] && e->wanted[p]->sets[r->type] ? cox_set_find(e->wanted[p]->sets[r->type], r->name) : NULL;
-			sim_fail(s, "proxy %u serves %s %.*s, which names cluster %.*s that it has not got%s (wanted: %s%s)", e->index, cox_type_metric(r->type), COX_FMT(r->name), COX_FMT(need),
-				 c ? " (warming)" : "", !w ? "no more" : cox_hash_eq(w->hash, r->hash) ? "as it is" : "otherwise",
-				 self && self->warming ? ", its successor warms" : "");
+			sim_fail(s, "proxy %u serves %s %.*s, which names cluster %.*s that it has not got%s (wanted: %s%s)", e->index,
+			         cox_type_metric(r->type), COX_FMT(r->name), COX_FMT(need), c ? " (warming)" : "",
+			         !w                              ? "no more"
+			         : cox_hash_eq(w->hash, r->hash) ? "as it is"
+			                                         : "otherwise",
+			         self && self->warming ? ", its successor warms" : "");
 		}
 	}
 	cox_buf_fini(&key);
@@ -176,8 +179,11 @@ static void compare_one(struct sim *s, const struct envoy *e, const struct cox_r
 	const struct cox_resource *engine = NULL;
 	for (unsigned p = 0; p < COX_PUSH_PARTS && !engine; p++)
 		engine = e->wanted[p] && e->wanted[p]->sets[want->type] ? cox_set_find(e->wanted[p]->sets[want->type], want->name) : NULL;
-	sim_fail(s, "proxy %u: %s %.*s should be %s, is %s%s (the engine wants %s)", e->index, cox_type_metric(want->type), COX_FMT(want->name), a, b,
-		 h && h->warming ? ", and one warms" : "", !engine ? "none" : cox_hash_eq(engine->hash, want->hash) ? "the former" : "another");
+	sim_fail(s, "proxy %u: %s %.*s should be %s, is %s%s (the engine wants %s)", e->index, cox_type_metric(want->type),
+	         COX_FMT(want->name), a, b, h && h->warming ? ", and one warms" : "",
+	         !engine                                 ? "none"
+	         : cox_hash_eq(engine->hash, want->hash) ? "the former"
+	                                                 : "another");
 }
 
 static bool is_wanted(const struct envoy *e, enum cox_type type, struct cox_str name)
@@ -193,7 +199,8 @@ static void check_extra(struct sim *s, const struct envoy *e, enum cox_type type
 	for (size_t i = 0; i < e->have[type].items.n; i++) {
 		const struct held *h = e->have[type].items.p[i];
 		if ((h->active || h->warming) && !h->is_unlisted && !(target && cox_set_find(target, cox_str_of(h->name))))
-			sim_fail(s, "proxy %u: %s %s should be gone%s", e->index, cox_type_metric(type), h->name, is_wanted(e, type, cox_str_of(h->name)) ? " (the engine wants it)" : "");
+			sim_fail(s, "proxy %u: %s %s should be gone%s", e->index, cox_type_metric(type), h->name,
+			         is_wanted(e, type, cox_str_of(h->name)) ? " (the engine wants it)" : "");
 	}
 }
 
@@ -210,7 +217,8 @@ static void compare(struct sim *s, struct envoy *e, const struct cox_rendered *w
 			if ((type == COX_TYPE_EDS || type == COX_TYPE_RDS) && !h)
 				continue;
 			if (type == COX_TYPE_VHDS) {
-				const struct held *route = table_find(&e->have[COX_TYPE_RDS], cox_str_sub(name, 0, (size_t)cox_str_find(name, '/')));
+				const struct held *route =
+				    table_find(&e->have[COX_TYPE_RDS], cox_str_sub(name, 0, (size_t)cox_str_find(name, '/')));
 				if (!e->has_vhds || !route || !route->active)
 					continue;
 			}
@@ -231,7 +239,8 @@ static void check_waiting(struct sim *s, const struct envoy *e)
 	for (size_t i = 0; i < e->have[COX_TYPE_CDS].items.n; i++) {
 		const struct held *h = e->have[COX_TYPE_CDS].items.p[i], *cla = table_find(&e->have[COX_TYPE_EDS], cox_str_of(h->name));
 		if (h->warming)
-			sim_fail(s, "proxy %u: cluster %s warms for ever (%s)", e->index, h->name, cla && cla->active ? "with endpoints" : "without endpoints");
+			sim_fail(s, "proxy %u: cluster %s warms for ever (%s)", e->index, h->name,
+			         cla && cla->active ? "with endpoints" : "without endpoints");
 	}
 	if (e->held_acks.n)
 		sim_fail(s, "proxy %u: CDS is not acknowledged", e->index);

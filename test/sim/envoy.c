@@ -77,11 +77,11 @@ bool is_eds_cluster(const struct cox_resource *r)
 
 /* --- messages --------------------------------------------------------------------------------------- */
 
-#define FREE_TEXTS(v)                                \
-	do {                                         \
+#define FREE_TEXTS(v)                                  \
+	do {                                           \
 		for (size_t i_ = 0; i_ < (v)->n; i_++) \
-			cox_free((v)->p[i_]);        \
-		cox_vec_fini(v);                     \
+			cox_free((v)->p[i_]);          \
+		cox_vec_fini(v);                       \
 	} while (0)
 
 static void message_fini(struct message *m)
@@ -140,7 +140,8 @@ static void on_core_rejected(void *arg, const struct cox_xds_rejection *r)
 {
 	struct envoy *e = arg;
 	if (!envoy_rejects(e, r->resource))
-		sim_fail(e->sim, "proxy %u: valid %s %.*s was taken for the rejected one", e->index, cox_type_metric(r->type), COX_FMT(r->resource->name));
+		sim_fail(e->sim, "proxy %u: valid %s %.*s was taken for the rejected one", e->index, cox_type_metric(r->type),
+		         COX_FMT(r->resource->name));
 	cox_push_reject(e->sim->world.push, e->client, r->resource, r->message);
 }
 
@@ -286,10 +287,17 @@ void envoy_detach(struct envoy *e)
 void envoy_attach(struct envoy *e)
 {
 	e->steps = cox_steps_new();
-	e->core = cox_xds_core_new(&(struct cox_xds_core_options){
-	    .is_delta = e->is_delta, .has_vhds = e->has_vhds, .klass = e->proxy->klass, .steps = e->steps, .rejected = on_core_rejected, .gate_expired = on_gate_expired, .arg = e });
-	e->client = cox_push_attach(e->sim->world.push, &(struct cox_push_client_spec){
-	    .loop = e->sim->world.loop, .proxy = e->proxy, .is_delta = e->is_delta, .deliver = on_deliver, .arg = e });
+	e->core = cox_xds_core_new(&(struct cox_xds_core_options){ .is_delta = e->is_delta,
+	                                                           .has_vhds = e->has_vhds,
+	                                                           .klass = e->proxy->klass,
+	                                                           .steps = e->steps,
+	                                                           .rejected = on_core_rejected,
+	                                                           .gate_expired = on_gate_expired,
+	                                                           .arg = e });
+	e->client =
+	    cox_push_attach(e->sim->world.push,
+	                    &(struct cox_push_client_spec){
+	                        .loop = e->sim->world.loop, .proxy = e->proxy, .is_delta = e->is_delta, .deliver = on_deliver, .arg = e });
 	loop_settle(e->sim->world.loop);
 	bool had_vhds = e->is_asked[COX_TYPE_VHDS];
 	e->is_rejoining = !e->is_delta && e->was_started;
@@ -383,9 +391,10 @@ bool envoy_send(struct envoy *e)
 		cox_vec_push(&m->missing, cox_str_dup_cstr(r.missing[i]));
 	e->sent_resources += m->resources.n;
 	if (e->sim->verbose)
-		printf("      -> proxy %u %s #%llu: %zu resources (%.*s ...), %zu removed, %zu missing\n", e->index, cox_type_metric(m->type),
-		       (unsigned long long)m->nonce, m->resources.n, m->resources.n ? (int)m->resources.p[0]->name.n : 0, m->resources.n ? m->resources.p[0]->name.p : "",
-		       m->removed.n, m->missing.n);
+		printf("      -> proxy %u %s #%llu: %zu resources (%.*s ...), %zu removed, %zu missing\n", e->index,
+		       cox_type_metric(m->type), (unsigned long long)m->nonce, m->resources.n,
+		       m->resources.n ? (int)m->resources.p[0]->name.n : 0, m->resources.n ? m->resources.p[0]->name.p : "", m->removed.n,
+		       m->missing.n);
 	for (size_t i = 0; i < m->resources.n; i++)
 		for (size_t k = 0; k < i; k++)
 			if (cox_str_eq(m->resources.p[i]->name, m->resources.p[k]->name))
@@ -412,12 +421,24 @@ bool envoy_deliver(struct envoy *e)
 	if (r.has_nonce)
 		(void)snprintf(nonce, sizeof(nonce), "%llu", (unsigned long long)r.nonce);
 	if (e->sim->verbose)
-		printf("      <- proxy %u %s %s%s%s +%zu -%zu known %zu\n", e->index, cox_type_metric(r.type), r.error ? "NACK " : r.has_nonce ? "ack " : "ask", nonce,
-		       r.error ? r.error : "", r.add.n, r.del.n, r.names.n);
+		printf("      <- proxy %u %s %s%s%s +%zu -%zu known %zu\n", e->index, cox_type_metric(r.type),
+		       r.error       ? "NACK "
+		       : r.has_nonce ? "ack "
+		                     : "ask",
+		       nonce, r.error ? r.error : "", r.add.n, r.del.n, r.names.n);
 	struct cox_err err = { 0 };
-	enum cox_rc rc = cox_xds_core_request(e->core, &(struct cox_xds_request){
-	    .type = r.type, .nonce = cox_str_of(nonce), .error = cox_str_of(r.error), .has_error = r.error != NULL, .subscribe = add.p, .subscribe_n = add.n,
-	    .unsubscribe = del.p, .unsubscribe_n = del.n, .initial = known.p, .initial_n = known.n }, e->sim->now_ms, &err);
+	enum cox_rc rc = cox_xds_core_request(e->core,
+	                                      &(struct cox_xds_request){ .type = r.type,
+	                                                                 .nonce = cox_str_of(nonce),
+	                                                                 .error = cox_str_of(r.error),
+	                                                                 .has_error = r.error != NULL,
+	                                                                 .subscribe = add.p,
+	                                                                 .subscribe_n = add.n,
+	                                                                 .unsubscribe = del.p,
+	                                                                 .unsubscribe_n = del.n,
+	                                                                 .initial = known.p,
+	                                                                 .initial_n = known.n },
+	                                      e->sim->now_ms, &err);
 	if (rc != COX_OK)
 		sim_fail(e->sim, "proxy %u: a request was refused", e->index);
 	cox_vec_fini(&add);
@@ -525,7 +546,8 @@ static void settle_listeners(struct envoy *e)
 		struct cox_str name = cox_str_of(routes->items.p[i]->name);
 		bool is_used = false;
 		for (size_t k = 0; k < listeners->items.n && !is_used; k++)
-			is_used = listener_needs(listeners->items.p[k]->active, name) || listener_needs(listeners->items.p[k]->warming, name);
+			is_used =
+			    listener_needs(listeners->items.p[k]->active, name) || listener_needs(listeners->items.p[k]->warming, name);
 		if (is_used)
 			continue;
 		cox_vec_push(&rds.del, cox_str_dup_cstr(name));
@@ -547,7 +569,8 @@ static void take_route(struct envoy *e, const struct cox_resource *r)
 	if (!h)
 		return; /* let go meanwhile */
 	if (!h->active && e->has_vhds) {
-		h->needs_vhosts = true; /* it asks for virtual hosts once, with the first such route configuration of its life on this stream */
+		h->needs_vhosts =
+		    true; /* it asks for virtual hosts once, with the first such route configuration of its life on this stream */
 		if (!e->is_asked[COX_TYPE_VHDS])
 			ask_first(e, COX_TYPE_VHDS);
 	}
@@ -581,9 +604,7 @@ static void take_one(struct envoy *e, const struct cox_resource *r, struct reque
 {
 	struct held *h;
 	switch (r->type) {
-	case COX_TYPE_CDS:
-		take_cluster(e, r, eds);
-		break;
+	case COX_TYPE_CDS: take_cluster(e, r, eds); break;
 	case COX_TYPE_EDS:
 		h = table_find(&e->have[COX_TYPE_EDS], r->name);
 		if (h) {
@@ -596,14 +617,9 @@ static void take_one(struct envoy *e, const struct cox_resource *r, struct reque
 		if (!(h->warming ? same(h->warming, r) : same(h->active, r)))
 			hold(&h->warming, r);
 		break;
-	case COX_TYPE_RDS:
-		take_route(e, r);
-		break;
-	case COX_TYPE_VHDS:
-		take_vhost(e, r);
-		break;
-	default:
-		sim_fail(e->sim, "proxy %u: a type that was not asked for", e->index);
+	case COX_TYPE_RDS: take_route(e, r); break;
+	case COX_TYPE_VHDS: take_vhost(e, r); break;
+	default: sim_fail(e->sim, "proxy %u: a type that was not asked for", e->index);
 	}
 }
 
@@ -719,7 +735,8 @@ static char *complain(struct envoy *e, const struct cox_resource *fault)
 	if (how == 0)
 		(void)snprintf(text, sizeof(text), "not to my taste");
 	else if (how == 1)
-		(void)snprintf(text, sizeof(text), "name: \"%.*s\" : validation failed", COX_FMT(cox_str_sub(name, (size_t)(slash + 1), name.n)));
+		(void)snprintf(text, sizeof(text), "name: \"%.*s\" : validation failed",
+		               COX_FMT(cox_str_sub(name, (size_t)(slash + 1), name.n)));
 	else
 		(void)snprintf(text, sizeof(text), "Error adding/updating resource(s) %.*s: not to my taste", COX_FMT(name));
 	return cox_str_dup_cstr(cox_str_of(text));

@@ -59,7 +59,8 @@ static void put_head(struct cox_buf *b, const struct slot *s, const char *api, c
 	cox_buf_printf(b, "apiVersion: %s\nkind: %s\nmetadata:\n  name: %s\n", api, kind, s->name);
 	if (s->ns[0])
 		cox_buf_printf(b, "  namespace: %s\n", s->ns);
-	cox_buf_printf(b, "  creationTimestamp: \"2026-01-%02uT%02u:%02u:00Z\"\n", 1 + s->created / 1440 % 28, s->created / 60 % 24, s->created % 60);
+	cox_buf_printf(b, "  creationTimestamp: \"2026-01-%02uT%02u:%02u:00Z\"\n", 1 + s->created / 1440 % 28, s->created / 60 % 24,
+	               s->created % 60);
 	if (labels)
 		cox_buf_printf(b, "  labels: {%s}\n", labels);
 }
@@ -88,7 +89,9 @@ static void write_slice(struct cox_buf *b, struct slot *s, struct rng *r)
 	char label[64];
 	(void)snprintf(label, sizeof(label), "kubernetes.io/service-name: s%u", s->variant);
 	put_head(b, s, "discovery.k8s.io/v1", "EndpointSlice", label);
-	cox_buf_append_cstr(b, "addressType: IPv4\nports:\n- {name: http, port: 8080}\n- {name: tcp, port: 8080}\n- {name: http-alt, port: 8080}\n- {name: tcp-db, port: 5432}\nendpoints:");
+	cox_buf_append_cstr(
+	    b,
+	    "addressType: IPv4\nports:\n- {name: http, port: 8080}\n- {name: tcp, port: 8080}\n- {name: http-alt, port: 8080}\n- {name: tcp-db, port: 5432}\nendpoints:");
 	/* As Kubernetes would: pods that the selector means. */
 	unsigned mask = rng_below(r, 8);
 	if (!mask || rng_chance(r, 6))
@@ -97,8 +100,10 @@ static void write_slice(struct cox_buf *b, struct slot *s, struct rng *r)
 		cox_buf_append_char(b, '\n');
 		for (unsigned i = s->variant; i < PODS; i += SERVICES)
 			if (mask & 1u << i / SERVICES)
-				cox_buf_printf(b, "- {addresses: [10.1.0.%u], conditions: {ready: %s}, targetRef: {kind: Pod, name: p%u, namespace: %s}}\n", 10 + i,
-					       rng_below(r, 5) ? "true" : "false", i, svc_ns[i % SERVICES]);
+				cox_buf_printf(
+				    b,
+				    "- {addresses: [10.1.0.%u], conditions: {ready: %s}, targetRef: {kind: Pod, name: p%u, namespace: %s}}\n",
+				    10 + i, rng_below(r, 5) ? "true" : "false", i, svc_ns[i % SERVICES]);
 	}
 }
 
@@ -107,8 +112,8 @@ static void write_pod(struct cox_buf *b, struct slot *s, struct rng *r)
 	char labels[64];
 	(void)snprintf(labels, sizeof(labels), "app: s%u, version: v%u", s->variant % SERVICES, 1 + rng_below(r, 2));
 	put_head(b, s, "v1", "Pod", labels);
-	cox_buf_printf(b, "spec: {serviceAccountName: %s, nodeName: n%u}\nstatus: {podIP: 10.1.0.%u, phase: Running}\n", rng_chance(r, 4) ? "special" : "default", s->variant % 2,
-		       10 + s->variant);
+	cox_buf_printf(b, "spec: {serviceAccountName: %s, nodeName: n%u}\nstatus: {podIP: 10.1.0.%u, phase: Running}\n",
+	               rng_chance(r, 4) ? "special" : "default", s->variant % 2, 10 + s->variant);
 }
 
 static void write_destination(struct cox_buf *b, struct rng *r)
@@ -158,7 +163,8 @@ static void write_rule(struct cox_buf *b, struct slot *s, struct rng *r)
 
 static void write_sidecar(struct cox_buf *b, struct slot *s, struct rng *r)
 {
-	static const char *const hosts[] = { "\"./*\"", "\"other/*\"", "\"*/*\"", "\"./s0.default.svc.cluster.local\"", "\"./*\", \"other/s3.other.svc.cluster.local\"" };
+	static const char *const hosts[] = { "\"./*\"", "\"other/*\"", "\"*/*\"", "\"./s0.default.svc.cluster.local\"",
+		                             "\"./*\", \"other/s3.other.svc.cluster.local\"" };
 	put_head(b, s, "networking.istio.io/v1", "Sidecar", NULL);
 	cox_buf_append_cstr(b, "spec:\n");
 	if (s->variant == 1)
@@ -185,18 +191,27 @@ static void write_slot(struct slot *s, struct rng *r)
 		write_sidecar(&b, s, r);
 	else if (s->kind == COX_KIND_GATEWAY) {
 		put_head(&b, s, "networking.istio.io/v1", "Gateway", NULL);
-		cox_buf_printf(&b, "spec:\n  selector: {istio: ingress}\n  servers: [{port: {number: %u, name: http, protocol: HTTP}, hosts: [\"*\"]}]\n", 8080 + rng_below(r, 2));
+		cox_buf_printf(
+		    &b,
+		    "spec:\n  selector: {istio: ingress}\n  servers: [{port: {number: %u, name: http, protocol: HTTP}, hosts: [\"*\"]}]\n",
+		    8080 + rng_below(r, 2));
 	} else {
 		put_head(&b, s, "networking.istio.io/v1", "ServiceEntry", NULL);
-		cox_buf_printf(&b, "spec:\n  hosts: [ext.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: %s\n  endpoints: [{address: 192.0.2.%u}]\n",
-			       rng_chance(r, 2) ? "STATIC" : "DNS", 1 + rng_below(r, 3));
+		cox_buf_printf(
+		    &b,
+		    "spec:\n  hosts: [ext.example.com]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: %s\n  endpoints: [{address: 192.0.2.%u}]\n",
+		    rng_chance(r, 2) ? "STATIC" : "DNS", 1 + rng_below(r, 3));
 	}
 	COX_ASSERT(b.n < sizeof(s->text));
 	memcpy(s->text, cox_buf_cstr(&b), b.n + 1);
 	cox_buf_fini(&b);
 }
 
-struct built { struct cox_arena *arena; const struct cox_object *o; const char *text; };
+struct built {
+	struct cox_arena *arena;
+	const struct cox_object *o;
+	const char *text;
+};
 static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
 {
 	struct built *b = arg;
@@ -204,8 +219,8 @@ static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const 
 	(void)text;
 	if (!root || cox_object_build(root, COX_STR("sim"), COX_STR("default"), b->arena, &diags, &b->o) != COX_OK) {
 		char line[300];
-		fprintf(stderr, "object refused: %s %.*s\n%s\n", root ? "" : cox_err_describe(err, line, sizeof(line)), diags.n ? (int)diags.items[0].text.n : 0,
-			diags.n ? diags.items[0].text.p : "", b->text);
+		fprintf(stderr, "object refused: %s %.*s\n%s\n", root ? "" : cox_err_describe(err, line, sizeof(line)),
+		        diags.n ? (int)diags.items[0].text.n : 0, diags.n ? diags.items[0].text.p : "", b->text);
 		COX_ASSERT(!"the simulation's objects are valid");
 	}
 }
@@ -241,7 +256,8 @@ static void change_slot(struct sim *s, struct slot *slot)
 		slot->is_present = true;
 		write_slot(slot, &s->rng);
 	}
-	(void)snprintf(s->action, sizeof(s->action), "%s %s/%s/%s", slot->is_present ? "put" : "remove", cox_kind_info(slot->kind)->name.p, slot->ns, slot->name);
+	(void)snprintf(s->action, sizeof(s->action), "%s %s/%s/%s", slot->is_present ? "put" : "remove", cox_kind_info(slot->kind)->name.p,
+	               slot->ns, slot->name);
 }
 
 void world_change(struct sim *s)
@@ -276,7 +292,10 @@ void world_relist(struct sim *s)
 
 /* --- the engine, by hand ------------------------------------------------------------------------- */
 
-struct mark_task { struct cox_loop_task task; bool ran; };
+struct mark_task {
+	struct cox_loop_task task;
+	bool ran;
+};
 static void on_mark(struct cox_loop_task *t) { ((struct mark_task *)(void *)t)->ran = true; }
 static bool has_run(void *arg) { return ((struct mark_task *)arg)->ran; }
 
@@ -306,7 +325,8 @@ static void on_rejected(void *arg, enum cox_type type, struct cox_str name, stru
 static void start_engine(struct sim *s)
 {
 	s->world.registry = new_registry();
-	s->world.push = cox_push_new(&(struct cox_push_options){ .loop = s->world.loop, .registry = s->world.registry, .on_reject = on_rejected, .arg = s });
+	s->world.push = cox_push_new(
+	    &(struct cox_push_options){ .loop = s->world.loop, .registry = s->world.registry, .on_reject = on_rejected, .arg = s });
 }
 
 static void stop_engine(struct sim *s)

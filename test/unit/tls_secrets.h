@@ -14,11 +14,12 @@ static inline struct cox_str b64_text(struct cox_arena *a, struct cox_str s)
 	return out;
 }
 
-static inline const char *secret_yaml(struct cox_arena *a, const char *name, const char *ns, const char *cert_key, struct cox_str cert, const char *key_key,
-                                      struct cox_str key)
+static inline const char *secret_yaml(struct cox_arena *a, const char *name, const char *ns, const char *cert_key, struct cox_str cert,
+                                      const char *key_key, struct cox_str key)
 {
-	return cox_arena_printf(a, "---\napiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\ndata: {%s: \"%.*s\", %s: \"%.*s\"}\n%c", name, ns,
-	                        cert_key, COX_FMT(b64_text(a, cert)), key_key, COX_FMT(b64_text(a, key)), 0)
+	return cox_arena_printf(
+	           a, "---\napiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\ndata: {%s: \"%.*s\", %s: \"%.*s\"}\n%c",
+	           name, ns, cert_key, COX_FMT(b64_text(a, cert)), key_key, COX_FMT(b64_text(a, key)), 0)
 	    .p;
 }
 

@@ -33,7 +33,10 @@ static void say(struct cox_json *o)
 		exit(1);
 	cox_buf_fini(&out);
 }
-static void set(struct cox_arena *a, struct cox_json *o, const char *key, struct cox_str v) { cox_json_set(a, o, cox_str_of(key), cox_json_new_str(a, v)); }
+static void set(struct cox_arena *a, struct cox_json *o, const char *key, struct cox_str v)
+{
+	cox_json_set(a, o, cox_str_of(key), cox_json_new_str(a, v));
+}
 
 static void on_bundle(void *ctx, const struct cox_ca_bundle *b)
 {
@@ -94,7 +97,9 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *ans
 static void on_one_of_many(void *ctx, enum cox_rc rc, const struct cox_ca_answer *answer, const struct cox_err *err);
 static void ask(struct driver *d, struct cox_str uri, int64_t ttl_s, bool is_one)
 {
-	cox_ca_sign(d->ca, d->loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&d->spki), .uris = &uri, .uri_n = 1, .ttl_s = ttl_s, .caller = COX_STR("driver") },
+	cox_ca_sign(d->ca, d->loop,
+	            &(struct cox_ca_request){
+	                .spki_der = cox_buf_str(&d->spki), .uris = &uri, .uri_n = 1, .ttl_s = ttl_s, .caller = COX_STR("driver") },
 	            is_one ? on_signed : on_one_of_many, d);
 }
 /* Keeps a hundred in flight. */
@@ -182,8 +187,14 @@ int main(int argc, char **argv)
 	struct driver d = { 0 };
 	struct cox_ca_processes *processes;
 	struct cox_err err = { 0 };
-	struct cox_ca_spec spec = { .trust_domain = COX_STR("cluster.local"), .ns = COX_STR("istio-system"), .root_ttl_s = 3650 * 86400LL, .default_ttl_s = 86400,
-		                    .max_ttl_s = 90 * 86400, .backdate_s = 120, .root_grace = 0.2, .signatures_per_s = 1000000 };
+	struct cox_ca_spec spec = { .trust_domain = COX_STR("cluster.local"),
+		                    .ns = COX_STR("istio-system"),
+		                    .root_ttl_s = 3650 * 86400LL,
+		                    .default_ttl_s = 86400,
+		                    .max_ttl_s = 90 * 86400,
+		                    .backdate_s = 120,
+		                    .root_grace = 0.2,
+		                    .signatures_per_s = 1000000 };
 	for (int i = 1; i + 1 < argc; i += 2) {
 		const char *name = argv[i], *value = argv[i + 1];
 		if (!strcmp(name, "--kubeconfig"))
@@ -208,7 +219,8 @@ int main(int argc, char **argv)
 	make_request(&d);
 	d.loop = cox_loop_new("driver");
 	struct cox_ca_cb cb = { on_bundle, on_fault, on_lost, &d };
-	if (cox_ca_open(d.loop, &processes, &cb, &d.ca, &err) != COX_OK || cox_poll_open(d.loop, STDIN_FILENO, on_input, &d, &d.poll) != COX_OK)
+	if (cox_ca_open(d.loop, &processes, &cb, &d.ca, &err) != COX_OK ||
+	    cox_poll_open(d.loop, STDIN_FILENO, on_input, &d, &d.poll) != COX_OK)
 		return 1;
 	cox_poll_want(d.poll, COX_POLL_READ);
 	cox_loop_run(d.loop);

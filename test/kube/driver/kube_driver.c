@@ -1,10 +1,9 @@
 /*
  * kube-driver - prints what a kube source says, one line per event, for test/kube. Reads commands from standard input:
- *   may NS ACCOUNT                     may it list Secrets there: "may NS/ACCOUNT asking|allowed|denied"; "access changed" when that changes
- *   want NS NAME | unwant NS NAME      a Secret; want-map, unwant-map: a ConfigMap
- *   select KEY=VALUE ... | select       discovery selectors, one label each; none: all
- *   stats                               one line per kind, then "stats end"
- * usage: kube-driver --kubeconfig F | --in-cluster HOST PORT DIR   [--limit N] [--digest MS] [--grace MS] [--max-object BYTES] [--no-crds] [--status IDENTITY]
+ *   may NS ACCOUNT                     may it list Secrets there: "may NS/ACCOUNT asking|allowed|denied"; "access changed" when that
+ * changes want NS NAME | unwant NS NAME      a Secret; want-map, unwant-map: a ConfigMap select KEY=VALUE ... | select       discovery
+ * selectors, one label each; none: all stats                               one line per kind, then "stats end" usage: kube-driver
+ * --kubeconfig F | --in-cluster HOST PORT DIR   [--limit N] [--digest MS] [--grace MS] [--max-object BYTES] [--no-crds] [--status IDENTITY]
  */
 #include "base/fault.h"
 #include "base/metric.h"
@@ -49,8 +48,8 @@ static void on_put(void *arg, const struct cox_object *o)
 	if (d->status)
 		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
 	cox_hash_to_hex(o->hash, hex);
-	say("put %.*s rv=%.*s gen=%lld hash=%.8s origin=%.*s", COX_FMT(o->id), COX_FMT(o->meta.resource_version), (long long)o->meta.generation, hex,
-	    COX_FMT(o->origin));
+	say("put %.*s rv=%.*s gen=%lld hash=%.8s origin=%.*s", COX_FMT(o->id), COX_FMT(o->meta.resource_version),
+	    (long long)o->meta.generation, hex, COX_FMT(o->origin));
 }
 
 static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
@@ -66,9 +65,10 @@ static void on_report(void *arg, const struct cox_source_report *r)
 	struct driver *d = arg;
 	if (d->status && r->name.n)
 		cox_status_set_diags(d->status, r->kind, r->ns, r->name, 0, r->diags);
-	say("report %.*s/%.*s/%.*s errors=%zu findings=%zu lastgood=%d %.*s: %.*s", COX_FMT(cox_kind_info(r->kind)->name), COX_FMT(r->ns), COX_FMT(r->name),
-	    r->diags->errors, r->diags->n, r->has_last_good, r->diags->n ? (int)r->diags->items[0].path.n : 0, r->diags->n ? r->diags->items[0].path.p : "",
-	    r->diags->n ? (int)r->diags->items[0].text.n : 0, r->diags->n ? r->diags->items[0].text.p : "");
+	say("report %.*s/%.*s/%.*s errors=%zu findings=%zu lastgood=%d %.*s: %.*s", COX_FMT(cox_kind_info(r->kind)->name), COX_FMT(r->ns),
+	    COX_FMT(r->name), r->diags->errors, r->diags->n, r->has_last_good, r->diags->n ? (int)r->diags->items[0].path.n : 0,
+	    r->diags->n ? r->diags->items[0].path.p : "", r->diags->n ? (int)r->diags->items[0].text.n : 0,
+	    r->diags->n ? r->diags->items[0].text.p : "");
 }
 
 static void on_synced(void *arg)
@@ -95,9 +95,9 @@ static void stats(struct driver *d)
 		struct cox_kube_watch_stats s;
 		if (cox_kube_source_stats(d->source, (enum cox_kind)k, &s))
 			say("stats %.*s state=%s version=%.*s rv=%.*s entries=%zu lists=%llu resumes=%llu events=%llu skipped=%llu repaired=%llu",
-			    COX_FMT(cox_kind_info((enum cox_kind)k)->name), s.state, COX_FMT(s.version), COX_FMT(s.resource_version), s.entries,
-			    (unsigned long long)s.lists, (unsigned long long)s.resumes, (unsigned long long)s.events, (unsigned long long)s.skipped,
-			    (unsigned long long)s.repaired);
+			    COX_FMT(cox_kind_info((enum cox_kind)k)->name), s.state, COX_FMT(s.version), COX_FMT(s.resource_version),
+			    s.entries, (unsigned long long)s.lists, (unsigned long long)s.resumes, (unsigned long long)s.events,
+			    (unsigned long long)s.skipped, (unsigned long long)s.repaired);
 	}
 	say("stats end");
 }
@@ -195,8 +195,14 @@ static void on_access(void *ctx)
 
 static void status_open(struct driver *d, struct cox_kube_client *client, const char *identity)
 {
-	struct cox_lease_spec lease = { .ns = COX_STR("default"), .name = COX_STR("coxswain-status-leader"), .identity = cox_str_of(identity),
-		                        .duration_ms = 3000, .renew_deadline_ms = 2000, .retry_ms = 500, .on_change = on_lead, .ctx = d };
+	struct cox_lease_spec lease = { .ns = COX_STR("default"),
+		                        .name = COX_STR("coxswain-status-leader"),
+		                        .identity = cox_str_of(identity),
+		                        .duration_ms = 3000,
+		                        .renew_deadline_ms = 2000,
+		                        .retry_ms = 500,
+		                        .on_change = on_lead,
+		                        .ctx = d };
 	cox_status_open(client, NULL, &d->status);
 	cox_lease_open(client, &lease, &d->lease);
 }
@@ -234,7 +240,8 @@ int main(int argc, char **argv)
 		if (cox_str_eq_cstr(arg, "--no-crds"))
 			spec.has_no_crd_watch = true;
 		else if (cox_str_eq_cstr(arg, "--in-cluster") && i + 3 < argc)
-			rc = cox_kube_config_in_cluster(&config, cox_str_of(argv[i + 1]), cox_str_of(argv[i + 2]), argv[i + 3], &err), i += 3;
+			rc = cox_kube_config_in_cluster(&config, cox_str_of(argv[i + 1]), cox_str_of(argv[i + 2]), argv[i + 3], &err),
+			i += 3;
 		else if (i + 1 >= argc)
 			break;
 		else if (cox_str_eq_cstr(arg, "--kubeconfig"))
@@ -263,14 +270,21 @@ int main(int argc, char **argv)
 		say("warning %.*s", COX_FMT(*w));
 	d.loop = cox_loop_new("config");
 	struct cox_kube_client *client = cox_kube_client_new_take(d.loop, &config, NULL);
-	struct cox_source_sink sink = { .put = on_put, .remove = on_remove, .report = on_report, .synced = on_synced, .stale = on_stale, .flush = on_flush, .arg = &d };
+	struct cox_source_sink sink = { .put = on_put,
+		                        .remove = on_remove,
+		                        .report = on_report,
+		                        .synced = on_synced,
+		                        .stale = on_stale,
+		                        .flush = on_flush,
+		                        .arg = &d };
 	struct cox_poll *input = NULL;
 	struct cox_signal *term = NULL;
 	if (identity)
 		status_open(&d, client, identity);
 	cox_kube_source_open(client, &spec, &sink, &d.source);
-	d.access = cox_kube_access_new(client, &(struct cox_kube_access_spec){ .verb = "list", .group = "", .resource = "secrets", .renew_ms = 500,
-	                                                                       .changed = on_access, .ctx = &d });
+	d.access = cox_kube_access_new(
+	    client, &(struct cox_kube_access_spec){
+	                .verb = "list", .group = "", .resource = "secrets", .renew_ms = 500, .changed = on_access, .ctx = &d });
 	fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK);
 	if (cox_poll_open(d.loop, 0, on_input, &d, &input) == COX_OK)
 		cox_poll_want(input, COX_POLL_READ);

@@ -11,8 +11,15 @@
 
 static struct cox_agent_bootstrap make(const char *const *env)
 {
-	return (struct cox_agent_bootstrap){ .env = env, .xds_path = COX_STR_INIT("/etc/istio/proxy/XDS"), .sds_path = COX_STR_INIT("/run/sds"), .type = COX_STR_INIT("sidecar"), .domain = COX_STR_INIT("cluster.local"),
-		.admin_port = 15000, .status_port = 15020, .prometheus_port = 15090, .health_port = 15021 };
+	return (struct cox_agent_bootstrap){ .env = env,
+		                             .xds_path = COX_STR_INIT("/etc/istio/proxy/XDS"),
+		                             .sds_path = COX_STR_INIT("/run/sds"),
+		                             .type = COX_STR_INIT("sidecar"),
+		                             .domain = COX_STR_INIT("cluster.local"),
+		                             .admin_port = 15000,
+		                             .status_port = 15020,
+		                             .prometheus_port = 15090,
+		                             .health_port = 15021 };
 }
 
 static const struct cox_json *build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_buf *text)
@@ -34,9 +41,16 @@ static void assert_text(const struct cox_json *root, const char *path, const cha
 static void test_node_and_metadata(void **state)
 {
 	(void)state;
-	const char *env[] = { "POD_NAME=web-1", "POD_NAMESPACE=shop", "INSTANCE_IP=10.0.0.1,fd00::1", "SERVICE_ACCOUNT=web", "NODE_NAME=n1",
-		"ISTIO_META_CLUSTER_ID=c1", "ISTIO_METAJSON_LABELS={\"version\":\"v1\"}", "ISTIO_METAJSON_X={\"PLATFORM\":\"p\"}",
-		"PROXY_CONFIG=discoveryAddress: 1.2.3.4:99\nproxyStatsMatcher: {inclusionRegexps: [\"a.*\"]}\n", NULL };
+	const char *env[] = { "POD_NAME=web-1",
+		              "POD_NAMESPACE=shop",
+		              "INSTANCE_IP=10.0.0.1,fd00::1",
+		              "SERVICE_ACCOUNT=web",
+		              "NODE_NAME=n1",
+		              "ISTIO_META_CLUSTER_ID=c1",
+		              "ISTIO_METAJSON_LABELS={\"version\":\"v1\"}",
+		              "ISTIO_METAJSON_X={\"PLATFORM\":\"p\"}",
+		              "PROXY_CONFIG=discoveryAddress: 1.2.3.4:99\nproxyStatsMatcher: {inclusionRegexps: [\"a.*\"]}\n",
+		              NULL };
 	struct cox_arena arena = { 0 };
 	struct cox_buf text = { 0 };
 	struct cox_agent_bootstrap b = make(env);
@@ -107,7 +121,7 @@ static void test_settings(void **state)
 {
 	(void)state;
 	const char *env[] = { "PROXY_CONFIG={terminationDrainDuration: 20s, concurrency: 2}", "EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true",
-		"MINIMUM_DRAIN_DURATION=500ms", NULL };
+		              "MINIMUM_DRAIN_DURATION=500ms", NULL };
 	const char *none[] = { NULL };
 	const char *bad[] = { "MINIMUM_DRAIN_DURATION=soon", NULL };
 	struct cox_agent_settings s;
@@ -128,7 +142,9 @@ static void test_settings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_node_and_metadata), cmocka_unit_test(test_without_identity), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_node_and_metadata),
+		cmocka_unit_test(test_without_identity),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

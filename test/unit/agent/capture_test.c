@@ -38,7 +38,8 @@ static void test_defaults_capture_everything(void **state)
 	assert_true(where(&b, "--dport 15020 -j RETURN") < where(&b, "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT"));
 	/* The proxy's own passthrough connections come before everything, or they would go round for ever. */
 	assert_true(where(&b, "-s 127.0.0.6/32 -j RETURN") < where(&b, "--uid-owner"));
-	assert_true(has_line(&b, "-A ISTIO_OUTPUT -o lo ! -d 127.0.0.1/32 -p tcp ! --dport 15008 -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT"));
+	assert_true(
+	    has_line(&b, "-A ISTIO_OUTPUT -o lo ! -d 127.0.0.1/32 -p tcp ! --dport 15008 -m owner --uid-owner 1337 -j ISTIO_IN_REDIRECT"));
 	assert_true(where(&b, "--uid-owner 1337 -j RETURN") < where(&b, "-A ISTIO_OUTPUT -p tcp -j ISTIO_REDIRECT"));
 	assert_true(cox_str_has_suffix(cox_buf_str(&b), COX_STR("COMMIT\n")));
 	cox_buf_fini(&b);
@@ -65,7 +66,8 @@ static void test_lists_narrow_it(void **state)
 	assert_true(where(&b, "fd00") < 0);
 	assert_true(where(&b6, "10.1.") < 0);
 	assert_true(where(&b6, "::6/128") > 0);
-	assert_true(where(&b, "-d 10.1.2.3/32 -j RETURN") < where(&b, "-d 10.1.0.0/16 -p tcp -j ISTIO_REDIRECT") || where(&b, "virbr0") > 0);
+	assert_true(where(&b, "-d 10.1.2.3/32 -j RETURN") < where(&b, "-d 10.1.0.0/16 -p tcp -j ISTIO_REDIRECT") ||
+	            where(&b, "virbr0") > 0);
 	assert_true(has_line(&b, "-A ISTIO_INBOUND -p tcp --dport 80 -j ISTIO_IN_REDIRECT"));
 	assert_false(has_line(&b, "-A ISTIO_INBOUND -p tcp -j ISTIO_IN_REDIRECT"));
 	assert_true(has_line(&b, "-A ISTIO_OUTPUT -p tcp --dport 9999 -j RETURN"));
@@ -81,8 +83,9 @@ static void test_rerun_takes_old_jumps_out(void **state)
 	(void)state;
 	struct cox_agent_capture c;
 	struct cox_buf b = { 0 };
-	struct cox_str saved = COX_STR("*nat\n:OUTPUT ACCEPT [0:0]\n:ISTIO_INBOUND - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A OUTPUT -p tcp -j ISTIO_OUTPUT\n"
-				       "-A OUTPUT -d 1.2.3.4/32 -j ACCEPT\nCOMMIT\n");
+	struct cox_str saved = COX_STR(
+	    "*nat\n:OUTPUT ACCEPT [0:0]\n:ISTIO_INBOUND - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\n-A OUTPUT -p tcp -j ISTIO_OUTPUT\n"
+	    "-A OUTPUT -d 1.2.3.4/32 -j ACCEPT\nCOMMIT\n");
 	cox_agent_capture_defaults(&c);
 	cox_agent_capture_build(&c, false, saved, &b);
 	assert_true(has_line(&b, "-D OUTPUT -p tcp -j ISTIO_OUTPUT"));
@@ -114,7 +117,8 @@ static void test_tproxy_and_dns(void **state)
 	assert_true(has_line(&b, "-A ISTIO_OUTPUT_DNS -d 10.96.0.10 -p udp --dport 53 -j REDIRECT --to-ports 15053"));
 	assert_true(where(&b, "fd00::a") < 0);
 	/* The proxy's own questions come first, or they would come back to it for ever. */
-	assert_true(where(&b, "-A ISTIO_OUTPUT_DNS -p udp --dport 53 -m owner --uid-owner 1337 -j RETURN") < where(&b, "-A ISTIO_OUTPUT_DNS -d 10.96.0.10 -p udp"));
+	assert_true(where(&b, "-A ISTIO_OUTPUT_DNS -p udp --dport 53 -m owner --uid-owner 1337 -j RETURN") <
+	            where(&b, "-A ISTIO_OUTPUT_DNS -d 10.96.0.10 -p udp"));
 	assert_true(has_line(&b, "-A ISTIO_OUTPUT_DNS -p udp --dport 53 -m owner --uid-owner 1337 -j CT --zone 1"));
 	cox_agent_capture_build_nft(&c, true, &n);
 	assert_true(cox_str_has_prefix(cox_buf_str(&n), COX_STR("table ip6 coxswain\ndelete table ip6 coxswain\ntable ip6 coxswain {\n")));
@@ -124,7 +128,11 @@ static void test_tproxy_and_dns(void **state)
 	/* Tables that another run needed and this one does not are cleared. */
 	cox_buf_clear(&b);
 	cox_agent_capture_defaults(&c);
-	cox_agent_capture_build(&c, false, COX_STR("*mangle\n:ISTIO_DIVERT - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\nCOMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n"), &b);
+	cox_agent_capture_build(
+	    &c, false,
+	    COX_STR(
+	        "*mangle\n:ISTIO_DIVERT - [0:0]\n-A PREROUTING -p tcp -j ISTIO_INBOUND\nCOMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n"),
+	    &b);
 	assert_true(has_line(&b, "-X ISTIO_DIVERT") && has_line(&b, "-D PREROUTING -p tcp -j ISTIO_INBOUND") && where(&b, "*raw") < 0);
 	cox_buf_fini(&b);
 	cox_buf_fini(&n);
@@ -183,8 +191,12 @@ static void test_run_feeds_reads_and_reports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults_capture_everything), cmocka_unit_test(test_lists_narrow_it), cmocka_unit_test(test_rerun_takes_old_jumps_out),
-		cmocka_unit_test(test_tproxy_and_dns), cmocka_unit_test(test_refused), cmocka_unit_test(test_run_feeds_reads_and_reports),
+		cmocka_unit_test(test_defaults_capture_everything),
+		cmocka_unit_test(test_lists_narrow_it),
+		cmocka_unit_test(test_rerun_takes_old_jumps_out),
+		cmocka_unit_test(test_tproxy_and_dns),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_run_feeds_reads_and_reports),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

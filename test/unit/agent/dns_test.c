@@ -49,7 +49,8 @@ static void build_table(struct cox_buf *out)
 	cox_pb_end(t);
 }
 
-static const struct cox_dns_place place = { COX_STR_INIT("default"), COX_STR_INIT("svc.cluster.local"), COX_STR_INIT("default.svc.cluster.local") };
+static const struct cox_dns_place place = { COX_STR_INIT("default"), COX_STR_INIT("svc.cluster.local"),
+	                                    COX_STR_INIT("default.svc.cluster.local") };
 
 static size_t make_query(char *out, const char *name, uint16_t type, uint16_t edns)
 {
@@ -179,7 +180,12 @@ static void test_names_are_found(void **state)
 	}
 	cox_dns_table_dump(t, &dump);
 	assert_true(cox_str_search(cox_buf_str(&dump), COX_STR("\"api.example.com\":{\"ips\":[\"240.240.0.1\"]},\"db-0.db.far")) > 0);
-	assert_true(cox_str_search(cox_buf_str(&dump), COX_STR("\"ips\":[\"10.1.0.1\",\"fd00::1\"],\"registry\":\"Kubernetes\",\"shortname\":\"web\",\"namespace\":\"default\"}")) > 0);
+	assert_true(
+	    cox_str_search(
+	        cox_buf_str(&dump),
+	        COX_STR(
+	            "\"ips\":[\"10.1.0.1\",\"fd00::1\"],\"registry\":\"Kubernetes\",\"shortname\":\"web\",\"namespace\":\"default\"}")) >
+	    0);
 	for (size_t n = wire.n - 1; n > wire.n - 20; n--) { /* cut anywhere: refused */
 		struct cox_dns_table *bad = NULL;
 		assert_int_equal(cox_dns_table_new(cox_str_make(wire.p, n), &bad, NULL), COX_EPROTO);
@@ -193,9 +199,11 @@ static void test_resolv_conf(void **state)
 {
 	(void)state;
 	struct cox_resolv r;
-	cox_resolv_read(COX_STR("# x\nnameserver 10.96.0.10\n  nameserver\tfd00::a \nnameserver nobody\nsearch .Default.svc.cluster.local. svc.cluster.local\n"
-				"options ndots:5 timeout:3 attempts:9 edns0\nnameserver 1.1.1.1"),
-			&r);
+	cox_resolv_read(
+	    COX_STR(
+	        "# x\nnameserver 10.96.0.10\n  nameserver\tfd00::a \nnameserver nobody\nsearch .Default.svc.cluster.local. svc.cluster.local\n"
+	        "options ndots:5 timeout:3 attempts:9 edns0\nnameserver 1.1.1.1"),
+	    &r);
 	assert_int_equal(r.server_n, 3);
 	assert_string_equal(r.servers[1], "fd00::a");
 	assert_string_equal(r.search, "default.svc.cluster.local");
@@ -333,9 +341,14 @@ static void world_open(struct world *w)
 	close(tcp);
 	char address[64];
 	snprintf(address, sizeof(address), "127.0.0.1:%u", w->port);
-	struct cox_resolv resolv = { .servers = { "127.0.0.1" }, .server_n = 1, .search = "default.svc.cluster.local", .timeout_ms = 200, .attempts = 2 };
-	struct cox_agent_dns_spec spec = { .addresses = cox_str_of(address), .ns = COX_STR("default"), .domain = COX_STR("cluster.local"),
-					   .resolv = &resolv, .server_port = port };
+	struct cox_resolv resolv = {
+		.servers = { "127.0.0.1" }, .server_n = 1, .search = "default.svc.cluster.local", .timeout_ms = 200, .attempts = 2
+	};
+	struct cox_agent_dns_spec spec = { .addresses = cox_str_of(address),
+		                           .ns = COX_STR("default"),
+		                           .domain = COX_STR("cluster.local"),
+		                           .resolv = &resolv,
+		                           .server_port = port };
 	struct cox_err err = { 0 };
 	if (cox_agent_dns_open(w->loop, &spec, &w->dns, &err) != COX_OK)
 		fail_msg("%s", err.text);
@@ -489,7 +502,7 @@ static void test_server_tcp(void **state)
 	setsockopt(w.client, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
 	assert_true(cox_loop_run_until(w.loop, tcp_has, &w, 5000));
 	assert_int_equal(w.answer[2], 1); /* "web" came first */
-	assert_true(w.answer_n > 1600); /* the big one is whole */
+	assert_true(w.answer_n > 1600);   /* the big one is whole */
 	/* A length that no question has ends the connection; one that is closed while an answer is owed does no harm. */
 	assert_int_equal(send(w.client, "\xff\xff\0\0", 4, 0), 4);
 	assert_true(cox_loop_run_until(w.loop, is_closed, &w, 5000));
@@ -521,9 +534,14 @@ static void test_open_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_queries), cmocka_unit_test(test_answers_are_cut_to_the_limit), cmocka_unit_test(test_names_are_found),
-		cmocka_unit_test(test_resolv_conf), cmocka_unit_test(test_server_answers_and_forwards),
-		cmocka_unit_test(test_server_truncation_timeouts_and_bounds), cmocka_unit_test(test_server_tcp), cmocka_unit_test(test_open_refuses),
+		cmocka_unit_test(test_queries),
+		cmocka_unit_test(test_answers_are_cut_to_the_limit),
+		cmocka_unit_test(test_names_are_found),
+		cmocka_unit_test(test_resolv_conf),
+		cmocka_unit_test(test_server_answers_and_forwards),
+		cmocka_unit_test(test_server_truncation_timeouts_and_bounds),
+		cmocka_unit_test(test_server_tcp),
+		cmocka_unit_test(test_open_refuses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

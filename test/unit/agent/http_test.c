@@ -21,7 +21,8 @@ static void test_requests(void **state)
 	struct cox_agent_http_request r;
 	struct cox_str whole = COX_STR("GET /healthz/ready?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
 	assert_int_equal(cox_agent_http_read_request(whole, &r), COX_OK);
-	assert_true(cox_str_eq(r.path, COX_STR("/healthz/ready")) && cox_str_eq(r.query, COX_STR("a=b")) && cox_str_eq(r.method, COX_STR("GET")));
+	assert_true(cox_str_eq(r.path, COX_STR("/healthz/ready")) && cox_str_eq(r.query, COX_STR("a=b")) &&
+	            cox_str_eq(r.method, COX_STR("GET")));
 	assert_int_equal(r.body_bytes, 3);
 	assert_int_equal(r.head_bytes, whole.n - 3);
 	assert_true(r.keep_alive);
@@ -84,9 +85,18 @@ static void test_requests_refused(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"GET\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/2\r\n\r\n", "GET x HTTP/1.1\r\n\r\n", "G@T / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nA : b\r\n\r\n",
-		"GET / HTTP/1.1\r\n folded\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-		"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "\r\n\r\n",
+		"GET\r\n\r\n",
+		"GET /\r\n\r\n",
+		"GET / HTTP/2\r\n\r\n",
+		"GET x HTTP/1.1\r\n\r\n",
+		"G@T / HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\nA : b\r\n\r\n",
+		"GET / HTTP/1.1\r\n folded\r\n\r\n",
+		"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+		"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+		"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+		"\r\n\r\n",
 	};
 	struct cox_agent_http_request r;
 	for (size_t i = 0; i < COX_LEN(bad); i++)
@@ -94,8 +104,10 @@ static void test_requests_refused(void **state)
 	struct cox_buf long_head = { 0 };
 	cox_buf_append_cstr(&long_head, "GET / HTTP/1.1\r\n");
 	while (long_head.n < COX_AGENT_HTTP_HEAD_MAX)
-		cox_buf_append_cstr(&long_head, "A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-					       "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n");
+		cox_buf_append_cstr(
+		    &long_head,
+		    "A: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+		    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n");
 	assert_int_equal(cox_agent_http_read_request(cox_buf_str(&long_head), &r), COX_ELIMIT);
 	cox_buf_fini(&long_head);
 }
@@ -115,7 +127,8 @@ static void test_responses(void **state)
 		{ "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", true, COX_EPROTO, 0, "" },
 		{ "HTTP/1.1 503\r\n\r\nno", true, COX_OK, 503, "no" },
 		{ "HTTP/1.1 200 OK\r\n\r\nso far", false, COX_EAGAIN, 0, "" },
-		{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n", false, COX_OK, 200, "hi0123456789" },
+		{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n", false, COX_OK, 200,
+		  "hi0123456789" },
 		{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi", false, COX_EAGAIN, 0, "" },
 		{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n", false, COX_EPROTO, 0, "" },
 		{ "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffff\r\n", false, COX_ELIMIT, 0, "" },
@@ -138,8 +151,9 @@ static void test_responses(void **state)
 static void test_readiness(void **state)
 {
 	(void)state;
-	struct cox_agent_readiness r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 1\nlistener_manager.lds.update_rejected: 2\n"
-									"listener_manager.workers_started: 1\n"));
+	struct cox_agent_readiness r =
+	    cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 1\nlistener_manager.lds.update_rejected: 2\n"
+	                                     "listener_manager.workers_started: 1\n"));
 	assert_null(cox_agent_readiness_missing(&r));
 	r = cox_agent_readiness_read(COX_STR("cluster_manager.cds.update_success: 0\nlistener_manager.workers_started: 1\n"));
 	assert_non_null(strstr(cox_agent_readiness_missing(&r), "no clusters"));
@@ -149,10 +163,13 @@ static void test_readiness(void **state)
 	assert_non_null(strstr(cox_agent_readiness_missing(&r), "workers"));
 	r = cox_agent_readiness_read(COX_STR("garbage\nlistener_manager.workers_started: x\n: 3\n"));
 	assert_false(r.workers_started);
-	assert_int_equal(cox_agent_active_connections(COX_STR("listener.0.0.0.0_15006.downstream_cx_active: 3\nlistener.admin.downstream_cx_active: 1\n"
-							      "listener.0.0.0.0_15006.worker_0.downstream_cx_active: 3\nhttp.x.downstream_cx_active: 9\n"
-							      "listener.0.0.0.0_15021.downstream_cx_active: 1\nlistener.0.0.0.0_15090.downstream_cx_active: 1\n"
-							      "listener.0.0.0.0_8080.downstream_cx_active: 2\n"), 15090, 15021), 5);
+	assert_int_equal(cox_agent_active_connections(
+	                     COX_STR("listener.0.0.0.0_15006.downstream_cx_active: 3\nlistener.admin.downstream_cx_active: 1\n"
+	                             "listener.0.0.0.0_15006.worker_0.downstream_cx_active: 3\nhttp.x.downstream_cx_active: 9\n"
+	                             "listener.0.0.0.0_15021.downstream_cx_active: 1\nlistener.0.0.0.0_15090.downstream_cx_active: 1\n"
+	                             "listener.0.0.0.0_8080.downstream_cx_active: 2\n"),
+	                     15090, 15021),
+	                 5);
 }
 
 /* --- client and server on one loop ------------------------------------------------------- */
@@ -253,8 +270,9 @@ static void test_answer_after_the_server_closed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests), cmocka_unit_test(test_requests_refused), cmocka_unit_test(test_answers_in_parts),
-		cmocka_unit_test(test_headers), cmocka_unit_test(test_responses), cmocka_unit_test(test_readiness),
+		cmocka_unit_test(test_requests),          cmocka_unit_test(test_requests_refused),
+		cmocka_unit_test(test_answers_in_parts),  cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_responses),         cmocka_unit_test(test_readiness),
 		cmocka_unit_test(test_client_and_server), cmocka_unit_test(test_answer_after_the_server_closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,12 +37,17 @@ static void test_jwt_parse(void **state)
 	struct cox_arena arena = { 0 };
 	struct cox_jwt j;
 	struct cox_err err = { 0 };
-	assert_int_equal(parse_json("{\"alg\":\"RS256\",\"kid\":\"k\"}", "{\"iss\":\"i\",\"sub\":\"s\",\"aud\":[\"a\",\"b\"],\"exp\":12.5,\"nbf\":3}", &arena, &j, &err), COX_OK);
-	assert_true(cox_str_eq_cstr(j.alg, "RS256") && cox_str_eq_cstr(j.kid, "k") && cox_str_eq_cstr(j.issuer, "i") && cox_str_eq_cstr(j.subject, "s"));
+	assert_int_equal(parse_json("{\"alg\":\"RS256\",\"kid\":\"k\"}",
+	                            "{\"iss\":\"i\",\"sub\":\"s\",\"aud\":[\"a\",\"b\"],\"exp\":12.5,\"nbf\":3}", &arena, &j, &err),
+	                 COX_OK);
+	assert_true(cox_str_eq_cstr(j.alg, "RS256") && cox_str_eq_cstr(j.kid, "k") && cox_str_eq_cstr(j.issuer, "i") &&
+	            cox_str_eq_cstr(j.subject, "s"));
 	assert_int_equal(j.audience_n, 2);
 	assert_int_equal(j.exp_s, 12);
 	assert_int_equal(j.nbf_s, 3);
-	static const struct { const char *header, *claims, *text; } refused[] = {
+	static const struct {
+		const char *header, *claims, *text;
+	} refused[] = {
 		{ "{\"alg\":\"none\"}", "{}", "not signed" },
 		{ "{\"alg\":\"NoNe\"}", "{}", "not signed" },
 		{ "{}", "{}", "not signed" },
@@ -62,8 +67,23 @@ static void test_jwt_parse(void **state)
 		assert_int_equal(parse_json(refused[i].header, refused[i].claims, &arena, &j, &err), COX_EINVAL);
 		assert_non_null(strstr(err.text, refused[i].text));
 	}
-	static const char *const shapes[] = { "", ".", "..", "a.b", "e30.e30", "e30.e30.", ".e30.e30", "e30..e30", "e30.e30.e30.e30", "!!.e30.e30", "e30.e30.e30.e30.e30",
-		                              /* base64 that cjose must not see */ "e30.e30.A", "e30.e30.AAAAA", "e30.e30.AA==", "e30.e30.A+A", "e30.e30.A A", "e30=.e30.AA" };
+	static const char *const shapes[] = { "",
+		                              ".",
+		                              "..",
+		                              "a.b",
+		                              "e30.e30",
+		                              "e30.e30.",
+		                              ".e30.e30",
+		                              "e30..e30",
+		                              "e30.e30.e30.e30",
+		                              "!!.e30.e30",
+		                              "e30.e30.e30.e30.e30",
+		                              /* base64 that cjose must not see */ "e30.e30.A",
+		                              "e30.e30.AAAAA",
+		                              "e30.e30.AA==",
+		                              "e30.e30.A+A",
+		                              "e30.e30.A A",
+		                              "e30=.e30.AA" };
 	for (size_t i = 0; i < COX_LEN(shapes); i++)
 		assert_int_equal(cox_jwt_parse(cox_str_of(shapes[i]), &arena, &j, &err), COX_EINVAL);
 	char *longest = cox_zalloc(COX_JWT_BYTES_MAX + 1);
@@ -75,7 +95,11 @@ static void test_jwt_parse(void **state)
 static void test_jwt_check(void **state)
 {
 	(void)state;
-	static const struct { const char *issuer, *aud; int64_t exp, nbf, iat; const char *text; } cases[] = {
+	static const struct {
+		const char *issuer, *aud;
+		int64_t exp, nbf, iat;
+		const char *text;
+	} cases[] = {
 		{ "i", "istio-ca", NOW + 60, 0, 0, NULL },
 		{ "i", "other-of-ours", NOW + 60, NOW - 60, NOW - 60, NULL },
 		{ "i", "istio-ca", NOW - COX_JWT_SKEW_S, 0, 0, NULL },
@@ -90,7 +114,12 @@ static void test_jwt_check(void **state)
 	struct cox_err err = { 0 };
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
 		struct cox_str aud = cox_str_of(cases[i].aud);
-		struct cox_jwt j = { .issuer = cox_str_of(cases[i].issuer), .audiences = &aud, .audience_n = 1, .exp_s = cases[i].exp, .nbf_s = cases[i].nbf, .iat_s = cases[i].iat };
+		struct cox_jwt j = { .issuer = cox_str_of(cases[i].issuer),
+			             .audiences = &aud,
+			             .audience_n = 1,
+			             .exp_s = cases[i].exp,
+			             .nbf_s = cases[i].nbf,
+			             .iat_s = cases[i].iat };
 		assert_int_equal(cox_jwt_check(&j, COX_STR("i"), ours, COX_LEN(ours), NOW, &err), cases[i].text ? COX_EAUTH : COX_OK);
 		if (cases[i].text)
 			assert_non_null(strstr(err.text, cases[i].text));
@@ -105,8 +134,14 @@ static void test_service_account(void **state)
 	struct cox_str ns, name;
 	assert_true(cox_service_account_split(COX_STR("system:serviceaccount:foo:bar"), &ns, &name));
 	assert_true(cox_str_eq_cstr(ns, "foo") && cox_str_eq_cstr(name, "bar"));
-	static const char *const refused[] = { "", "system:serviceaccount:", "system:serviceaccount:foo", "system:serviceaccount:foo:", "system:serviceaccount::bar",
-		                               "system:serviceaccount:a:b:c", "System:serviceaccount:a:b", "system:node:a" };
+	static const char *const refused[] = { "",
+		                               "system:serviceaccount:",
+		                               "system:serviceaccount:foo",
+		                               "system:serviceaccount:foo:",
+		                               "system:serviceaccount::bar",
+		                               "system:serviceaccount:a:b:c",
+		                               "System:serviceaccount:a:b",
+		                               "system:node:a" };
 	for (size_t i = 0; i < COX_LEN(refused); i++)
 		assert_false(cox_service_account_split(cox_str_of(refused[i]), &ns, &name));
 }
@@ -136,14 +171,19 @@ static struct cox_jwks *set_of(cjose_jwk_t *const *keys, size_t n, const char *e
 static void test_signatures(void **state)
 {
 	(void)state;
-	cjose_jwk_t *rsa = tokens_rsa("r", 2048), *ec = tokens_ec("e", CJOSE_JWK_EC_P_256), *ec384 = tokens_ec("e3", CJOSE_JWK_EC_P_384), *stranger = tokens_ec("e", CJOSE_JWK_EC_P_256);
+	cjose_jwk_t *rsa = tokens_rsa("r", 2048), *ec = tokens_ec("e", CJOSE_JWK_EC_P_256), *ec384 = tokens_ec("e3", CJOSE_JWK_EC_P_384),
+	            *stranger = tokens_ec("e", CJOSE_JWK_EC_P_256);
 	cjose_jwk_t *keys[] = { rsa, ec, ec384 };
 	struct cox_jwks *set = set_of(keys, 3, "");
 	struct cox_err err = { 0 };
-	static const struct { int key; const char *alg; } good[] = { { 0, "RS256" }, { 0, "RS384" }, { 0, "RS512" }, { 0, "PS256" }, { 0, "PS512" }, { 1, "ES256" }, { 2, "ES384" } };
+	static const struct {
+		int key;
+		const char *alg;
+	} good[] = { { 0, "RS256" }, { 0, "RS384" }, { 0, "RS512" }, { 0, "PS256" }, { 0, "PS512" }, { 1, "ES256" }, { 2, "ES384" } };
 	assert_int_equal(cox_jwks_count(set), 3);
 	for (size_t i = 0; i < COX_LEN(good); i++) {
-		char *token = tokens_sign(keys[good[i].key], good[i].alg, true, "{\"sub\":\"x\"}"), *anonymous = tokens_sign(keys[good[i].key], good[i].alg, false, "{\"sub\":\"x\"}");
+		char *token = tokens_sign(keys[good[i].key], good[i].alg, true, "{\"sub\":\"x\"}"),
+		     *anonymous = tokens_sign(keys[good[i].key], good[i].alg, false, "{\"sub\":\"x\"}");
 		assert_int_equal(verify(set, token, &err), COX_OK);
 		assert_int_equal(verify(set, anonymous, &err), COX_OK); /* without kid every key that suits is tried */
 		char *dot = strrchr(token, '.');
@@ -166,7 +206,8 @@ static void test_signatures(void **state)
 	cjose_jwk_release(rsa), cjose_jwk_release(ec), cjose_jwk_release(ec384), cjose_jwk_release(stranger);
 }
 
-/* An HMAC by the public key, which everybody knows; a key that is for encryption; one whose set names another algorithm; a short RSA key. */
+/* An HMAC by the public key, which everybody knows; a key that is for encryption; one whose set names another algorithm; a short RSA key.
+ */
 static void test_confusion(void **state)
 {
 	(void)state;
@@ -188,16 +229,27 @@ static void test_confusion(void **state)
 	assert_int_equal(verify(set, token, &err), COX_ENOTFOUND);
 	cox_free(token);
 	cox_jwks_free(&set);
-	struct { cjose_jwk_t *key; const char *extra; } useless[] = { { rsa, "\"use\":\"enc\"" }, { weak, "" }, { hmac, "" } };
+	struct {
+		cjose_jwk_t *key;
+		const char *extra;
+	} useless[] = { { rsa, "\"use\":\"enc\"" }, { weak, "" }, { hmac, "" } };
 	for (size_t i = 0; i < COX_LEN(useless); i++) {
 		char *text = tokens_jwks(&useless[i].key, 1, useless[i].extra);
 		assert_int_equal(cox_jwks_parse(cox_str_of(text), &set, &err), COX_EINVAL);
 		assert_non_null(strstr(err.text, "none of the 1 keys"));
 		cox_free(text);
 	}
-	static const char *const broken[] = { "", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[1,{}]}", "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"!\",\"e\":\"AQAB\"}]}",
-		                              "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AAAAA\",\"e\":\"AQAB\"}]}", "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AA==\",\"e\":\"AQAB\"}]}",
-		                              "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"A\",\"y\":\"A\"}]}", "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}]}" };
+	static const char *const broken[] = { "",
+		                              "[]",
+		                              "{}",
+		                              "{\"keys\":{}}",
+		                              "{\"keys\":[]}",
+		                              "{\"keys\":[1,{}]}",
+		                              "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"!\",\"e\":\"AQAB\"}]}",
+		                              "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AAAAA\",\"e\":\"AQAB\"}]}",
+		                              "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AA==\",\"e\":\"AQAB\"}]}",
+		                              "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"A\",\"y\":\"A\"}]}",
+		                              "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AAAA\",\"y\":\"AAAA\"}]}" };
 	for (size_t i = 0; i < COX_LEN(broken); i++)
 		assert_int_equal(cox_jwks_parse(cox_str_of(broken[i]), &set, &err), COX_EINVAL);
 	cjose_jwk_release(rsa), cjose_jwk_release(weak), cjose_jwk_release(hmac);
@@ -208,7 +260,10 @@ static void test_confusion(void **state)
 static void test_xfcc(void **state)
 {
 	(void)state;
-	static const struct { const char *header; const char *uris; } good[] = {
+	static const struct {
+		const char *header;
+		const char *uris;
+	} good[] = {
 		{ "By=spiffe://a/ns/b/sa/c;Hash=00ff;Subject=\"\";URI=spiffe://t/ns/n/sa/s", "spiffe://t/ns/n/sa/s " },
 		{ "URI=spiffe://forged;Hash=1,Hash=2;URI=spiffe://true", "spiffe://true " }, /* only the last element is the gateway's */
 		{ "URI=spiffe://forged,Hash=2", "" },
@@ -217,7 +272,9 @@ static void test_xfcc(void **state)
 		{ "Hash=1;URI=", "" },
 		{ " By = x ; URI = y ", "y " },
 	};
-	static const char *const refused[] = { "", " ", "x", "=x", "a=b,", "a=b;", ",a=b", "Subject=\"open", "Subject=\"a\"b", "Subject=\"a\\", ";=", "a,b=c" };
+	static const char *const refused[] = {
+		"", " ", "x", "=x", "a=b,", "a=b;", ",a=b", "Subject=\"open", "Subject=\"a\"b", "Subject=\"a\\", ";=", "a,b=c"
+	};
 	struct cox_arena arena = { 0 };
 	struct cox_err err = { 0 };
 	struct cox_str uris[COX_XFCC_URIS_MAX];
@@ -246,9 +303,22 @@ static void test_cidrs(void **state)
 	struct cox_err err = { 0 };
 	assert_int_equal(cox_cidrs_parse(COX_STR("10.1.0.0/16, 192.0.2.7,fd00:1::/33,"), &c, &err), COX_OK);
 	assert_int_equal(c.n, 3);
-	static const struct { const char *peer; bool is_in; } cases[] = {
-		{ "10.1.255.1:80", true }, { "10.2.0.1:80", false }, { "192.0.2.7:1", true }, { "192.0.2.8:1", false }, { "[fd00:1::5]:80", true }, { "[fd00:1:7fff::5]:80", true },
-		{ "[fd00:1:8000::5]:80", false }, { "[::ffff:10.1.0.9]:80", true }, { "[::]:80", false }, { "unix:/x", false }, { "", false }, { ":", false },
+	static const struct {
+		const char *peer;
+		bool is_in;
+	} cases[] = {
+		{ "10.1.255.1:80", true },
+		{ "10.2.0.1:80", false },
+		{ "192.0.2.7:1", true },
+		{ "192.0.2.8:1", false },
+		{ "[fd00:1::5]:80", true },
+		{ "[fd00:1:7fff::5]:80", true },
+		{ "[fd00:1:8000::5]:80", false },
+		{ "[::ffff:10.1.0.9]:80", true },
+		{ "[::]:80", false },
+		{ "unix:/x", false },
+		{ "", false },
+		{ ":", false },
 	};
 	for (size_t i = 0; i < COX_LEN(cases); i++)
 		assert_int_equal(cox_cidrs_have(&c, cox_str_of(cases[i].peer)), cases[i].is_in);
@@ -266,8 +336,9 @@ static void test_cidrs(void **state)
 
 /* --- TokenReview ---------------------------------------------------------------------------------------------- */
 
-#define USER "\"user\":{\"username\":\"system:serviceaccount:ns:sa\",\"groups\":[\"system:serviceaccounts\",\"system:authenticated\"]," \
-	     "\"extra\":{\"authentication.kubernetes.io/pod-name\":[\"p\"],\"authentication.kubernetes.io/pod-uid\":[\"u\"],\"authentication.kubernetes.io/node-name\":[\"n\"]}}"
+#define USER                                                                                                                       \
+	"\"user\":{\"username\":\"system:serviceaccount:ns:sa\",\"groups\":[\"system:serviceaccounts\",\"system:authenticated\"]," \
+	"\"extra\":{\"authentication.kubernetes.io/pod-name\":[\"p\"],\"authentication.kubernetes.io/pod-uid\":[\"u\"],\"authentication.kubernetes.io/node-name\":[\"n\"]}}"
 #define REVIEW(status) "{\"kind\":\"TokenReview\",\"status\":{" status "}}"
 
 static void test_review(void **state)
@@ -276,9 +347,16 @@ static void test_review(void **state)
 	struct cox_arena arena = { 0 };
 	struct cox_review r;
 	struct cox_err err = { 0 };
-	assert_int_equal(cox_review_read(COX_STR(REVIEW("\"authenticated\":true,\"audiences\":[\"istio-ca\"]," USER)), ours, 2, &arena, &r, &err), COX_OK);
-	assert_true(cox_str_eq_cstr(r.ns, "ns") && cox_str_eq_cstr(r.service_account, "sa") && cox_str_eq_cstr(r.pod_name, "p") && cox_str_eq_cstr(r.pod_uid, "u") && cox_str_eq_cstr(r.node_name, "n"));
-	static const struct { const char *body; enum cox_rc rc; const char *text; } refused[] = {
+	assert_int_equal(
+	    cox_review_read(COX_STR(REVIEW("\"authenticated\":true,\"audiences\":[\"istio-ca\"]," USER)), ours, 2, &arena, &r, &err),
+	    COX_OK);
+	assert_true(cox_str_eq_cstr(r.ns, "ns") && cox_str_eq_cstr(r.service_account, "sa") && cox_str_eq_cstr(r.pod_name, "p") &&
+	            cox_str_eq_cstr(r.pod_uid, "u") && cox_str_eq_cstr(r.node_name, "n"));
+	static const struct {
+		const char *body;
+		enum cox_rc rc;
+		const char *text;
+	} refused[] = {
 		{ "", COX_EPROTO, "no JSON" },
 		{ "{}", COX_EPROTO, "no TokenReview" },
 		{ "{\"kind\":\"Status\",\"status\":\"Failure\"}", COX_EPROTO, "no TokenReview" },
@@ -289,8 +367,12 @@ static void test_review(void **state)
 		{ REVIEW("\"authenticated\":true,\"error\":\"half\",\"audiences\":[\"istio-ca\"]," USER), COX_EAUTH, "half" },
 		{ REVIEW("\"authenticated\":true," USER), COX_EAUTH, "another audience" },
 		{ REVIEW("\"authenticated\":true,\"audiences\":[\"vault\"]," USER), COX_EAUTH, "another audience" },
-		{ REVIEW("\"authenticated\":true,\"audiences\":[\"istio-ca\"],\"user\":{\"username\":\"alice\",\"groups\":[\"system:serviceaccounts\"]}"), COX_EAUTH, "not of a service account" },
-		{ REVIEW("\"authenticated\":true,\"audiences\":[\"istio-ca\"],\"user\":{\"username\":\"system:serviceaccount:ns:sa\",\"groups\":[]}"), COX_EAUTH, "not of a service account" },
+		{ REVIEW(
+		      "\"authenticated\":true,\"audiences\":[\"istio-ca\"],\"user\":{\"username\":\"alice\",\"groups\":[\"system:serviceaccounts\"]}"),
+		  COX_EAUTH, "not of a service account" },
+		{ REVIEW(
+		      "\"authenticated\":true,\"audiences\":[\"istio-ca\"],\"user\":{\"username\":\"system:serviceaccount:ns:sa\",\"groups\":[]}"),
+		  COX_EAUTH, "not of a service account" },
 	};
 	for (size_t i = 0; i < COX_LEN(refused); i++) {
 		assert_int_equal(cox_review_read(cox_str_of(refused[i].body), ours, 2, &arena, &r, &err), refused[i].rc);
@@ -298,7 +380,9 @@ static void test_review(void **state)
 	}
 	struct cox_buf b = { 0 };
 	cox_review_write(COX_STR("to\"ken"), ours, 2, &b);
-	assert_string_equal(cox_buf_cstr(&b), "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\",\"spec\":{\"token\":\"to\\\"ken\",\"audiences\":[\"istio-ca\",\"other-of-ours\"]}}");
+	assert_string_equal(
+	    cox_buf_cstr(&b),
+	    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\",\"spec\":{\"token\":\"to\\\"ken\",\"audiences\":[\"istio-ca\",\"other-of-ours\"]}}");
 	cox_buf_fini(&b);
 	cox_arena_fini(&arena);
 }
@@ -306,8 +390,9 @@ static void test_review(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_jwt_parse), cmocka_unit_test(test_jwt_check), cmocka_unit_test(test_service_account), cmocka_unit_test(test_signatures),
-		cmocka_unit_test(test_confusion), cmocka_unit_test(test_xfcc),      cmocka_unit_test(test_cidrs),           cmocka_unit_test(test_review),
+		cmocka_unit_test(test_jwt_parse),  cmocka_unit_test(test_jwt_check), cmocka_unit_test(test_service_account),
+		cmocka_unit_test(test_signatures), cmocka_unit_test(test_confusion), cmocka_unit_test(test_xfcc),
+		cmocka_unit_test(test_cidrs),      cmocka_unit_test(test_review),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Who is calling: certificates, tokens reviewed by a made kube-apiserver, tokens of a made issuer, XFCC; caches, limits and what is cut off.
- * covers: c24 c25 c26 c27 c28 */
+/* Who is calling: certificates, tokens reviewed by a made kube-apiserver, tokens of a made issuer, XFCC; caches, limits and what is cut
+ * off. covers: c24 c25 c26 c27 c28 */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -35,9 +35,11 @@ struct world {
 static void on_review(void *ctx, struct cox_httpd_request *r)
 {
 	struct world *w = ctx;
-	const char *answer = w->is_refusing ? "{\"kind\":\"TokenReview\",\"status\":{\"authenticated\":false,\"error\":\"no such account\"}}"
-	                                    : "{\"kind\":\"TokenReview\",\"status\":{\"authenticated\":true,\"audiences\":[\"istio-ca\"],\"user\":{\"username\":\"system:serviceaccount:foo:bar\","
-	                                      "\"groups\":[\"system:serviceaccounts\"],\"extra\":{\"authentication.kubernetes.io/node-name\":[\"node-1\"]}}}}";
+	const char *answer =
+	    w->is_refusing
+	        ? "{\"kind\":\"TokenReview\",\"status\":{\"authenticated\":false,\"error\":\"no such account\"}}"
+	        : "{\"kind\":\"TokenReview\",\"status\":{\"authenticated\":true,\"audiences\":[\"istio-ca\"],\"user\":{\"username\":\"system:serviceaccount:foo:bar\","
+	          "\"groups\":[\"system:serviceaccounts\"],\"extra\":{\"authentication.kubernetes.io/node-name\":[\"node-1\"]}}}}";
 	atomic_fetch_add(&w->reviews, 1);
 	cox_httpd_reply(r, w->status ? w->status : 201, "application/json", cox_str_of(w->status ? "{}" : answer));
 }
@@ -73,9 +75,15 @@ static void world_init(struct world *w, const char *jwt_rule, unsigned reviews_p
 	struct cox_buf rule = { 0 }; /* '@' is the issuer */
 	for (const char *p = jwt_rule ? jwt_rule : ""; *p; p++)
 		cox_buf_append_str(&rule, *p == '@' ? cox_str_of(w->issuer) : cox_str_make(p, 1));
-	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config, .kube = w->kube, .trust_domain = COX_STR("mesh.test"), .cluster_id = COX_STR("c1"),
-	                                    .jwt_rule = cox_buf_str(&rule), .trusted_gateway_cidrs = COX_STR("10.9.0.0/16"), .reviews_per_s = reviews_per_s },
-	                                &w->authn, &err), COX_OK);
+	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config,
+	                                                          .kube = w->kube,
+	                                                          .trust_domain = COX_STR("mesh.test"),
+	                                                          .cluster_id = COX_STR("c1"),
+	                                                          .jwt_rule = cox_buf_str(&rule),
+	                                                          .trusted_gateway_cidrs = COX_STR("10.9.0.0/16"),
+	                                                          .reviews_per_s = reviews_per_s },
+	                                &w->authn, &err),
+	                 COX_OK);
 	cox_buf_fini(&rule);
 }
 
@@ -170,7 +178,8 @@ static struct cox_credentials kube_token(int number, int64_t exp_in_s)
 	static char text[8][512];
 	struct cox_buf b = { 0 };
 	char claims[128];
-	snprintf(claims, sizeof(claims), "{\"iss\":\"kube\",\"exp\":%lld,\"jti\":\"%d\"}", (long long)(cox_clock_wall_ms() / 1000 + exp_in_s), number);
+	snprintf(claims, sizeof(claims), "{\"iss\":\"kube\",\"exp\":%lld,\"jti\":\"%d\"}",
+	         (long long)(cox_clock_wall_ms() / 1000 + exp_in_s), number);
 	cox_buf_append_cstr(&b, "bearer ");
 	cox_b64url_encode(&b, COX_STR("{\"alg\":\"RS256\"}"));
 	cox_buf_append_char(&b, '.');
@@ -182,7 +191,8 @@ static struct cox_credentials kube_token(int number, int64_t exp_in_s)
 	return (struct cox_credentials){ .authorization = cox_str_of(place), .peer_address = "10.0.0.1:1" };
 }
 
-/* --- client certificates --------------------------------------------------------------------------------------------------------------- */
+/* --- client certificates ---------------------------------------------------------------------------------------------------------------
+ */
 
 static struct cox_str make_cert(int64_t from_s, int64_t to_s)
 {
@@ -210,7 +220,8 @@ static void test_certificate(void **state)
 	struct world w;
 	world_init(&w, NULL, 0);
 	struct cox_str der = make_cert(-60, 600), old = make_cert(-600, -60);
-	struct cox_str uris[] = { COX_STR("spiffe://mesh.test/ns/foo/sa/bar"), COX_STR("spiffe://old.test/ns/foo/sa/bar"), COX_STR("https://example.com") };
+	struct cox_str uris[] = { COX_STR("spiffe://mesh.test/ns/foo/sa/bar"), COX_STR("spiffe://old.test/ns/foo/sa/bar"),
+		                  COX_STR("https://example.com") };
 	struct cox_tls_peer peer = { .is_tls = true, .is_verified = true, .cert_der = der, .uris = uris, .uri_count = 3 };
 	struct cox_credentials with = { .peer = &peer, .peer_address = "10.0.0.1:1" };
 	struct call c = call(&w, &with);
@@ -247,7 +258,8 @@ static void test_xfcc(void **state)
 	(void)state;
 	struct world w;
 	world_init(&w, NULL, 0);
-	struct cox_str lines[] = { COX_STR("URI=spiffe://mesh.test/ns/kube-system/sa/admin"), COX_STR("Hash=1;URI=spiffe://mesh.test/ns/foo/sa/bar") };
+	struct cox_str lines[] = { COX_STR("URI=spiffe://mesh.test/ns/kube-system/sa/admin"),
+		                   COX_STR("Hash=1;URI=spiffe://mesh.test/ns/foo/sa/bar") };
 	struct cox_credentials with = { .xfcc = lines, .xfcc_n = 2, .peer_address = "10.9.1.1:1" };
 	expect_yes(&w, &with, COX_AUTHN_XFCC, "spiffe://mesh.test/ns/foo/sa/bar");
 	with.peer_address = "10.8.1.1:1";
@@ -259,7 +271,8 @@ static void test_xfcc(void **state)
 	world_fini(&w);
 }
 
-/* --- TokenReview --------------------------------------------------------------------------------------------------------------------------- */
+/* --- TokenReview
+ * --------------------------------------------------------------------------------------------------------------------------- */
 
 static void test_review(void **state)
 {
@@ -363,13 +376,15 @@ static void test_cut_off(void **state)
 	world_fini(&w);
 }
 
-/* --- JWT ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- JWT
+ * ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static struct cox_str sign(struct world *w, cjose_jwk_t *key, const char *alg, const char *sub, const char *aud, int exp_in_s)
 {
 	char claims[256];
 	struct cox_buf b = { 0 };
-	snprintf(claims, sizeof(claims), "{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":[\"%s\"],\"exp\":%lld}", w->issuer, sub, aud, (long long)(cox_clock_wall_ms() / 1000 + exp_in_s));
+	snprintf(claims, sizeof(claims), "{\"iss\":\"%s\",\"sub\":\"%s\",\"aud\":[\"%s\"],\"exp\":%lld}", w->issuer, sub, aud,
+	         (long long)(cox_clock_wall_ms() / 1000 + exp_in_s));
 	char *token = tokens_sign(key, alg, true, claims);
 	cox_buf_printf(&b, "Bearer %s", token);
 	cox_free(token);
@@ -437,7 +452,9 @@ static void test_bad_settings(void **state)
 {
 	(void)state;
 	struct cox_loop *loop = cox_loop_new("config");
-	static const struct { const char *rule, *cidrs, *audiences, *domain, *text; } cases[] = {
+	static const struct {
+		const char *rule, *cidrs, *audiences, *domain, *text;
+	} cases[] = {
 		{ "", "", "", "Mesh", "\"Mesh\" is no trust domain" },
 		{ "", "10.0.0.0/99", "", "m", "TRUSTED_GATEWAY_CIDR: \"10.0.0.0/99\"" },
 		{ "", "", " , ", "m", "TOKEN_AUDIENCES" },
@@ -454,8 +471,13 @@ static void test_bad_settings(void **state)
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
 		struct cox_authn *a = NULL;
 		struct cox_err err = { 0 };
-		assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = loop, .audiences = cox_str_of(cases[i].audiences), .trust_domain = cox_str_of(cases[i].domain),
-		                                    .jwt_rule = cox_str_of(cases[i].rule), .trusted_gateway_cidrs = cox_str_of(cases[i].cidrs) }, &a, &err), COX_EINVAL);
+		assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = loop,
+		                                                          .audiences = cox_str_of(cases[i].audiences),
+		                                                          .trust_domain = cox_str_of(cases[i].domain),
+		                                                          .jwt_rule = cox_str_of(cases[i].rule),
+		                                                          .trusted_gateway_cidrs = cox_str_of(cases[i].cidrs) },
+		                                &a, &err),
+		                 COX_EINVAL);
 		if (!strstr(err.text, cases[i].text))
 			fail_msg("\"%s\" is not in \"%s\"", cases[i].text, err.text);
 	}
@@ -465,8 +487,11 @@ static void test_bad_settings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_certificate), cmocka_unit_test(test_xfcc), cmocka_unit_test(test_review), cmocka_unit_test(test_review_unavailable), cmocka_unit_test(test_review_rate),
-		cmocka_unit_test(test_cut_off),     cmocka_unit_test(test_jwt),  cmocka_unit_test(test_jwt_discovery), cmocka_unit_test(test_bad_settings),
+		cmocka_unit_test(test_certificate),  cmocka_unit_test(test_xfcc),
+		cmocka_unit_test(test_review),       cmocka_unit_test(test_review_unavailable),
+		cmocka_unit_test(test_review_rate),  cmocka_unit_test(test_cut_off),
+		cmocka_unit_test(test_jwt),          cmocka_unit_test(test_jwt_discovery),
+		cmocka_unit_test(test_bad_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

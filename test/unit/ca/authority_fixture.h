@@ -37,8 +37,14 @@ struct fixture {
 
 static inline struct cox_ca_spec default_spec(void)
 {
-	return (struct cox_ca_spec){ .trust_domain = COX_STR("cluster.local"), .ns = COX_STR("istio-system"), .key_type = COX_KEY_P256, .root_ttl_s = 3650 * 86400LL,
-		                     .default_ttl_s = 86400, .max_ttl_s = 90 * 86400, .backdate_s = 120, .root_grace = 0.2 };
+	return (struct cox_ca_spec){ .trust_domain = COX_STR("cluster.local"),
+		                     .ns = COX_STR("istio-system"),
+		                     .key_type = COX_KEY_P256,
+		                     .root_ttl_s = 3650 * 86400LL,
+		                     .default_ttl_s = 86400,
+		                     .max_ttl_s = 90 * 86400,
+		                     .backdate_s = 120,
+		                     .root_grace = 0.2 };
 }
 static inline void on_bundle(void *ctx, const struct cox_ca_bundle *b)
 {
@@ -53,14 +59,18 @@ static inline void on_fault(void *ctx, const struct cox_err *err)
 	snprintf(f->fault, sizeof(f->fault), "%s", err->text);
 	f->faults++;
 }
-static inline void on_lost(void *ctx, const char *which) { snprintf(((struct fixture *)ctx)->lost, sizeof(((struct fixture *)ctx)->lost), "%s", which); }
+static inline void on_lost(void *ctx, const char *which)
+{
+	snprintf(((struct fixture *)ctx)->lost, sizeof(((struct fixture *)ctx)->lost), "%s", which);
+}
 
 static inline bool call_wanted(void *arg) { return ((struct fixture *)arg)->wanted((struct fixture *)arg); }
 static inline void wait_for(struct fixture *f, bool (*wanted)(struct fixture *f))
 {
 	f->wanted = wanted;
 	if (!cox_loop_run_until(f->loop, call_wanted, f, WAIT_MS))
-		fail_msg("did not happen: fault \"%s\", lost \"%s\", phase %s", f->fault, f->lost, f->bundle ? cox_ca_phase_name(f->bundle->phase) : "-");
+		fail_msg("did not happen: fault \"%s\", lost \"%s\", phase %s", f->fault, f->lost,
+		         f->bundle ? cox_ca_phase_name(f->bundle->phase) : "-");
 }
 static inline bool has_bundle(struct fixture *f) { return f->bundle != NULL; }
 static inline bool has_fault(struct fixture *f) { return f->fault[0] != 0; }
@@ -158,8 +168,15 @@ static inline enum cox_rc sign_full(struct fixture *f, const char *uri, const ch
 {
 	struct cox_str uris[1] = { cox_str_of(uri) }, names[1] = { cox_str_of(dns) };
 	f->is_done = false;
-	cox_ca_sign(f->ca, f->loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&f->spki), .uris = uris, .uri_n = uri != NULL, .dns = names, .dns_n = dns != NULL,
-	            .ttl_s = ttl_s, .caller = COX_STR("test") }, on_signed, f);
+	cox_ca_sign(f->ca, f->loop,
+	            &(struct cox_ca_request){ .spki_der = cox_buf_str(&f->spki),
+	                                      .uris = uris,
+	                                      .uri_n = uri != NULL,
+	                                      .dns = names,
+	                                      .dns_n = dns != NULL,
+	                                      .ttl_s = ttl_s,
+	                                      .caller = COX_STR("test") },
+	            on_signed, f);
 	assert_false(f->is_done);
 	wait_for(f, has_answer);
 	return f->rc;
@@ -201,7 +218,11 @@ struct plugged {
 static inline void plugged_make(struct plugged *p, const char *name)
 {
 	struct cox_issuer *root;
-	struct cox_ca_cert_spec spec = { .organization = cox_str_of(name), .now_s = cox_clock_wall_ms() / 1000, .ttl_s = 86400 * 365, .backdate_s = 60, .path_len = -1 };
+	struct cox_ca_cert_spec spec = { .organization = cox_str_of(name),
+		                         .now_s = cox_clock_wall_ms() / 1000,
+		                         .ttl_s = 86400 * 365,
+		                         .backdate_s = 60,
+		                         .path_len = -1 };
 	*p = (struct plugged){ 0 };
 	assert_int_equal(cox_issue_root(COX_KEY_P256, &spec, &p->root, &p->root_key, NULL), COX_OK);
 	assert_int_equal(cox_issuer_new(cox_buf_str(&p->root), cox_buf_str(&p->root_key), &root, NULL), COX_OK);

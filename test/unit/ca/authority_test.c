@@ -1,5 +1,5 @@
-/* The authority with its real processes: signing, refusals, revocation, rotation of a root of our own, its stores, and the end of a process.
- * covers: c1 c2 c20 c21 c22 c30 c31 c39 */
+/* The authority with its real processes: signing, refusals, revocation, rotation of a root of our own, its stores, and the end of a
+ * process. covers: c1 c2 c20 c21 c22 c30 c31 c39 */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -47,7 +47,12 @@ static void test_sign(void **state)
 
 static void test_refused(void **state)
 {
-	static const struct { const char *uri, *dns; int64_t ttl_s; enum cox_rc rc; const char *text; } cases[] = {
+	static const struct {
+		const char *uri, *dns;
+		int64_t ttl_s;
+		enum cox_rc rc;
+		const char *text;
+	} cases[] = {
 		{ NULL, NULL, 0, COX_EINVAL, "without an identity" },
 		{ "spiffe://other/ns/a/sa/b", NULL, 0, COX_EDENIED, "not in the trust domain" },
 		{ "spiffe://cluster.local/ns/a", NULL, 0, COX_EINVAL, "is not spiffe://" },
@@ -98,7 +103,8 @@ static void test_rate(void **state)
 	wait_for(&f, has_bundle);
 	answers = limited = 0;
 	for (int i = 0; i < 300; i++)
-		cox_ca_sign(f.ca, f.loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&f.spki), .uris = &uri, .uri_n = 1 }, on_many, NULL);
+		cox_ca_sign(f.ca, f.loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&f.spki), .uris = &uri, .uri_n = 1 }, on_many,
+		            NULL);
 	wait_for(&f, has_all);
 	/* A second's worth at once; a slow machine signs some more meanwhile. */
 	assert_in_range(limited, 1, 200);
@@ -114,7 +120,8 @@ static void test_close_while_asked(void **state)
 	open_ca(&f);
 	answers = limited = 0;
 	for (int i = 0; i < 300; i++)
-		cox_ca_sign(f.ca, f.loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&f.spki), .uris = &uri, .uri_n = 1 }, on_many, NULL);
+		cox_ca_sign(f.ca, f.loop, &(struct cox_ca_request){ .spki_der = cox_buf_str(&f.spki), .uris = &uri, .uri_n = 1 }, on_many,
+		            NULL);
 	cox_ca_close(&f.ca);
 	wait_for(&f, has_all); /* every one of them is told */
 	cox_loop_free(&f.loop);
@@ -169,7 +176,7 @@ static void test_rotate(void **state)
 	assert_int_equal(sign(&f), COX_OK);
 	assert_int_equal(verify_under(&f, before), COX_OK); /* the old one signs: who has not heard of the new one takes it */
 
-	cox_ca_phase_done(f.ca, f.bundle->generation - 1);  /* of an older bundle: nothing */
+	cox_ca_phase_done(f.ca, f.bundle->generation - 1); /* of an older bundle: nothing */
 	cox_ca_phase_done(f.ca, f.bundle->generation);
 	wait_phase(&f, COX_CA_SIGN);
 	const struct cox_ca_bundle *both = cox_ca_bundle_ref(f.bundle);
@@ -516,9 +523,11 @@ static void test_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sign), cmocka_unit_test(test_refused), cmocka_unit_test(test_rate), cmocka_unit_test(test_close_while_asked),
-		                            cmocka_unit_test(test_revoked), cmocka_unit_test(test_rotate), cmocka_unit_test(test_dir_store), cmocka_unit_test(test_renewal),
-		                            cmocka_unit_test(test_lost), cmocka_unit_test(test_hardened),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_sign),      cmocka_unit_test(test_refused),
+		                            cmocka_unit_test(test_rate),      cmocka_unit_test(test_close_while_asked),
+		                            cmocka_unit_test(test_revoked),   cmocka_unit_test(test_rotate),
+		                            cmocka_unit_test(test_dir_store), cmocka_unit_test(test_renewal),
+		                            cmocka_unit_test(test_lost),      cmocka_unit_test(test_hardened),
 		                            cmocka_unit_test(test_memory) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static void extend(X509 *x, X509V3_CTX *ctx, int nid, const char *value)
 	X509_add_ext(x, e, -1);
 	X509_EXTENSION_free(e);
 }
-static void make(const char *cn, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, long serial, const char *san, struct cox_buf *out, X509 **made)
+static void make(const char *cn, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, long serial, const char *san, struct cox_buf *out,
+                 X509 **made)
 {
 	X509 *x = X509_new();
 	X509V3_CTX ctx;
@@ -192,12 +193,15 @@ static void test_key(void **state)
 	assert_int_equal(cox_cert_check_key(cox_buf_str(&leaf), cox_buf_str(&leaf_key_pem), &err), COX_OK);
 	assert_int_equal(cox_cert_check_key(cox_buf_str(&root), cox_buf_str(&leaf_key_pem), &err), COX_EINVAL);
 	assert_non_null(strstr(err.text, "not the key"));
-	assert_int_equal(cox_cert_check_key(cox_buf_str(&root), COX_STR("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), &err), COX_EINVAL);
+	assert_int_equal(
+	    cox_cert_check_key(cox_buf_str(&root), COX_STR("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), &err),
+	    COX_EINVAL);
 	assert_non_null(strstr(err.text, "cannot be read"));
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_read), cmocka_unit_test(test_split), cmocka_unit_test(test_verify), cmocka_unit_test(test_key) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_read), cmocka_unit_test(test_split), cmocka_unit_test(test_verify),
+		                            cmocka_unit_test(test_key) };
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -65,7 +65,9 @@ static void sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_r
 		w->held = (struct signature){ done, ctx };
 		return;
 	}
-	struct cox_ca_answer a = { .cert_pem = COX_STR("LEAF\n"), .bundle = &w->bundle, .info = { .serial = "51", .not_after_s = cox_clock_wall_ms() / 1000 + 3600 } };
+	struct cox_ca_answer a = { .cert_pem = COX_STR("LEAF\n"),
+		                   .bundle = &w->bundle,
+		                   .info = { .serial = "51", .not_after_s = cox_clock_wall_ms() / 1000 + 3600 } };
 	cox_err_set(&err, w->says, NULL, "the signer says no");
 	done(ctx, w->says, w->says == COX_OK ? &a : NULL, &err);
 }
@@ -124,13 +126,30 @@ static int setup(void **state)
 	w->caller = cox_loop_new("stream");
 	w->bundle.roots_pem = roots, w->bundle.root_n = 2, w->bundle.chain_pem = make_chain(&w->bundle.arena);
 	assert_int_equal(cox_key_make(COX_KEY_P256, false, &w->key, &err), COX_OK);
-	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config, .trust_domain = COX_STR("td") }, &w->authn, &err), COX_OK);
+	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config, .trust_domain = COX_STR("td") }, &w->authn, &err),
+	                 COX_OK);
 	cox_authn_set_trust(w->authn, COX_STR("td"), &COX_STR("old-td"), 1);
-	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = w->config, .ns = COX_STR("istio-system"), .replica = COX_STR("r") }, &w->ledger, &err), COX_OK);
-	assert_int_equal(cox_csr_service_open(&(struct cox_csr_service_spec){ .loop = w->config, .authn = w->authn, .sign = sign, .ca = (struct cox_ca *)w, .ledger = w->ledger,
-	                     .trusted_node_accounts = COX_STR("kube-system/ztunnel, a/b"), .may_impersonate = may_impersonate, .ctx = w,
-	                     .per_identity_s = 0.001, .per_identity_burst = 10 }, &w->service, &err), COX_OK);
-	assert_int_equal(cox_grpc_server_open(&(struct cox_grpc_server_spec){ .loops = &w->caller, .loop_count = 1, .methods = cox_csr_service_method(w->service), .method_count = 1 }, &w->server, &err), COX_OK);
+	assert_int_equal(
+	    cox_ledger_open(&(struct cox_ledger_spec){ .loop = w->config, .ns = COX_STR("istio-system"), .replica = COX_STR("r") },
+	                    &w->ledger, &err),
+	    COX_OK);
+	assert_int_equal(cox_csr_service_open(&(struct cox_csr_service_spec){ .loop = w->config,
+	                                                                      .authn = w->authn,
+	                                                                      .sign = sign,
+	                                                                      .ca = (struct cox_ca *)w,
+	                                                                      .ledger = w->ledger,
+	                                                                      .trusted_node_accounts = COX_STR("kube-system/ztunnel, a/b"),
+	                                                                      .may_impersonate = may_impersonate,
+	                                                                      .ctx = w,
+	                                                                      .per_identity_s = 0.001,
+	                                                                      .per_identity_burst = 10 },
+	                                      &w->service, &err),
+	                 COX_OK);
+	assert_int_equal(cox_grpc_server_open(
+	                     &(struct cox_grpc_server_spec){
+	                         .loops = &w->caller, .loop_count = 1, .methods = cox_csr_service_method(w->service), .method_count = 1 },
+	                     &w->server, &err),
+	                 COX_OK);
 	assert_int_equal(cox_addr_parse(COX_STR("127.0.0.1:0"), &w->addr, &err), COX_OK);
 	assert_int_equal(cox_grpc_server_listen(w->server, &w->addr, NULL, 0, &port, &err), COX_OK);
 	w->addr.port = port;
@@ -193,8 +212,10 @@ static struct cox_grpc_call *call_open(const char *identity, struct cox_str body
 	snprintf(xfcc, sizeof(xfcc), "Hash=1;URI=%s", identity);
 	const struct cox_grpc_kv metadata[] = { { COX_STR("x-forwarded-client-cert"), cox_str_of(xfcc) } };
 	*r = (struct result){ 0 };
-	assert_int_equal(cox_grpc_call_unary(w->client, "/istio.v1.auth.IstioCertificateService/CreateCertificate", metadata, *identity ? 1 : 0, 0, body,
-	                                     &(struct cox_grpc_call_cb){ .on_message = on_message, .on_close = on_close, .ctx = r }, &c), COX_OK);
+	assert_int_equal(cox_grpc_call_unary(w->client, "/istio.v1.auth.IstioCertificateService/CreateCertificate", metadata,
+	                                     *identity ? 1 : 0, 0, body,
+	                                     &(struct cox_grpc_call_cb){ .on_message = on_message, .on_close = on_close, .ctx = r }, &c),
+	                 COX_OK);
 	return c;
 }
 static void call(const char *identity, struct cox_str body, struct result *r)
@@ -235,7 +256,16 @@ static struct cox_buf request(int64_t validity_s, const char *impersonated)
 
 #define FOO "spiffe://td/ns/foo/sa/bar"
 #define ZTUNNEL "spiffe://td/ns/kube-system/sa/ztunnel"
-enum { OK = 0, CANCELLED = 1, INVALID_ARGUMENT = 3, PERMISSION_DENIED = 7, RESOURCE_EXHAUSTED = 8, INTERNAL = 13, UNAVAILABLE = 14, UNAUTHENTICATED = 16 };
+enum {
+	OK = 0,
+	CANCELLED = 1,
+	INVALID_ARGUMENT = 3,
+	PERMISSION_DENIED = 7,
+	RESOURCE_EXHAUSTED = 8,
+	INTERNAL = 13,
+	UNAVAILABLE = 14,
+	UNAUTHENTICATED = 16
+};
 
 static double metric(enum cox_metric m, const char *label) { return cox_series_get(cox_metric_series(m, cox_str_of(label))); }
 
@@ -259,7 +289,8 @@ static void test_issue(void **state)
 		items[n++] = cox_pb_as_str(&reader, &f);
 	assert_int_equal(n, 4); /* leaf, two intermediates, all roots in one */
 	assert_true(cox_str_eq_cstr(items[0], "LEAF\n"));
-	assert_true(cox_str_has_prefix(items[1], COX_STR("-----BEGIN CERTIFICATE")) && cox_str_has_prefix(items[2], COX_STR("-----BEGIN CERTIFICATE")));
+	assert_true(cox_str_has_prefix(items[1], COX_STR("-----BEGIN CERTIFICATE")) &&
+	            cox_str_has_prefix(items[2], COX_STR("-----BEGIN CERTIFICATE")));
 	assert_true(cox_str_eq_cstr(items[3], "ROOT1\nROOT2\n"));
 	assert_true(metric(COX_M_CERTS_ISSUED, NULL) == issued + 1 && metric(COX_M_CSR_COUNT, NULL) == asked + 1);
 	struct cox_arena arena = { 0 };
@@ -300,7 +331,14 @@ static void test_refused(void **state)
 	expect(FOO, cox_buf_str(&forged), INVALID_ARGUMENT, "");
 	cox_buf_fini(&forged);
 	assert_int_equal(w->signatures, 0);
-	static const struct { enum cox_rc says; int status; } answers[] = { { COX_EINVAL, INVALID_ARGUMENT }, { COX_EAGAIN, UNAVAILABLE }, { COX_ELIMIT, RESOURCE_EXHAUSTED }, { COX_EIO, INTERNAL }, { COX_EINTERNAL, INTERNAL } };
+	static const struct {
+		enum cox_rc says;
+		int status;
+	} answers[] = { { COX_EINVAL, INVALID_ARGUMENT },
+		        { COX_EAGAIN, UNAVAILABLE },
+		        { COX_ELIMIT, RESOURCE_EXHAUSTED },
+		        { COX_EIO, INTERNAL },
+		        { COX_EINTERNAL, INTERNAL } };
 	for (size_t i = 0; i < COX_LEN(answers); i++) {
 		double errors = metric(COX_M_CSR_SIGN_ERRORS, cox_rc_name(answers[i].says));
 		w->says = answers[i].says;
@@ -326,7 +364,8 @@ static void test_rate(void **state)
 static void test_impersonation(void **state)
 {
 	(void)state;
-	struct cox_buf q = request(0, FOO), foreign = request(0, "spiffe://old-td/ns/foo/sa/bar"), broken = request(0, "foo/bar"), empty = request(0, "");
+	struct cox_buf q = request(0, FOO), foreign = request(0, "spiffe://old-td/ns/foo/sa/bar"), broken = request(0, "foo/bar"),
+	               empty = request(0, "");
 	expect("spiffe://td/ns/foo/sa/x", cox_buf_str(&q), UNAUTHENTICATED, "foo/x may not act for others");
 	expect(ZTUNNEL, cox_buf_str(&q), UNAUTHENTICATED, "no pod of bar on the node");
 	w->may_impersonate = true;
@@ -395,7 +434,9 @@ static void test_settings(void **state)
 	struct cox_csr_service *s;
 	struct cox_err err = { 0 };
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
-		assert_int_equal(cox_csr_service_open(&(struct cox_csr_service_spec){ .trusted_node_accounts = cox_str_of(bad[i]) }, &s, &err), COX_EINVAL);
+		assert_int_equal(
+		    cox_csr_service_open(&(struct cox_csr_service_spec){ .trusted_node_accounts = cox_str_of(bad[i]) }, &s, &err),
+		    COX_EINVAL);
 		assert_non_null(strstr(err.text, "CA_TRUSTED_NODE_ACCOUNTS"));
 	}
 }
@@ -403,6 +444,12 @@ static void test_settings(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_issue), T(test_refused), T(test_rate), T(test_impersonation), T(test_revoked), T(test_gone), cmocka_unit_test(test_settings) };
+	const struct CMUnitTest tests[] = { T(test_issue),
+		                            T(test_refused),
+		                            T(test_rate),
+		                            T(test_impersonation),
+		                            T(test_revoked),
+		                            T(test_gone),
+		                            cmocka_unit_test(test_settings) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,9 @@ static void test_types(void **state)
 			assert_true(cox_key_type_find(cox_str_of(names[i]), &type));
 			assert_string_equal(cox_key_type_name(type), names[i]);
 			assert_int_equal(cox_key_make(type, traditional, &key, NULL), COX_OK);
-			const char *head = !traditional ? "-----BEGIN PRIVATE KEY-----" : i < 2 ? "-----BEGIN EC PRIVATE KEY-----" : "-----BEGIN RSA PRIVATE KEY-----";
+			const char *head = !traditional ? "-----BEGIN PRIVATE KEY-----"
+			                   : i < 2      ? "-----BEGIN EC PRIVATE KEY-----"
+			                                : "-----BEGIN RSA PRIVATE KEY-----";
 			assert_true(cox_str_has_prefix(cox_buf_str(&key), cox_str_of(head)));
 			assert_int_equal(cox_csr_make(cox_buf_str(&key), COX_STR("spiffe://td/ns/a/sa/b"), &csr, NULL), COX_OK);
 			assert_int_equal(cox_csr_check(cox_buf_str(&csr), &spki, NULL), COX_OK);

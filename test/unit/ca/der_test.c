@@ -84,15 +84,27 @@ static void check_time(int64_t at_s, struct cox_str want)
 static void test_time(void **state)
 {
 	(void)state;
-	check_time(0, COX_STR("\x17\x0d" "700101000000Z"));
-	check_time(2524607999, COX_STR("\x17\x0d" "491231235959Z"));
-	check_time(2524608000, COX_STR("\x18\x0f" "20500101000000Z"));
-	check_time(4107542399, COX_STR("\x18\x0f" "21000228235959Z"));
+	check_time(0, COX_STR("\x17\x0d"
+	                      "700101000000Z"));
+	check_time(2524607999, COX_STR("\x17\x0d"
+	                               "491231235959Z"));
+	check_time(2524608000, COX_STR("\x18\x0f"
+	                               "20500101000000Z"));
+	check_time(4107542399, COX_STR("\x18\x0f"
+	                               "21000228235959Z"));
 }
 
 static void test_lengths(void **state)
 {
-	struct cox_str broken[] = { COX_STR("\x30\x80"), COX_STR("\x30\x81\x05" "abcde"), COX_STR("\x30\x82\x00\x85"), COX_STR("\x30\x84\x01\x01\x01\x01"), COX_STR("\x30\x05" "abcd"), COX_STR("\x30"), COX_STR("") };
+	struct cox_str broken[] = { COX_STR("\x30\x80"),
+		                    COX_STR("\x30\x81\x05"
+		                            "abcde"),
+		                    COX_STR("\x30\x82\x00\x85"),
+		                    COX_STR("\x30\x84\x01\x01\x01\x01"),
+		                    COX_STR("\x30\x05"
+		                            "abcd"),
+		                    COX_STR("\x30"),
+		                    COX_STR("") };
 	static const size_t sizes[] = { 0, 1, 127, 128, 255, 256, 65535, 65536 };
 	struct cox_str content;
 	(void)state;
@@ -114,6 +126,7 @@ static void test_lengths(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_keys), cmocka_unit_test(test_bits), cmocka_unit_test(test_time), cmocka_unit_test(test_lengths) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_keys), cmocka_unit_test(test_bits), cmocka_unit_test(test_time),
+		                            cmocka_unit_test(test_lengths) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,17 +6,24 @@
 
 #include <unistd.h>
 
-static const char pods[] = "apiVersion: v1\nkind: Pod\nmetadata: {name: zt-1, namespace: kube-system, uid: u1}\nspec: {serviceAccountName: ztunnel, nodeName: n1}\nstatus: {phase: Running}\n---\n"
-                           "apiVersion: v1\nkind: Pod\nmetadata: {name: zt-2, namespace: kube-system, uid: u2}\nspec: {serviceAccountName: ztunnel}\nstatus: {phase: Pending}\n---\n"
-                           "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, uid: u3}\nspec: {serviceAccountName: web, nodeName: n1}\nstatus: {phase: Running}\n---\n"
-                           "apiVersion: v1\nkind: Pod\nmetadata: {name: done, namespace: shop, uid: u4}\nspec: {serviceAccountName: job, nodeName: n1}\nstatus: {phase: Succeeded}\n---\n"
-                           "apiVersion: v1\nkind: Pod\nmetadata: {name: plain, namespace: shop, uid: u5}\nspec: {nodeName: n1}\nstatus: {phase: Running}\n---\n"
-                           "apiVersion: v1\nkind: Pod\nmetadata: {name: db, namespace: shop, uid: u6}\nspec: {serviceAccountName: db, nodeName: n2}\nstatus: {phase: Running}\n";
+static const char pods[] =
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: zt-1, namespace: kube-system, uid: u1}\nspec: {serviceAccountName: ztunnel, nodeName: n1}\nstatus: {phase: Running}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: zt-2, namespace: kube-system, uid: u2}\nspec: {serviceAccountName: ztunnel}\nstatus: {phase: Pending}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, uid: u3}\nspec: {serviceAccountName: web, nodeName: n1}\nstatus: {phase: Running}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: done, namespace: shop, uid: u4}\nspec: {serviceAccountName: job, nodeName: n1}\nstatus: {phase: Succeeded}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: plain, namespace: shop, uid: u5}\nspec: {nodeName: n1}\nstatus: {phase: Running}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: db, namespace: shop, uid: u6}\nspec: {serviceAccountName: db, nodeName: n2}\nstatus: {phase: Running}\n";
 
-static bool allow(struct cox_node_pods *n, const char *pod, const char *uid, const char *node, const char *account, const char *wanted, const char *why)
+static bool allow(struct cox_node_pods *n, const char *pod, const char *uid, const char *node, const char *account, const char *wanted,
+                  const char *why)
 {
 	struct cox_str uri = cox_str_of(account);
-	struct cox_identity caller = { .how = COX_AUTHN_TOKEN_REVIEW, .uris = &uri, .uri_n = 1, .pod_name = cox_str_of(pod), .pod_uid = cox_str_of(uid), .node_name = cox_str_of(node) };
+	struct cox_identity caller = { .how = COX_AUTHN_TOKEN_REVIEW,
+		                       .uris = &uri,
+		                       .uri_n = 1,
+		                       .pod_name = cox_str_of(pod),
+		                       .pod_uid = cox_str_of(uid),
+		                       .node_name = cox_str_of(node) };
 	struct cox_spiffe_id id = { COX_STR("td"), COX_STR("shop"), cox_str_of(wanted) };
 	struct cox_err err = { 0 };
 	bool ok = cox_node_pods_allow(n, &caller, &id, &err);
@@ -47,7 +54,9 @@ static void test_who(void **state)
 	assert_false(allow(n, "zt-1", "u1", "n1", "spiffe://td/ns/shop/sa/ztunnel", "web", "pod shop/zt-1 of the caller is not known"));
 	/* a pod that starts counts within a moment, one that is gone no longer */
 	assert_false(allow(n, "zt-1", "u1", "n1", ZTUNNEL, "late", "no pod"));
-	yaml_apply(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: late, namespace: shop}\nspec: {serviceAccountName: late, nodeName: n1}\n", false);
+	yaml_apply(r,
+	           "apiVersion: v1\nkind: Pod\nmetadata: {name: late, namespace: shop}\nspec: {serviceAccountName: late, nodeName: n1}\n",
+	           false);
 	usleep(150 * 1000);
 	assert_true(allow(n, "zt-1", "u1", "n1", ZTUNNEL, "late", ""));
 	yaml_apply(r, "apiVersion: v1\nkind: Pod\nmetadata: {name: late, namespace: shop}\n", true);

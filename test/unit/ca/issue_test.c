@@ -33,7 +33,15 @@ struct made {
 	struct cox_buf cert, key, spki;
 	struct cox_issuer *issuer;
 };
-static struct cox_ca_cert_spec ca_spec(int64_t ttl_s) { return (struct cox_ca_cert_spec){ .organization = COX_STR("cluster.local"), .common_name = "a root", .now_s = NOW, .ttl_s = ttl_s, .backdate_s = 120, .path_len = -1 }; }
+static struct cox_ca_cert_spec ca_spec(int64_t ttl_s)
+{
+	return (struct cox_ca_cert_spec){ .organization = COX_STR("cluster.local"),
+		                          .common_name = "a root",
+		                          .now_s = NOW,
+		                          .ttl_s = ttl_s,
+		                          .backdate_s = 120,
+		                          .path_len = -1 };
+}
 static void make_root(struct made *m, enum cox_key_type type, int64_t ttl_s)
 {
 	struct cox_buf csr = { 0 };
@@ -64,8 +72,13 @@ static void test_types(void **state)
 		struct cox_buf leaf = { 0 };
 		make_root(&root, types[i], 3650 * (int64_t)DAY);
 		assert_string_equal(cox_issuer_info(root.issuer)->key_type, names[i]);
-		assert_int_equal(cox_issue_leaf(root.issuer, &(struct cox_leaf_spec){ .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 },
-		                                &leaf, NULL, NULL), COX_OK);
+		assert_int_equal(
+		    cox_issue_leaf(
+		        root.issuer,
+		        &(struct cox_leaf_spec){
+		            .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 },
+		        &leaf, NULL, NULL),
+		    COX_OK);
 		check_verify(&leaf, &root.cert, NOW, COX_OK);
 		check_verify(&leaf, &root.cert, NOW + DAY + 1, COX_EAUTH);
 		cox_buf_fini(&leaf);
@@ -82,7 +95,14 @@ static void test_leaf(void **state)
 	struct cox_str uri = COX_STR("spiffe://cluster.local/ns/a/sa/b"), dns[2] = { COX_STR("istiod.istio-system.svc"), COX_STR("x") };
 	(void)state;
 	make_root(&root, COX_KEY_P256, 3650 * (int64_t)DAY);
-	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .dns = dns, .dns_n = 2, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 };
+	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki),
+		                      .uris = &uri,
+		                      .uri_n = 1,
+		                      .dns = dns,
+		                      .dns_n = 2,
+		                      .now_s = NOW,
+		                      .ttl_s = DAY,
+		                      .backdate_s = 120 };
 	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&leaf), &arena, &info, NULL), COX_OK);
 	assert_int_equal(strlen(info.serial), 32);
@@ -122,7 +142,9 @@ static void test_clock(void **state)
 	struct cox_str uri = COX_STR("spiffe://cluster.local/ns/a/sa/b");
 	(void)state;
 	make_root(&root, COX_KEY_P256, 3600);
-	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 500 };
+	struct cox_leaf_spec spec = {
+		.spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 500
+	};
 	/* Never outside of its issuer's life. */
 	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&leaf), &arena, &info, NULL), COX_OK);
@@ -148,7 +170,9 @@ static void test_renewal(void **state)
 	struct cox_str uri = COX_STR("spiffe://cluster.local/ns/a/sa/b");
 	(void)state;
 	make_root(&root, COX_KEY_P256, 10 * DAY);
-	struct cox_leaf_spec spec = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = 10 * DAY, .backdate_s = 120 };
+	struct cox_leaf_spec spec = {
+		.spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = 10 * DAY, .backdate_s = 120
+	};
 	assert_int_equal(cox_issue_leaf(root.issuer, &spec, &leaf, NULL, NULL), COX_OK);
 	assert_int_equal(cox_issue_root_renewal(root.issuer, NOW + 9 * DAY, 10 * DAY, &renewed, NULL), COX_OK);
 	assert_int_equal(cox_cert_read_pem(cox_buf_str(&renewed), &arena, &info, NULL), COX_OK);
@@ -186,7 +210,9 @@ static void test_intermediate(void **state)
 	assert_int_equal(cox_issue_intermediate(root.issuer, COX_KEY_P256, &spec, &cert, &key, NULL), COX_OK);
 	assert_int_equal(cox_issuer_new(cox_buf_str(&cert), cox_buf_str(&key), &sub, NULL), COX_OK);
 	assert_int_equal(cox_issuer_info(sub)->not_after_s, NOW + 10 * DAY); /* its parent's end */
-	struct cox_leaf_spec leaf = { .spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120 };
+	struct cox_leaf_spec leaf = {
+		.spki_der = cox_buf_str(&root.spki), .uris = &uri, .uri_n = 1, .now_s = NOW, .ttl_s = DAY, .backdate_s = 120
+	};
 	assert_int_equal(cox_issue_leaf(sub, &leaf, &chain, NULL, NULL), COX_OK);
 	check_verify(&chain, &root.cert, NOW, COX_EAUTH); /* without the intermediate */
 	cox_buf_append(&chain, cert.p, cert.n);
@@ -262,7 +288,9 @@ static void test_crl(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_types), cmocka_unit_test(test_leaf), cmocka_unit_test(test_clock), cmocka_unit_test(test_renewal),
-		                            cmocka_unit_test(test_intermediate), cmocka_unit_test(test_issuer_refused), cmocka_unit_test(test_crl) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_types),        cmocka_unit_test(test_leaf),
+		                            cmocka_unit_test(test_clock),        cmocka_unit_test(test_renewal),
+		                            cmocka_unit_test(test_intermediate), cmocka_unit_test(test_issuer_refused),
+		                            cmocka_unit_test(test_crl) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,7 +71,10 @@ static void texts_come_back(void **state)
 
 /* --- the ledger with a directory: two of them share it, as replicas do --------------------------------- */
 
-struct heard { size_t revoked, calls, blocked; bool is_ready; };
+struct heard {
+	size_t revoked, calls, blocked;
+	bool is_ready;
+};
 static void on_revoked(void *ctx, const struct cox_ca_revoked *items, size_t n)
 {
 	struct heard *h = ctx;
@@ -87,7 +90,12 @@ static void on_ready(void *ctx, enum cox_rc rc)
 static void on_blocked(void *ctx) { ((struct heard *)ctx)->blocked++; }
 static bool is_ready(void *ctx) { return ((struct heard *)ctx)->is_ready; }
 
-struct answer { enum cox_rc rc; size_t n; bool is_done; char text[384]; };
+struct answer {
+	enum cox_rc rc;
+	size_t n;
+	bool is_done;
+	char text[384];
+};
 static void on_done(void *ctx, enum cox_rc rc, size_t n, const struct cox_err *err)
 {
 	struct answer *a = ctx;
@@ -100,8 +108,15 @@ static bool is_done(void *ctx) { return ((struct answer *)ctx)->is_done; }
 static struct cox_ledger *open_one(struct cox_loop *loop, const char *dir, const char *replica, struct heard *h)
 {
 	struct cox_ledger *l;
-	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = loop, .state_dir = dir, .replica = cox_str_of(replica), .on_revoked = on_revoked, .on_ready = on_ready,
-	                                                            .on_blocked = on_blocked, .ctx = h }, &l, NULL), COX_OK);
+	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = loop,
+	                                                            .state_dir = dir,
+	                                                            .replica = cox_str_of(replica),
+	                                                            .on_revoked = on_revoked,
+	                                                            .on_ready = on_ready,
+	                                                            .on_blocked = on_blocked,
+	                                                            .ctx = h },
+	                                 &l, NULL),
+	                 COX_OK);
 	if (dir)
 		assert_true(cox_loop_run_until(loop, is_ready, h, 5000));
 	return l;
@@ -126,7 +141,10 @@ static size_t listed(struct cox_ledger *l, bool revoked_only)
 	return n;
 }
 
-struct want { struct cox_ledger *l; size_t n; };
+struct want {
+	struct cox_ledger *l;
+	size_t n;
+};
 static bool lists(void *ctx) { return listed(((struct want *)ctx)->l, false) == ((struct want *)ctx)->n; }
 static bool is_revoked_n(void *ctx) { return listed(((struct want *)ctx)->l, true) == ((struct want *)ctx)->n; }
 static void note_closed(void *ctx) { *(bool *)ctx = true; }
@@ -215,7 +233,11 @@ static void a_rotation_is_asked_for(void **state)
 	struct cox_loop *loop = cox_loop_new("test");
 	struct heard ha = { 0 }, hb = { 0 };
 	struct cox_ledger *a = open_one(loop, dir, "a", &ha), *b;
-	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = loop, .state_dir = dir, .replica = COX_STR("b"), .on_rotate = on_rotate, .ctx = &hb }, &b, NULL), COX_OK);
+	assert_int_equal(
+	    cox_ledger_open(
+	        &(struct cox_ledger_spec){ .loop = loop, .state_dir = dir, .replica = COX_STR("b"), .on_rotate = on_rotate, .ctx = &hb },
+	        &b, NULL),
+	    COX_OK);
 	bool asked = false;
 	cox_ledger_rotate_ask(a, on_asked, &asked);
 	assert_true(cox_loop_run_until(loop, is_set, &asked, 5000));

@@ -19,7 +19,8 @@ static enum cox_rc build(const struct plugged *p, struct cox_str more_roots, str
 	cox_buf_append(&roots, p->root.p, p->root.n);
 	cox_buf_append_str(&roots, more_roots);
 	*out = (struct cox_ca_key){ 0 };
-	enum cox_rc rc = cox_ca_key_build(cox_buf_str(&p->cert), cox_buf_str(&p->key), cox_buf_str(&p->root), cox_buf_str(&roots), now_s(), out, &err);
+	enum cox_rc rc =
+	    cox_ca_key_build(cox_buf_str(&p->cert), cox_buf_str(&p->key), cox_buf_str(&p->root), cox_buf_str(&roots), now_s(), out, &err);
 	cox_buf_fini(&roots);
 	return rc;
 }
@@ -45,7 +46,8 @@ static void check_stored(const struct cox_ca_state *s)
 	if (cox_ca_state_read_(&e, &back, g, &err) != COX_OK)
 		fail_msg("%s", err.text);
 	assert_int_equal(back.phase, s->phase);
-	assert_true(cox_ca_key_eq(&back.current, &s->current) && cox_ca_key_eq(&back.next, &s->next) && cox_ca_key_eq(&back.previous, &s->previous));
+	assert_true(cox_ca_key_eq(&back.current, &s->current) && cox_ca_key_eq(&back.next, &s->next) &&
+	            cox_ca_key_eq(&back.previous, &s->previous));
 	assert_int_equal(back.retired_n, s->retired_n);
 	if (s->phase != COX_CA_STEADY) {
 		assert_int_equal(back.since_s, s->since_s);
@@ -53,7 +55,8 @@ static void check_stored(const struct cox_ca_state *s)
 		assert_string_equal(g->items[1].name, "pod-2");
 		assert_true(g->items[0].is_done && !g->items[1].is_done);
 	}
-	assert_true(cox_ca_entries_get_(&e, "ca-cert.pem").n && cox_ca_entries_get_(&e, "ca-key.pem").n && cox_ca_entries_get_(&e, "root-cert.pem").n);
+	assert_true(cox_ca_entries_get_(&e, "ca-cert.pem").n && cox_ca_entries_get_(&e, "ca-key.pem").n &&
+	            cox_ca_entries_get_(&e, "root-cert.pem").n);
 	cox_ca_state_fini(&back);
 	cox_ca_entries_fini_(&e);
 	cox_free(f);
@@ -181,7 +184,10 @@ static void check_set(struct cox_ca_entries *e, enum cox_rc rc, const char *text
 	cox_buf_fini(&crl);
 	cox_ca_entries_fini_(e);
 }
-static void add(struct cox_ca_entries *e, const char *name, const struct cox_buf *text) { cox_buf_append_str(cox_ca_entries_add_(e, name), cox_buf_str(text)); }
+static void add(struct cox_ca_entries *e, const char *name, const struct cox_buf *text)
+{
+	cox_buf_append_str(cox_ca_entries_add_(e, name), cox_buf_str(text));
+}
 
 static void test_sets(void **state)
 {
@@ -232,7 +238,11 @@ static void test_sets(void **state)
 	assert_int_equal(cox_csr_make(cox_buf_str(&a.key), COX_STR(""), &csr, NULL), COX_OK);
 	assert_int_equal(cox_csr_check(cox_buf_str(&csr), &spki, NULL), COX_OK);
 	cox_buf_clear(&cert);
-	assert_int_equal(cox_issue_leaf(root, &(struct cox_leaf_spec){ .spki_der = cox_buf_str(&spki), .uris = &uri, .uri_n = 1, .now_s = now_s(), .ttl_s = 1000 }, &cert, NULL, NULL), COX_OK);
+	assert_int_equal(
+	    cox_issue_leaf(
+	        root, &(struct cox_leaf_spec){ .spki_der = cox_buf_str(&spki), .uris = &uri, .uri_n = 1, .now_s = now_s(), .ttl_s = 1000 },
+	        &cert, NULL, NULL),
+	    COX_OK);
 	add(&e, "ca-cert.pem", &cert), add(&e, "ca-key.pem", &a.key), add(&e, "root-cert.pem", &a.root);
 	check_set(&e, COX_EINVAL, "not one of a CA");
 	cox_issuer_free(&root);
@@ -288,7 +298,8 @@ static void test_state_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_combined_roots), cmocka_unit_test(test_replaced_root), cmocka_unit_test(test_many_intermediates),
-		                            cmocka_unit_test(test_sets), cmocka_unit_test(test_followers), cmocka_unit_test(test_state_refused) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_combined_roots),     cmocka_unit_test(test_replaced_root),
+		                            cmocka_unit_test(test_many_intermediates), cmocka_unit_test(test_sets),
+		                            cmocka_unit_test(test_followers),          cmocka_unit_test(test_state_refused) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

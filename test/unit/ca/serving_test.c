@@ -51,7 +51,8 @@ static X509 *make_cert(EVP_PKEY *key, long serial, long ends_in_s)
 	ASN1_INTEGER_set(X509_get_serialNumber(x), serial);
 	X509_gmtime_adj(X509_getm_notBefore(x), -60);
 	X509_gmtime_adj(X509_getm_notAfter(x), ends_in_s);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "O", MBSTRING_ASC, (const unsigned char *)(serial == 1 ? "root" : "leaf"), -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "O", MBSTRING_ASC, (const unsigned char *)(serial == 1 ? "root" : "leaf"), -1,
+	                           -1, 0);
 	X509_NAME *issuer = X509_NAME_new();
 	X509_NAME_add_entry_by_txt(issuer, "O", MBSTRING_ASC, (const unsigned char *)"root", -1, -1, 0);
 	X509_set_issuer_name(x, issuer);
@@ -84,7 +85,9 @@ static void sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_r
 	X509 *x = make_cert(key, 7, 3600);
 	struct cox_buf pem = { 0 };
 	write_cert(x, &pem);
-	struct cox_ca_answer a = { .cert_pem = cox_buf_str(&pem), .bundle = &w->bundle, .info = { .serial = "7", .not_after_s = cox_clock_wall_ms() / 1000 + 3600 } };
+	struct cox_ca_answer a = { .cert_pem = cox_buf_str(&pem),
+		                   .bundle = &w->bundle,
+		                   .info = { .serial = "7", .not_after_s = cox_clock_wall_ms() / 1000 + 3600 } };
 	done(ctx, COX_OK, &a, &err);
 	cox_buf_fini(&pem);
 	X509_free(x);
@@ -131,7 +134,11 @@ static const struct cox_str names[] = { COX_STR_INIT("istiod.istio-system.svc"),
 static void open_signed(void)
 {
 	struct cox_err err = { 0 };
-	assert_int_equal(cox_serving_open(&(struct cox_serving_spec){ .loop = w->loop, .sign = sign, .dns = names, .dns_n = 2, .on_change = on_change, .ctx = w }, &w->serving, &err), COX_OK);
+	assert_int_equal(
+	    cox_serving_open(
+	        &(struct cox_serving_spec){ .loop = w->loop, .sign = sign, .dns = names, .dns_n = 2, .on_change = on_change, .ctx = w },
+	        &w->serving, &err),
+	    COX_OK);
 }
 static bool has_asked_twice(void *arg)
 {
@@ -239,8 +246,11 @@ static void test_files(void **state)
 	struct cox_err err = { 0 };
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	snprintf(cert, sizeof(cert), "%s/tls.crt", dir), snprintf(key, sizeof(key), "%s/tls.key", dir), snprintf(ca, sizeof(ca), "%s/ca.crt", dir);
-	struct cox_serving_spec spec = { .loop = w->loop, .sign = sign, .cert_file = cert, .key_file = key, .ca_file = ca, .on_change = on_change, .ctx = w };
+	snprintf(cert, sizeof(cert), "%s/tls.crt", dir), snprintf(key, sizeof(key), "%s/tls.key", dir),
+	    snprintf(ca, sizeof(ca), "%s/ca.crt", dir);
+	struct cox_serving_spec spec = {
+		.loop = w->loop, .sign = sign, .cert_file = cert, .key_file = key, .ca_file = ca, .on_change = on_change, .ctx = w
+	};
 	assert_int_equal(cox_serving_open(&spec, &w->serving, &err), COX_ENOTFOUND);
 	assert_non_null(strstr(err.text, cert));
 	put_pair(cert, key, 2);

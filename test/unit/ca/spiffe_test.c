@@ -29,10 +29,29 @@ static void test_parse(void **state)
 static void test_refused(void **state)
 {
 	static const char *const bad[] = {
-		"", "spiffe://", "http://td/ns/a/sa/b", "spiffe://td", "spiffe://td/", "spiffe://td/ns/a", "spiffe://td/ns/a/sa/", "spiffe://td/ns//sa/b",
-		"spiffe://td/ns/a/sa/b/", "spiffe://td/ns/a/sa/b/c", "spiffe://td/sa/a/ns/b", "spiffe:///ns/a/sa/b", "spiffe://TD/ns/a/sa/b",
-		"spiffe://td:80/ns/a/sa/b", "spiffe://td/ns/a/sa/b?x", "spiffe://td/ns/a/sa/b#x", "spiffe://td/ns/A/sa/b", "spiffe://td/ns/a.b/sa/c",
-		"spiffe://td/ns/-a/sa/c", "spiffe://td/ns/a/sa/b..c", "spiffe://td/ns/a/sa/b%2fc", "spiffe://u@td/ns/a/sa/b", " spiffe://td/ns/a/sa/b",
+		"",
+		"spiffe://",
+		"http://td/ns/a/sa/b",
+		"spiffe://td",
+		"spiffe://td/",
+		"spiffe://td/ns/a",
+		"spiffe://td/ns/a/sa/",
+		"spiffe://td/ns//sa/b",
+		"spiffe://td/ns/a/sa/b/",
+		"spiffe://td/ns/a/sa/b/c",
+		"spiffe://td/sa/a/ns/b",
+		"spiffe:///ns/a/sa/b",
+		"spiffe://TD/ns/a/sa/b",
+		"spiffe://td:80/ns/a/sa/b",
+		"spiffe://td/ns/a/sa/b?x",
+		"spiffe://td/ns/a/sa/b#x",
+		"spiffe://td/ns/A/sa/b",
+		"spiffe://td/ns/a.b/sa/c",
+		"spiffe://td/ns/-a/sa/c",
+		"spiffe://td/ns/a/sa/b..c",
+		"spiffe://td/ns/a/sa/b%2fc",
+		"spiffe://u@td/ns/a/sa/b",
+		" spiffe://td/ns/a/sa/b",
 	};
 	struct cox_spiffe_id id;
 	struct cox_err err;
@@ -66,6 +85,7 @@ static void test_trust_domain(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_refused), cmocka_unit_test(test_trust_domain) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_parse), cmocka_unit_test(test_refused),
+		                            cmocka_unit_test(test_trust_domain) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

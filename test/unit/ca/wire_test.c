@@ -14,18 +14,40 @@
 static void sample(struct cox_wire *m)
 {
 	static struct cox_str roots[2] = { COX_STR_INIT("root 1"), COX_STR_INIT("") }, uris[1] = { COX_STR_INIT("spiffe://a/ns/b/sa/c") };
-	static struct cox_wire_issuer issuers[2] = { { COX_STR_INIT("cert"), COX_STR_INIT("key"), true }, { COX_STR_INIT("c2"), COX_STR_INIT("k2"), false } };
+	static struct cox_wire_issuer issuers[2] = { { COX_STR_INIT("cert"), COX_STR_INIT("key"), true },
+		                                     { COX_STR_INIT("c2"), COX_STR_INIT("k2"), false } };
 	static struct cox_wire_revoked revoked[1] = { { COX_STR_INIT("ab"), 1700000000 } };
-	*m = (struct cox_wire){ .type = COX_WIRE_KEYS, .id = UINT64_MAX, .rc = 3, .phase = 2, .is_plugged_in = true, .ttl_s = -5, .root_not_after_s = 1, .issuer_not_after_s = 2,
-		                .text = COX_STR("text"), .spki_der = COX_STR("\0\1\377"), .caller = COX_STR("me"), .cert_pem = COX_STR("pem"), .chain_pem = COX_STR("chain"),
-		                .crl_pem = COX_STR("crl"), .key_id = COX_STR("id"), .roots = roots, .root_n = 2, .uris = uris, .uri_n = 1, .issuers = issuers, .issuer_n = 2,
-		                .revoked = revoked, .revoked_n = 1 };
+	*m = (struct cox_wire){ .type = COX_WIRE_KEYS,
+		                .id = UINT64_MAX,
+		                .rc = 3,
+		                .phase = 2,
+		                .is_plugged_in = true,
+		                .ttl_s = -5,
+		                .root_not_after_s = 1,
+		                .issuer_not_after_s = 2,
+		                .text = COX_STR("text"),
+		                .spki_der = COX_STR("\0\1\377"),
+		                .caller = COX_STR("me"),
+		                .cert_pem = COX_STR("pem"),
+		                .chain_pem = COX_STR("chain"),
+		                .crl_pem = COX_STR("crl"),
+		                .key_id = COX_STR("id"),
+		                .roots = roots,
+		                .root_n = 2,
+		                .uris = uris,
+		                .uri_n = 1,
+		                .issuers = issuers,
+		                .issuer_n = 2,
+		                .revoked = revoked,
+		                .revoked_n = 1 };
 }
 static void check(const struct cox_wire *a)
 {
 	assert_int_equal(a->type, COX_WIRE_KEYS);
-	assert_true(a->id == UINT64_MAX && a->ttl_s == -5 && a->rc == 3 && a->phase == 2 && a->is_plugged_in && a->root_not_after_s == 1 && a->issuer_not_after_s == 2);
-	assert_true(cox_str_eq(a->spki_der, COX_STR("\0\1\377")) && cox_str_eq(a->key_id, COX_STR("id")) && cox_str_eq(a->text, COX_STR("text")));
+	assert_true(a->id == UINT64_MAX && a->ttl_s == -5 && a->rc == 3 && a->phase == 2 && a->is_plugged_in && a->root_not_after_s == 1 &&
+	            a->issuer_not_after_s == 2);
+	assert_true(cox_str_eq(a->spki_der, COX_STR("\0\1\377")) && cox_str_eq(a->key_id, COX_STR("id")) &&
+	            cox_str_eq(a->text, COX_STR("text")));
 	assert_int_equal(a->root_n, 2);
 	assert_int_equal(a->roots[1].n, 0);
 	assert_int_equal(a->uri_n, 1);
@@ -68,7 +90,8 @@ static void test_broken(void **state)
 	struct cox_arena arena = { 0 };
 	struct cox_wire out;
 	struct cox_err err;
-	struct cox_str huge = COX_STR("\377\377\377\377\1"), type = COX_STR("\0\0\0\0\77"), none = COX_STR("\0\0\0\0\0"), body = COX_STR("\2\0\0\0\1\377\377");
+	struct cox_str huge = COX_STR("\377\377\377\377\1"), type = COX_STR("\0\0\0\0\77"), none = COX_STR("\0\0\0\0\0"),
+	               body = COX_STR("\2\0\0\0\1\377\377");
 	(void)state;
 	assert_int_equal(cox_wire_decode(&huge, &arena, &out, &err), COX_ELIMIT);
 	assert_int_equal(cox_wire_decode(&type, &arena, &out, &err), COX_EPROTO);

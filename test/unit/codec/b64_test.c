@@ -10,8 +10,13 @@
 static void both_ways(void **state)
 {
 	(void)state;
-	static const char *const pairs[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
-						{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+	static const char *const pairs[][2] = { { "", "" },
+		                                { "f", "Zg==" },
+		                                { "fo", "Zm8=" },
+		                                { "foo", "Zm9v" },
+		                                { "foob", "Zm9vYg==" },
+		                                { "fooba", "Zm9vYmE=" },
+		                                { "foobar", "Zm9vYmFy" } };
 	struct cox_arena arena = { 0 };
 	for (size_t i = 0; i < COX_LEN(pairs); i++) {
 		struct cox_buf b = { 0 };
@@ -48,7 +53,8 @@ static void url_alphabet(void **state)
 static void refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "Z", "Zg=", "Zg===", "Zm8==", "Zm9v=", "Zm9vY", "Zh==", "Zm9=", "Z g==", "Zm9v\n", "Zg==Zg==", "Z*==", "=", "Zm9\xc3" };
+	static const char *const bad[] = { "Z",    "Zg=",   "Zg===",  "Zm8==",    "Zm9v=", "Zm9vY", "Zh==",
+		                           "Zm9=", "Z g==", "Zm9v\n", "Zg==Zg==", "Z*==",  "=",     "Zm9\xc3" };
 	struct cox_arena arena = { 0 };
 	struct cox_str back;
 	for (size_t i = 0; i < COX_LEN(bad); i++)

@@ -8,7 +8,11 @@
 
 #include <cmocka.h>
 
-struct inner { struct cox_str key; struct cox_opt_i64 n; struct cox_str text; };
+struct inner {
+	struct cox_str key;
+	struct cox_opt_i64 n;
+	struct cox_str text;
+};
 struct all {
 	struct cox_str str, raw;
 	struct cox_opt_str opt_str, bytes, secret;
@@ -33,19 +37,43 @@ static const struct cox_field inner_fields[] = {
 	{ .name = "n", .type = COX_F_I64, .offset = offsetof(struct inner, n), .min = 1, .max = 10 },
 	{ .name = "text", .type = COX_F_STR, .offset = offsetof(struct inner, text), .max_len = 8, .pattern = "dns1123" },
 };
-static const struct cox_message inner = { .name = "Inner", .size_bytes = sizeof(struct inner), .fields = inner_fields, .field_count = COX_LEN(inner_fields) };
-#define ROW(member, json, kind, ...) { .name = json, .type = COX_F_##kind, .offset = offsetof(struct all, member), __VA_ARGS__ }
+static const struct cox_message inner = {
+	.name = "Inner", .size_bytes = sizeof(struct inner), .fields = inner_fields, .field_count = COX_LEN(inner_fields)
+};
+#define ROW(member, json, kind, ...)                                                                    \
+	{                                                                                               \
+		.name = json, .type = COX_F_##kind, .offset = offsetof(struct all, member), __VA_ARGS__ \
+	}
 static const struct cox_field all_fields[] = {
-	ROW(str, "str", STR), ROW(raw, "raw", RAW), ROW(opt_str, "optStr", OPT_STR, .alias = "opt_str"), ROW(bytes, "bytes", BYTES),
-	ROW(secret, "secret", OPT_STR, .flags = COX_F_SECRET), ROW(flag, "flag", BOOL), ROW(opt_bool, "optBool", OPT_BOOL), ROW(i64, "i64", I64),
-	ROW(duration, "duration", DURATION, .min = 0, .max = 3600), ROW(time, "time", TIME), ROW(f64, "f64", F64, .min = 0, .max = 1),
-	ROW(choice, "choice", ENUM, .enums = choices), ROW(ios, "ios", INT_OR_STR), ROW(msg, "msg", MSG, .sub = &inner), ROW(map, "map", STR_MAP, .max_items = 3),
-	ROW(msg_map, "msgMap", MSG_MAP, .sub = &inner), ROW(msgs, "msgs", MSG, .flags = COX_F_LIST, .sub = &inner), ROW(i64_map, "i64Map", I64_MAP),
-	ROW(bytes_map, "bytesMap", BYTES_MAP), ROW(strs, "strs", STR, .flags = COX_F_LIST, .max_items = 4), ROW(ints, "ints", I64, .flags = COX_F_LIST),
-	ROW(choices, "choices", ENUM, .flags = COX_F_LIST, .enums = choices), ROW(one, "one", STR, .one_of = 1), ROW(two, "two", STR, .one_of = 1),
+	ROW(str, "str", STR),
+	ROW(raw, "raw", RAW),
+	ROW(opt_str, "optStr", OPT_STR, .alias = "opt_str"),
+	ROW(bytes, "bytes", BYTES),
+	ROW(secret, "secret", OPT_STR, .flags = COX_F_SECRET),
+	ROW(flag, "flag", BOOL),
+	ROW(opt_bool, "optBool", OPT_BOOL),
+	ROW(i64, "i64", I64),
+	ROW(duration, "duration", DURATION, .min = 0, .max = 3600),
+	ROW(time, "time", TIME),
+	ROW(f64, "f64", F64, .min = 0, .max = 1),
+	ROW(choice, "choice", ENUM, .enums = choices),
+	ROW(ios, "ios", INT_OR_STR),
+	ROW(msg, "msg", MSG, .sub = &inner),
+	ROW(map, "map", STR_MAP, .max_items = 3),
+	ROW(msg_map, "msgMap", MSG_MAP, .sub = &inner),
+	ROW(msgs, "msgs", MSG, .flags = COX_F_LIST, .sub = &inner),
+	ROW(i64_map, "i64Map", I64_MAP),
+	ROW(bytes_map, "bytesMap", BYTES_MAP),
+	ROW(strs, "strs", STR, .flags = COX_F_LIST, .max_items = 4),
+	ROW(ints, "ints", I64, .flags = COX_F_LIST),
+	ROW(choices, "choices", ENUM, .flags = COX_F_LIST, .enums = choices),
+	ROW(one, "one", STR, .one_of = 1),
+	ROW(two, "two", STR, .one_of = 1),
 	ROW(version, "version", STR, .flags = COX_F_IGNORED_IN_EQ),
 };
-static const struct cox_message all = { .name = "All", .size_bytes = sizeof(struct all), .fields = all_fields, .field_count = COX_LEN(all_fields) };
+static const struct cox_message all = {
+	.name = "All", .size_bytes = sizeof(struct all), .fields = all_fields, .field_count = COX_LEN(all_fields)
+};
 
 static struct cox_arena arena;
 static struct cox_diags diags;
@@ -72,10 +100,10 @@ static const struct all *decode(const char *text)
 }
 
 static const char full[] =
-	"{\"bytes\":\"aGVsbG8=\",\"bytesMap\":{\"k\":\"AAEC\"},\"choice\":\"B\",\"choices\":[\"A\",\"UNSET\"],\"duration\":\"1.500s\",\"f64\":0.25,\"flag\":true,\"i64\":-5,"
-	"\"i64Map\":{\"a\":1,\"b\":2},\"ints\":[1,2],\"ios\":\"http\",\"map\":{\"x\":\"1\",\"y\":\"\"},\"msg\":{\"n\":3,\"text\":\"abc\"},\"msgMap\":{\"k1\":{\"n\":1},\"k2\":{}},"
-	"\"msgs\":[{\"n\":1},{\"text\":\"t\"}],\"one\":\"o\",\"optBool\":false,\"optStr\":\"\",\"raw\":{\"a\":[1,{\"b\":null}]},\"str\":\"s\",\"strs\":[\"a\",\"\"],"
-	"\"time\":\"2026-08-01T10:00:00.000Z\"}";
+    "{\"bytes\":\"aGVsbG8=\",\"bytesMap\":{\"k\":\"AAEC\"},\"choice\":\"B\",\"choices\":[\"A\",\"UNSET\"],\"duration\":\"1.500s\",\"f64\":0.25,\"flag\":true,\"i64\":-5,"
+    "\"i64Map\":{\"a\":1,\"b\":2},\"ints\":[1,2],\"ios\":\"http\",\"map\":{\"x\":\"1\",\"y\":\"\"},\"msg\":{\"n\":3,\"text\":\"abc\"},\"msgMap\":{\"k1\":{\"n\":1},\"k2\":{}},"
+    "\"msgs\":[{\"n\":1},{\"text\":\"t\"}],\"one\":\"o\",\"optBool\":false,\"optStr\":\"\",\"raw\":{\"a\":[1,{\"b\":null}]},\"str\":\"s\",\"strs\":[\"a\",\"\"],"
+    "\"time\":\"2026-08-01T10:00:00.000Z\"}";
 
 static void assert_json(const void *value, const char *want)
 {
@@ -108,11 +136,43 @@ static void test_every_difference_counts(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"{}", "{\"str\":\"a\"}", "{\"str\":\"b\"}", "{\"raw\":1}", "{\"optStr\":\"\"}", "{\"optStr\":\"x\"}", "{\"flag\":true}", "{\"optBool\":false}", "{\"optBool\":true}",
-		"{\"i64\":0}", "{\"i64\":1}", "{\"duration\":\"0s\"}", "{\"duration\":\"1s\"}", "{\"f64\":0}", "{\"f64\":1}", "{\"choice\":\"A\"}", "{\"ios\":1}", "{\"ios\":\"1\"}",
-		"{\"msg\":{}}", "{\"msg\":{\"n\":1}}", "{\"map\":{\"a\":\"b\"}}", "{\"map\":{\"a\":\"c\"}}", "{\"map\":{\"ab\":\"\"}}", "{\"msgMap\":{\"a\":{}}}",
-		"{\"msgMap\":{\"a\":{\"n\":1}}}", "{\"msgs\":[{}]}", "{\"msgs\":[{},{}]}", "{\"i64Map\":{\"a\":1}}", "{\"i64Map\":{\"a\":2}}", "{\"bytesMap\":{\"a\":\"AA==\"}}",
-		"{\"strs\":[\"ab\"]}", "{\"strs\":[\"a\",\"b\"]}", "{\"ints\":[1]}", "{\"choices\":[\"A\"]}", "{\"one\":\"a\"}", "{\"two\":\"a\"}", "{\"time\":\"2026-08-01T10:00:00Z\"}",
+		"{}",
+		"{\"str\":\"a\"}",
+		"{\"str\":\"b\"}",
+		"{\"raw\":1}",
+		"{\"optStr\":\"\"}",
+		"{\"optStr\":\"x\"}",
+		"{\"flag\":true}",
+		"{\"optBool\":false}",
+		"{\"optBool\":true}",
+		"{\"i64\":0}",
+		"{\"i64\":1}",
+		"{\"duration\":\"0s\"}",
+		"{\"duration\":\"1s\"}",
+		"{\"f64\":0}",
+		"{\"f64\":1}",
+		"{\"choice\":\"A\"}",
+		"{\"ios\":1}",
+		"{\"ios\":\"1\"}",
+		"{\"msg\":{}}",
+		"{\"msg\":{\"n\":1}}",
+		"{\"map\":{\"a\":\"b\"}}",
+		"{\"map\":{\"a\":\"c\"}}",
+		"{\"map\":{\"ab\":\"\"}}",
+		"{\"msgMap\":{\"a\":{}}}",
+		"{\"msgMap\":{\"a\":{\"n\":1}}}",
+		"{\"msgs\":[{}]}",
+		"{\"msgs\":[{},{}]}",
+		"{\"i64Map\":{\"a\":1}}",
+		"{\"i64Map\":{\"a\":2}}",
+		"{\"bytesMap\":{\"a\":\"AA==\"}}",
+		"{\"strs\":[\"ab\"]}",
+		"{\"strs\":[\"a\",\"b\"]}",
+		"{\"ints\":[1]}",
+		"{\"choices\":[\"A\"]}",
+		"{\"one\":\"a\"}",
+		"{\"two\":\"a\"}",
+		"{\"time\":\"2026-08-01T10:00:00Z\"}",
 	};
 	for (size_t i = 0; i < COX_LEN(texts); i++)
 		for (size_t k = 0; k < COX_LEN(texts); k++) {
@@ -185,10 +245,23 @@ static void test_secrets_do_not_show(void **state)
 static void test_durations(void **state)
 {
 	(void)state;
-	static const struct { const char *text; int64_t ns; const char *back; } good[] = {
-		{ "0", 0, "0s" }, { "0s", 0, "0s" }, { "1.5s", 1500000000, "1.500s" }, { "250ms", 250000000, "0.250s" }, { "1h2m", 3720000000000, "3720s" },
-		{ "-1.000001s", -1000001000, "-1.000001s" }, { "1ns", 1, "0.000000001s" }, { "100us", 100000, "0.000100s" }, { "+3m", 180000000000, "180s" },
-		{ ".5h", 1800000000000, "1800s" }, { "2\xc2\xb5s", 2000, "0.000002s" }, { "9223372036.854775807s", INT64_MAX, "9223372036.854775807s" },
+	static const struct {
+		const char *text;
+		int64_t ns;
+		const char *back;
+	} good[] = {
+		{ "0", 0, "0s" },
+		{ "0s", 0, "0s" },
+		{ "1.5s", 1500000000, "1.500s" },
+		{ "250ms", 250000000, "0.250s" },
+		{ "1h2m", 3720000000000, "3720s" },
+		{ "-1.000001s", -1000001000, "-1.000001s" },
+		{ "1ns", 1, "0.000000001s" },
+		{ "100us", 100000, "0.000100s" },
+		{ "+3m", 180000000000, "180s" },
+		{ ".5h", 1800000000000, "1800s" },
+		{ "2\xc2\xb5s", 2000, "0.000002s" },
+		{ "9223372036.854775807s", INT64_MAX, "9223372036.854775807s" },
 	};
 	static const char *const bad[] = { "", "s", "1", "1.5", "1x", "1s2", "1 s", "--1s", "1..5s", ".s", "s1", "1S" };
 	int64_t ns = 0;
@@ -208,22 +281,30 @@ static void test_durations(void **state)
 static void test_formats(void **state)
 {
 	(void)state;
-	static const struct { const char *format, *good[6], *bad[8]; } cases[] = {
+	static const struct {
+		const char *format, *good[6], *bad[8];
+	} cases[] = {
 		{ "dns1123", { "a", "a-1", "1a" }, { "", "-a", "a-", "A", "a.b", "a_b" } },
 		{ "subdomain", { "a", "a.b-c.d" }, { "", "a..b", ".a", "a.", "A.b" } },
 		{ "host", { "a", "a.b.com", "A.com", "a.com.", "x-1.y" }, { "", "*", "a..b", "1.2.3.4", "a_b", ".", "a.com..", "*.a" } },
 		{ "hostWildcard", { "*", "*.a.com", "*-x.com", "a.com" }, { "", "a.*", "*.*.com", "**", "1.1.1.1" } },
 		{ "hostWildcardOrIp", { "1.2.3.4", "::1", "10.0.0.0/8", "*" }, { "1.2.3", "1.2.3.4/33", "::/129" } },
 		{ "destinationHost", { "a", "*.a.com", "1.2.3.4" }, { "*", "" } },
-		{ "egressHost", { "*/*", "./a.com", "~/*", "~ns/*", "~./a.com", "ns/*.com" }, { "a.com", "/a", "ns/", "a/b/c", "N/a", "~~/a", "~N/a" } },
+		{ "egressHost",
+		  { "*/*", "./a.com", "~/*", "~ns/*", "~./a.com", "ns/*.com" },
+		  { "a.com", "/a", "ns/", "a/b/c", "N/a", "~~/a", "~N/a" } },
 		{ "serverHost", { "*", "a.com", "ns/*", "./a.com", "*/a.com" }, { "", "~/a", "ns/", "a b" } },
 		{ "gatewayName", { "mesh", "gw", "ns/gw", "./gw", "gw.ns.svc.cluster.local" }, { "", "a/b/c", "/gw", "*" } },
 		{ "exportTo", { ".", "*", "~", "ns" }, { "", "A", "a.b" } },
-		{ "defaultEndpoint", { "127.0.0.1:80", "[::1]:80", "0.0.0.0:1", "unix:///x" }, { "80", "127.0.0.1", "127.0.0.1:0", "10.0.0.1:80", "unix://x" } },
+		{ "defaultEndpoint",
+		  { "127.0.0.1:80", "[::1]:80", "0.0.0.0:1", "unix:///x" },
+		  { "80", "127.0.0.1", "127.0.0.1:0", "10.0.0.1:80", "unix://x" } },
 		{ "label", { "", "a", "A_b.c-1" }, { "-a", "a-", "a b", "a/b" } },
 		{ "labelKey", { "a", "x.io/a", "A_b" }, { "", "/a", "X.io/a", "a/", "a/b/c" } },
 		{ "header", { "x-a", ":path", "X_y" }, { "", ":", "a b", "a:b", "\xc3\xa9" } },
-		{ "regex", { "", "a.*", "[]a]", "(a|b)+?", "\\d{2}", "(?i)x" }, { "(", ")", "[a", "a\\", "*a", "(?=a)", "(?<!a)b", "(a)\\1" } },
+		{ "regex",
+		  { "", "a.*", "[]a]", "(a|b)+?", "\\d{2}", "(?i)x" },
+		  { "(", ")", "[a", "a\\", "*a", "(?=a)", "(?<!a)b", "(a)\\1" } },
 	};
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
 		for (size_t k = 0; k < COX_LEN(cases[i].good) && cases[i].good[k]; k++)
@@ -239,7 +320,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_round_trip_and_copy), TEST(test_every_difference_counts), TEST(test_refused), TEST(test_secrets_do_not_show), TEST(test_durations), TEST(test_formats),
+		TEST(test_round_trip_and_copy),
+		TEST(test_every_difference_counts),
+		TEST(test_refused),
+		TEST(test_secrets_do_not_show),
+		TEST(test_durations),
+		TEST(test_formats),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

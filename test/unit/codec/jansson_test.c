@@ -15,7 +15,12 @@ static const char *const seeds[] = {
 	"{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\",\"labels\":{\"a\":\"b\",\"c\":\"\"}},\"spec\":{\"n\":[1,-2,3.5e2,true,false,null]}}",
 	"[\"\\u0041\\ud83d\\ude00\\n\\t\\\"\\\\\\/\",\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\",\"plain text that is longer than sixteen bytes\",[],{},[[[]]],0,-0,1E5,0.25]",
 	" {\"a\" : [ 1 ,\t2 ,\r\n3 ] , \"b\":{\"c\":{\"d\":{}}},\"A\":\"\\u00ff\\b\\f\"} ",
-	"\"x\"", "12", "true", "null", "[]", "{}",
+	"\"x\"",
+	"12",
+	"true",
+	"null",
+	"[]",
+	"{}",
 };
 static const char alphabet[] = "{}[]\":,0123456789.-+eE \t\n\\utrfalsenx\x80\xc3\xa9\xed\xa0\xff\x01/";
 
@@ -76,16 +81,12 @@ static void test_mutations(void **state)
 		for (uint32_t k = next(3) + 1; k; k--) {
 			size_t at = next((uint32_t)n);
 			switch (next(3)) {
-			case 0:
-				text[at] = alphabet[next(sizeof(alphabet) - 1)];
-				break;
+			case 0: text[at] = alphabet[next(sizeof(alphabet) - 1)]; break;
 			case 1:
 				if (n > 1)
 					memmove(text + at, text + at + 1, --n - at);
 				break;
-			default:
-				memmove(text + at + 1, text + at, n++ - at);
-				text[at] = alphabet[next(sizeof(alphabet) - 1)];
+			default: memmove(text + at + 1, text + at, n++ - at); text[at] = alphabet[next(sizeof(alphabet) - 1)];
 			}
 		}
 		compare(text, n);

@@ -24,7 +24,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum cox_rc parse(const char *text, struct cox_json **out, struct cox_err *err) { return cox_json_parse(&arena, cox_str_of(text), out, err); }
+static enum cox_rc parse(const char *text, struct cox_json **out, struct cox_err *err)
+{
+	return cox_json_parse(&arena, cox_str_of(text), out, err);
+}
 
 static struct cox_json *must(const char *text)
 {
@@ -49,7 +52,8 @@ static void test_values(void **state)
 	assert_false(must("false")->boolean);
 	assert_str(must("-12.5e+3")->text, "-12.5e+3");
 	assert_str(must("\"a\\u00e9\\ud83d\\ude00\\n\\/\"")->text, "a\xc3\xa9\xf0\x9f\x98\x80\n/");
-	assert_str(must("\"long enough for eight bytes at a time \\\" and an escape\"")->text, "long enough for eight bytes at a time \" and an escape");
+	assert_str(must("\"long enough for eight bytes at a time \\\" and an escape\"")->text,
+	           "long enough for eight bytes at a time \" and an escape");
 	struct cox_json *v = must("{\"a\":[1,2,{\"b\":\"c\"}],\n\"d\":{}, \"e\":[]}");
 	assert_int_equal(v->n, 3);
 	assert_str(cox_json_at(v, "a")->items[2].members[0].value.text, "c");
@@ -73,10 +77,48 @@ static void test_zero_copy(void **state)
 static void test_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "", " ", "{", "[", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "01", "-", "1.", ".5", "1e", "+1",
-					   "tru", "nul", "truex", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"",
-					   "\"\t\"", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\\n\xff\"", "1 2", "{} x", "[1 2]", "{\"a\":1 \"b\":2}", "NaN", "Infinity",
-					   "{\"a\":1,\"a\":2}", "{\"b\":1,\"a\":2,\"\\u0062\":3}", "/* */1", "\"abcdefg\n\"" };
+	static const char *const bad[] = { "",
+		                           " ",
+		                           "{",
+		                           "[",
+		                           "[1,",
+		                           "[1,]",
+		                           "{\"a\"}",
+		                           "{\"a\":}",
+		                           "{\"a\":1,}",
+		                           "{a:1}",
+		                           "{'a':1}",
+		                           "01",
+		                           "-",
+		                           "1.",
+		                           ".5",
+		                           "1e",
+		                           "+1",
+		                           "tru",
+		                           "nul",
+		                           "truex",
+		                           "\"",
+		                           "\"\\\"",
+		                           "\"\\x\"",
+		                           "\"\\u12\"",
+		                           "\"\\ud800\"",
+		                           "\"\\udc00\"",
+		                           "\"\\ud800\\u0041\"",
+		                           "\"\t\"",
+		                           "\"\xff\"",
+		                           "\"\xc0\x80\"",
+		                           "\"\xed\xa0\x80\"",
+		                           "\"\\n\xff\"",
+		                           "1 2",
+		                           "{} x",
+		                           "[1 2]",
+		                           "{\"a\":1 \"b\":2}",
+		                           "NaN",
+		                           "Infinity",
+		                           "{\"a\":1,\"a\":2}",
+		                           "{\"b\":1,\"a\":2,\"\\u0062\":3}",
+		                           "/* */1",
+		                           "\"abcdefg\n\"" };
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
 		struct cox_json *v = NULL;
 		struct cox_err err = { 0 };
@@ -183,9 +225,19 @@ static void test_integers(void **state)
 static void test_eq(void **state)
 {
 	(void)state;
-	static const char *const same[][2] = { { "1", "1.0" }, { "100", "1e2" }, { "-0.50", "-5e-1" }, { "0", "-0.0" }, { "{\"a\":1,\"b\":[true]}", "{\"b\":[true],\"a\":1}" } };
-	static const char *const different[][2] = { { "1", "10" }, { "1", "-1" }, { "1", "\"1\"" }, { "0.1", "0.01" }, { "{\"a\":1}", "{\"b\":1}" },
-						    { "[1,2]", "[2,1]" }, { "{\"a\":1,\"b\":2}", "{\"b\":1,\"a\":2}" }, { "null", "false" } };
+	static const char *const same[][2] = { { "1", "1.0" },
+		                               { "100", "1e2" },
+		                               { "-0.50", "-5e-1" },
+		                               { "0", "-0.0" },
+		                               { "{\"a\":1,\"b\":[true]}", "{\"b\":[true],\"a\":1}" } };
+	static const char *const different[][2] = { { "1", "10" },
+		                                    { "1", "-1" },
+		                                    { "1", "\"1\"" },
+		                                    { "0.1", "0.01" },
+		                                    { "{\"a\":1}", "{\"b\":1}" },
+		                                    { "[1,2]", "[2,1]" },
+		                                    { "{\"a\":1,\"b\":2}", "{\"b\":1,\"a\":2}" },
+		                                    { "null", "false" } };
 	for (size_t i = 0; i < COX_LEN(same); i++)
 		assert_true(cox_json_eq(must(same[i][0]), must(same[i][1])));
 	for (size_t i = 0; i < COX_LEN(different); i++)
@@ -226,8 +278,12 @@ static void test_yaml_text(void **state)
 {
 	(void)state;
 	struct cox_buf b = { 0 };
-	cox_json_write_yaml(&b, must("{\"a\":\"true\",\"b\":\"x: y\",\"c\":[{\"d\":1,\"e\":[]},[2]],\"f\":\"l1\\nl2\\n\",\"g\":\"1\",\"h\":null,\"i\":\"plain text\"}"));
-	assert_string_equal(cox_buf_cstr(&b), "a: \"true\"\nb: \"x: y\"\nc:\n- d: 1\n  e: []\n- - 2\nf: |\n  l1\n  l2\ng: \"1\"\nh: null\ni: plain text\n");
+	cox_json_write_yaml(
+	    &b,
+	    must(
+	        "{\"a\":\"true\",\"b\":\"x: y\",\"c\":[{\"d\":1,\"e\":[]},[2]],\"f\":\"l1\\nl2\\n\",\"g\":\"1\",\"h\":null,\"i\":\"plain text\"}"));
+	assert_string_equal(cox_buf_cstr(&b),
+	                    "a: \"true\"\nb: \"x: y\"\nc:\n- d: 1\n  e: []\n- - 2\nf: |\n  l1\n  l2\ng: \"1\"\nh: null\ni: plain text\n");
 	cox_buf_fini(&b);
 }
 

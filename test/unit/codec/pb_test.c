@@ -29,10 +29,11 @@ static void scalars_are_written(void **state)
 	cox_pb_put_fixed64(m, 4, 1);
 	cox_pb_end(m);
 	assert_bytes(&b, BYTES("\x08\x96\x01"
-			       "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
-			       "\x82\x01\x02" "ab"
-			       "\x1d\x04\x03\x02\x01"
-			       "\x21\x01\0\0\0\0\0\0\0"));
+	                       "\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+	                       "\x82\x01\x02"
+	                       "ab"
+	                       "\x1d\x04\x03\x02\x01"
+	                       "\x21\x01\0\0\0\0\0\0\0"));
 	assert_int_equal(cox_pb_zigzag(-1), 1);
 	assert_int_equal(cox_pb_zigzag(INT64_MIN), UINT64_MAX);
 	assert_int_equal(cox_pb_unzigzag(cox_pb_zigzag(-123456789012)), -123456789012);
@@ -54,8 +55,13 @@ static void wrappers_and_durations_are_written(void **state)
 	cox_pb_put_duration(m, 4, 1500000000);
 	cox_pb_put_duration(m, 4, 0);
 	cox_pb_end(m);
-	assert_bytes(&b, BYTES("\x0a\0" "\x0a\x02\x08\x05" "\x12\x03\x0a\x01x" "\x1a\0" "\x1a\x05\x0d\0\0\x80\x3f"
-			       "\x22\x08\x08\x01\x10\x80\xca\xb5\xee\x01" "\x22\0"));
+	assert_bytes(&b, BYTES("\x0a\0"
+	                       "\x0a\x02\x08\x05"
+	                       "\x12\x03\x0a\x01x"
+	                       "\x1a\0"
+	                       "\x1a\x05\x0d\0\0\x80\x3f"
+	                       "\x22\x08\x08\x01\x10\x80\xca\xb5\xee\x01"
+	                       "\x22\0"));
 	cox_buf_clear(&b);
 	m = cox_pb_root(&pb);
 	cox_pb_put_duration(m, 1, -1500000000);
@@ -122,7 +128,11 @@ static void packed_values_share_a_run(void **state)
 	cox_pb_pack_fixed64(m, 4, 1);
 	cox_pb_pack_varint(m, 1, 9); /* something else came between: a run of its own, which is allowed */
 	cox_pb_end(m);
-	assert_bytes(&b, BYTES("\x0a\x03\x01\xac\x02" "\x12\x01\x02" "\x1a\x04\x01\0\0\0" "\x22\x08\x01\0\0\0\0\0\0\0" "\x0a\x01\x09"));
+	assert_bytes(&b, BYTES("\x0a\x03\x01\xac\x02"
+	                       "\x12\x01\x02"
+	                       "\x1a\x04\x01\0\0\0"
+	                       "\x22\x08\x01\0\0\0\0\0\0\0"
+	                       "\x0a\x01\x09"));
 	cox_buf_clear(&b);
 	m = cox_pb_root(&pb);
 	for (uint64_t i = 0; i < 20000; i++)
@@ -158,7 +168,9 @@ static void maps_and_anys_end_together(void **state)
 	cox_pb_end(v);
 	cox_pb_end(m);
 	assert_int_equal(pb.depth, 0);
-	assert_bytes(&b, BYTES("\x0a\x07\x0a\x01k\x12\x02\x28\x01" "\x12\x04\x08\x07\x12\0" "\x1a\x09\x0a\x03t/a\x12\x02\x08\x01"));
+	assert_bytes(&b, BYTES("\x0a\x07\x0a\x01k\x12\x02\x28\x01"
+	                       "\x12\x04\x08\x07\x12\0"
+	                       "\x1a\x09\x0a\x03t/a\x12\x02\x08\x01"));
 	cox_buf_fini(&b);
 }
 
@@ -174,7 +186,11 @@ static void malformed_bytes_are_refused(void **state)
 		{ { "\x08\x80", 2 }, "a number is cut off", 1 },
 		{ { "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11 }, "a number has more than 64 bits", 1 },
 		{ { "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 12 }, "a number has more than 64 bits", 1 },
-		{ { "\x08\x01\x12\x05" "ab", 6 }, "a length reaches beyond the end", 4 },
+		{ { "\x08\x01\x12\x05"
+		    "ab",
+		    6 },
+		  "a length reaches beyond the end",
+		  4 },
 		{ { "\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11 }, "a length reaches beyond the end", 11 },
 		{ { "\x0d\x01\x02", 3 }, "a fixed-size value is cut off", 1 },
 		{ { "\x09\x01\x02\x03\x04", 5 }, "a fixed-size value is cut off", 1 },
@@ -252,14 +268,10 @@ static void values_are_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(scalars_are_written),
-		cmocka_unit_test(wrappers_and_durations_are_written),
-		cmocka_unit_test(lengths_move_the_content),
-		cmocka_unit_test(packed_values_share_a_run),
-		cmocka_unit_test(maps_and_anys_end_together),
-		cmocka_unit_test(malformed_bytes_are_refused),
-		cmocka_unit_test(depth_is_bounded),
-		cmocka_unit_test(values_are_checked),
+		cmocka_unit_test(scalars_are_written),        cmocka_unit_test(wrappers_and_durations_are_written),
+		cmocka_unit_test(lengths_move_the_content),   cmocka_unit_test(packed_values_share_a_run),
+		cmocka_unit_test(maps_and_anys_end_together), cmocka_unit_test(malformed_bytes_are_refused),
+		cmocka_unit_test(depth_is_bounded),           cmocka_unit_test(values_are_checked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,7 +46,9 @@ static void test_documents(void **state)
 	check("--- {a: 1}\n--- # note\nb: [x, y]\n", "1:{\"a\":1}\n3:{\"b\":[\"x\",\"y\"]}\n");
 	check("%YAML 1.1\n---\na: 1\n", "3:{\"a\":1}\n");
 	check("a: |\n  text\n  ---\n  more\n---\nb: 1\n", "1:{\"a\":\"text\\n---\\nmore\\n\"}\n6:{\"b\":1}\n");
-	check("\xef\xbb\xbf" "a: 1\r\n---\r\nb: 2\r\n", "1:{\"a\":1}\n3:{\"b\":2}\n");
+	check("\xef\xbb\xbf"
+	      "a: 1\r\n---\r\nb: 2\r\n",
+	      "1:{\"a\":1}\n3:{\"b\":2}\n");
 }
 
 static void test_bad_document_hides_nothing(void **state)
@@ -71,8 +73,9 @@ static void test_paths_of_faults(void **state)
 	(void)state;
 	struct cox_buf b = { 0 };
 	struct cox_arena a = { 0 };
-	static const char text[] = "spec:\n  http:\n  - a: 1\n  - route: [{x: 1, x: 2}]\n---\nspec: {http: [{}, {match: [}]}\n---\na: &a {b: [*a]}\n---\n"
-				   "{\"spec\": {\"http\": [1, {\"a\": tru}]}}\n---\n{\"a\": [{\"b\": 1, \"b\": 2}]}\n";
+	static const char text[] =
+	    "spec:\n  http:\n  - a: 1\n  - route: [{x: 1, x: 2}]\n---\nspec: {http: [{}, {match: [}]}\n---\na: &a {b: [*a]}\n---\n"
+	    "{\"spec\": {\"http\": [1, {\"a\": tru}]}}\n---\n{\"a\": [{\"b\": 1, \"b\": 2}]}\n";
 	assert_int_equal(cox_yaml_each(&a, cox_str_of(text), 1 << 20, note_path, &b, NULL), COX_OK);
 	assert_string_equal(cox_buf_cstr(&b), "spec.http[1].route[0].x\nspec.http[1].match\na.b[0]\n-\na[0].b\n");
 	cox_buf_fini(&b);
@@ -107,7 +110,8 @@ static void test_anchors(void **state)
 	(void)state;
 	check("a: &x {k: 1}\nb: *x\n", "1:{\"a\":{\"k\":1},\"b\":{\"k\":1}}\n");
 	check("a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  k: 3\n", "1:{\"a\":{\"k\":1,\"l\":2},\"b\":{\"k\":3,\"l\":2}}\n");
-	check("a: &x {k: 1}\nc: &y {k: 2, m: 4}\nb:\n  <<: [*x, *y]\n", "1:{\"a\":{\"k\":1},\"c\":{\"k\":2,\"m\":4},\"b\":{\"k\":1,\"m\":4}}\n");
+	check("a: &x {k: 1}\nc: &y {k: 2, m: 4}\nb:\n  <<: [*x, *y]\n",
+	      "1:{\"a\":{\"k\":1},\"c\":{\"k\":2,\"m\":4},\"b\":{\"k\":1,\"m\":4}}\n");
 	check("a: *missing\n", "1!\n");
 	check("a: &x [*x]\n", "1!\n");
 	check("a:\n  <<: 5\n", "2!\n");
@@ -120,8 +124,8 @@ static void test_billion_laughs(void **state)
 	struct cox_buf b = { 0 };
 	cox_buf_append_cstr(&b, "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
 	for (int i = 1; i < 12; i++)
-		cox_buf_printf(&b, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1,
-			       i - 1);
+		cox_buf_printf(&b, "a%d: &a%d [*a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1,
+		               i - 1, i - 1, i - 1, i - 1, i - 1);
 	cox_buf_append_cstr(&b, "---\nb: 1\n");
 	struct cox_buf out = { 0 };
 	arena = (struct cox_arena){ 0 };
@@ -177,8 +181,9 @@ static void reread(void *arg, struct cox_json *root, struct cox_str text, const 
 static void test_writer_round_trip(void **state)
 {
 	(void)state;
-	static const char text[] = "{\"a\":[\"yes\",\"null\",\"1\",\"0x1\",\"-\",\"\",\" x\",\"x \",\"x: y\",\"x #y\",\"#\",\"a\\nb\",\"a\\nb\\n\",\"a\\n\\nb\\n\",\"\\u0085\",\"\\ufeff\",\"\\u2028\","
-				   "\"a\\tb\",\"[\",\"{}\",\"!t\",\"&a\",\"*a\",\"%\",\"@\",\"`\",\"key:\",\"a,b\",\"1e3\",\"<<\",\"---\",\"\xc3\xa9\"],\"<<\":{\"y\":[[[]],{},[{\"z\":[1,{\"q\":2}]}]]},\"\":null}";
+	static const char text[] =
+	    "{\"a\":[\"yes\",\"null\",\"1\",\"0x1\",\"-\",\"\",\" x\",\"x \",\"x: y\",\"x #y\",\"#\",\"a\\nb\",\"a\\nb\\n\",\"a\\n\\nb\\n\",\"\\u0085\",\"\\ufeff\",\"\\u2028\","
+	    "\"a\\tb\",\"[\",\"{}\",\"!t\",\"&a\",\"*a\",\"%\",\"@\",\"`\",\"key:\",\"a,b\",\"1e3\",\"<<\",\"---\",\"\xc3\xa9\"],\"<<\":{\"y\":[[[]],{},[{\"z\":[1,{\"q\":2}]}]]},\"\":null}";
 	struct cox_json *v = NULL;
 	struct cox_buf b = { 0 };
 	arena = (struct cox_arena){ 0 };
@@ -192,10 +197,11 @@ static void test_writer_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_documents), cmocka_unit_test(test_bad_document_hides_nothing), cmocka_unit_test(test_paths_of_faults),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_scalars), cmocka_unit_test(test_anchors), cmocka_unit_test(test_billion_laughs),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_writer_round_trip),
+		cmocka_unit_test(test_documents),         cmocka_unit_test(test_bad_document_hides_nothing),
+		cmocka_unit_test(test_paths_of_faults),   cmocka_unit_test(test_json),
+		cmocka_unit_test(test_scalars),           cmocka_unit_test(test_anchors),
+		cmocka_unit_test(test_billion_laughs),    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_writer_round_trip),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

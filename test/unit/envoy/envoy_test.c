@@ -51,7 +51,7 @@ static void cluster_write(void)
 				PB_WITH (ads, pb_core_v3_ConfigSource_ads(s))
 					(void)ads;
 		pb_cluster_v3_Cluster_connect_timeout(c, 1500000000);
-		pb_cluster_v3_Cluster_per_connection_buffer_limit_bytes(c, 0); /* a wrapper: written */
+		pb_cluster_v3_Cluster_per_connection_buffer_limit_bytes(c, 0);         /* a wrapper: written */
 		pb_cluster_v3_Cluster_lb_policy(c, PB_cluster_v3_Cluster_ROUND_ROBIN); /* the default: left out */
 		PB_WITH (m, pb_cluster_v3_Cluster_metadata(c))
 			PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("istio"))) {
@@ -74,12 +74,13 @@ static void setters_write_what_they_say(void **state)
 {
 	(void)state;
 	cluster_write();
-	assert_string_equal(as_json("envoy.config.cluster.v3.Cluster"),
-			    "{\"name\":\"outbound|80||a.b\",\"type\":\"STATIC\",\"eds_cluster_config\":{\"eds_config\":{\"ads\":{}}},"
-			    "\"connect_timeout\":\"1.500s\",\"per_connection_buffer_limit_bytes\":0,"
-			    "\"transport_socket\":{\"typed_config\":{\"@type\":"
-			    "\"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\",\"sni\":\"sni\"}},"
-			    "\"metadata\":{\"filter_metadata\":{\"istio\":{\"config\":\"x\",\"services\":[{\"n\":2,\"nil\":null},true]}}}}");
+	assert_string_equal(
+	    as_json("envoy.config.cluster.v3.Cluster"),
+	    "{\"name\":\"outbound|80||a.b\",\"type\":\"STATIC\",\"eds_cluster_config\":{\"eds_config\":{\"ads\":{}}},"
+	    "\"connect_timeout\":\"1.500s\",\"per_connection_buffer_limit_bytes\":0,"
+	    "\"transport_socket\":{\"typed_config\":{\"@type\":"
+	    "\"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\",\"sni\":\"sni\"}},"
+	    "\"metadata\":{\"filter_metadata\":{\"istio\":{\"config\":\"x\",\"services\":[{\"n\":2,\"nil\":null},true]}}}}");
 	/* Equal calls give equal bytes. */
 	struct cox_buf first = wire;
 	wire = (struct cox_buf){ 0 };
@@ -116,9 +117,9 @@ static void scopes_close_on_every_way_out(void **state)
 			}
 	assert_int_equal(pb.depth, 0);
 	assert_string_equal(as_json("envoy.config.route.v3.VirtualHost"),
-			    "{\"routes\":[{\"match\":{\"prefix\":\"/\"},\"route\":{\"cluster\":\"c\",\"timeout\":\"0s\"}},"
-			    "{\"match\":{\"prefix\":\"/\"},\"route\":{\"cluster\":\"c\"}},"
-			    "{\"match\":{\"prefix\":\"/\",\"case_sensitive\":false},\"route\":{\"cluster\":\"c\",\"timeout\":\"0s\"}}]}");
+	                    "{\"routes\":[{\"match\":{\"prefix\":\"/\"},\"route\":{\"cluster\":\"c\",\"timeout\":\"0s\"}},"
+	                    "{\"match\":{\"prefix\":\"/\"},\"route\":{\"cluster\":\"c\"}},"
+	                    "{\"match\":{\"prefix\":\"/\",\"case_sensitive\":false},\"route\":{\"cluster\":\"c\",\"timeout\":\"0s\"}}]}");
 }
 
 static void fields_of_every_sort(void **state)
@@ -142,14 +143,14 @@ static void fields_of_every_sort(void **state)
 	PB_ROOT (e, pb_endpoint_v3_Endpoint, &pb)
 		pb_endpoint_v3_Endpoint_address_raw(e, cox_buf_str(&inner));
 	assert_string_equal(as_json("envoy.config.endpoint.v3.Endpoint"),
-			    "{\"address\":{\"socket_address\":{\"address\":\"1.2.3.4\",\"port_value\":0}}}");
+	                    "{\"address\":{\"socket_address\":{\"address\":\"1.2.3.4\",\"port_value\":0}}}");
 	cox_buf_clear(&wire);
 	PB_ROOT (r, pb_service_discovery_v3_DeltaDiscoveryRequest, &pb) {
 		pb_service_discovery_v3_DeltaDiscoveryRequest_initial_resource_versions(r, COX_STR("a"), COX_STR(""));
 		pb_service_discovery_v3_DeltaDiscoveryRequest_resource_names_subscribe(r, COX_STR(""));
 	}
 	assert_string_equal(as_json("envoy.service.discovery.v3.DeltaDiscoveryRequest"),
-			    "{\"resource_names_subscribe\":[\"\"],\"initial_resource_versions\":{\"a\":\"\"}}");
+	                    "{\"resource_names_subscribe\":[\"\"],\"initial_resource_versions\":{\"a\":\"\"}}");
 	assert_int_equal(PB_service_discovery_v3_DeltaDiscoveryRequest_type_url__NUM, 2);
 	cox_buf_fini(&inner);
 }
@@ -245,8 +246,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(setters_write_what_they_say), T(scopes_close_on_every_way_out), T(fields_of_every_sort), T(the_table_is_complete),
-		T(a_resource_is_an_any), T(failures_leave_no_trace), T(deep_json_in_a_struct_is_cut),
+		T(setters_write_what_they_say), T(scopes_close_on_every_way_out), T(fields_of_every_sort),         T(the_table_is_complete),
+		T(a_resource_is_an_any),        T(failures_leave_no_trace),       T(deep_json_in_a_struct_is_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

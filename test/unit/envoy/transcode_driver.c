@@ -13,7 +13,7 @@ static void answer(const char *word, struct cox_str bytes)
 }
 
 static enum cox_rc transcode(char direction, const struct cox_envoy_message *m, unsigned flags, struct cox_str in, struct cox_arena *arena,
-			     struct cox_buf *out, struct cox_err *err)
+                             struct cox_buf *out, struct cox_err *err)
 {
 	struct cox_json *v;
 	if (direction == 'J') {

@@ -16,15 +16,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEAD "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u, namespace: n}}, {name: d, context: {cluster: k2, user: ''}}]\n"
-#define CLUSTER "clusters: [{name: k, cluster: {server: 'https://h:1/', certificate-authority: ca.crt}}, {name: k2, cluster: {server: 'https://[::1]:6443/p', insecure-skip-tls-verify: true}}]\n"
+#define HEAD \
+	"apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u, namespace: n}}, {name: d, context: {cluster: k2, user: ''}}]\n"
+#define CLUSTER \
+	"clusters: [{name: k, cluster: {server: 'https://h:1/', certificate-authority: ca.crt}}, {name: k2, cluster: {server: 'https://[::1]:6443/p', insecure-skip-tls-verify: true}}]\n"
 
 static void good(void **state)
 {
 	(void)state;
 	struct cox_kube_config c;
 	struct cox_err err = { 0 };
-	const char *text = HEAD CLUSTER "users: [{name: u, user: {client-certificate-data: LS0tLS1CRUdJTiBY, client-key: /k, tokenFile: t}}]\n";
+	const char *text =
+	    HEAD CLUSTER "users: [{name: u, user: {client-certificate-data: LS0tLS1CRUdJTiBY, client-key: /k, tokenFile: t}}]\n";
 	assert_int_equal(cox_kube_config_parse(&c, cox_str_of(text), "/d/e/config", COX_STR(""), &err), COX_OK);
 	assert_string_equal(c.server.p, "https://h:1");
 	assert_string_equal(c.ca_file.p, "/d/e/ca.crt");
@@ -44,10 +47,10 @@ static void exec_and_warnings(void **state)
 	(void)state;
 	struct cox_kube_config c;
 	struct cox_err err = { 0 };
-	const char *text = HEAD
-		"clusters: [{name: k, cluster: {server: 'https://h:1', proxy-url: 'http://p', tls-server-name: kubernetes}}]\n"
-		"users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plug, args: [a, 'b c'],"
-		" env: [{name: A, value: '1'}], interactiveMode: Never, provideClusterInfo: true}}}]\n";
+	const char *text =
+	    HEAD "clusters: [{name: k, cluster: {server: 'https://h:1', proxy-url: 'http://p', tls-server-name: kubernetes}}]\n"
+	         "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plug, args: [a, 'b c'],"
+	         " env: [{name: A, value: '1'}], interactiveMode: Never, provideClusterInfo: true}}}]\n";
 	assert_int_equal(cox_kube_config_parse(&c, cox_str_of(text), "/d/config", COX_STR("c"), &err), COX_OK);
 	assert_string_equal(c.exec->command.p, "/d/./plug");
 	assert_int_equal(c.exec->args.n, 2);
@@ -89,15 +92,18 @@ static void bad(void **state)
 		{ HEAD CLUSTER "users: [{name: u, user: {auth-provider: {name: gcp}}}]\n", "users[name=u].user", "auth-provider" },
 		{ HEAD CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: x}}}]\n",
 		  "users[name=u].user.exec", "apiVersion" },
-		{ HEAD CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1}}}]\n", "users[name=u].user.exec", "command" },
-		{ HEAD CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: x, interactiveMode: Always}}}]\n",
+		{ HEAD CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1}}}]\n",
+		  "users[name=u].user.exec", "command" },
+		{ HEAD CLUSTER
+		  "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: x, interactiveMode: Always}}}]\n",
 		  "users[name=u].user.exec", "interactiveMode" },
 	};
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
 		struct cox_kube_config c;
 		struct cox_err err = { 0 };
 		enum cox_rc rc = cox_kube_config_parse(&c, cox_str_of(cases[i].text), "/d/config", COX_STR(""), &err);
-		if (rc == COX_OK || strcmp(err.path, cases[i].path) != 0 || !strstr(err.text, "/d/config") || !strstr(err.text, cases[i].says))
+		if (rc == COX_OK || strcmp(err.path, cases[i].path) != 0 || !strstr(err.text, "/d/config") ||
+		    !strstr(err.text, cases[i].says))
 			fail_msg("case %zu: rc %s path '%s' text '%s'", i, cox_rc_name(rc), err.path, err.text);
 		assert_null(strstr(err.text, "secret1"));
 		cox_kube_config_fini(&c);
@@ -158,10 +164,11 @@ static void exec_results(void **state)
 	struct cox_kube_exec_result r = { 0 };
 	struct cox_err err = { 0 };
 	struct cox_str v1 = COX_STR("client.authentication.k8s.io/v1");
-	assert_int_equal(cox_kube_exec_result_parse(COX_STR("{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":"
-							    "{\"token\":\"t\",\"expirationTimestamp\":\"2026-01-01T00:00:00Z\"}}"),
-						    v1, &r, &err),
-	                 COX_OK);
+	assert_int_equal(
+	    cox_kube_exec_result_parse(COX_STR("{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":"
+	                                       "{\"token\":\"t\",\"expirationTimestamp\":\"2026-01-01T00:00:00Z\"}}"),
+	                               v1, &r, &err),
+	    COX_OK);
 	assert_string_equal(cox_buf_cstr(&r.token), "t");
 	assert_true(r.expires_ms == 1767225600000);
 	cox_kube_exec_result_fini(&r);
@@ -171,9 +178,11 @@ static void exec_results(void **state)
 		{ "", "" },
 		{ "sEcReT", "" },
 		{ "{\"kind\":\"X\"}", "kind" },
-		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"status\":{\"token\":\"sEcReT\"}}", "apiVersion" },
+		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"status\":{\"token\":\"sEcReT\"}}",
+		  "apiVersion" },
 		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\"}", "status" },
-		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"clientCertificateData\":\"x\"}}", "status" },
+		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"clientCertificateData\":\"x\"}}",
+		  "status" },
 		{ "{\"kind\":\"ExecCredential\",\"apiVersion\":\"client.authentication.k8s.io/v1\",\"status\":{\"token\":\"sEcReT\",\"expirationTimestamp\":\"soon\"}}",
 		  "status.expirationTimestamp" },
 	};
@@ -205,8 +214,8 @@ static void backoff(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good), cmocka_unit_test(exec_and_warnings), cmocka_unit_test(bad),
-		cmocka_unit_test(in_cluster), cmocka_unit_test(exec_results), cmocka_unit_test(backoff),
+		cmocka_unit_test(good),       cmocka_unit_test(exec_and_warnings), cmocka_unit_test(bad),
+		cmocka_unit_test(in_cluster), cmocka_unit_test(exec_results),      cmocka_unit_test(backoff),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

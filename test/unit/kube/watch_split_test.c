@@ -21,7 +21,8 @@ static void on_item(void *ctx, const struct cox_kube_item *i)
 		cox_buf_printf(&s->log, "%d skipped %.*s %.*s/%.*s %.*s\n", i->event, COX_FMT(i->kind), COX_FMT(i->ns), COX_FMT(i->name),
 		               COX_FMT(i->resource_version));
 	else
-		cox_buf_printf(&s->log, "%d %.*s/%.*s %.*s %.*s\n", i->event, COX_FMT(i->ns), COX_FMT(i->name), COX_FMT(i->resource_version), COX_FMT(i->text));
+		cox_buf_printf(&s->log, "%d %.*s/%.*s %.*s %.*s\n", i->event, COX_FMT(i->ns), COX_FMT(i->name),
+		               COX_FMT(i->resource_version), COX_FMT(i->text));
 }
 
 /* A kind of which only spec.a and spec.sub.b are read. */
@@ -47,7 +48,9 @@ struct outcome {
 
 static void run(struct outcome *o, bool is_watch, const struct cox_message *m, size_t max, const char *text, size_t chunk)
 {
-	struct cox_kube_split_spec spec = { .is_watch = is_watch, .message = m, .max_object_bytes = max, .on_item = on_item, .ctx = &o->seen };
+	struct cox_kube_split_spec spec = {
+		.is_watch = is_watch, .message = m, .max_object_bytes = max, .on_item = on_item, .ctx = &o->seen
+	};
 	struct cox_kube_split *s = cox_kube_split_new(&spec);
 	struct cox_str all = cox_str_of(text);
 	o->rc = COX_OK;
@@ -76,9 +79,10 @@ static void expect(bool is_watch, const struct cox_message *m, size_t max, const
 static void list_items(void **state)
 {
 	(void)state;
-	const char *text = "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"77\",\"continue\":\"ab\\u003dc\","
-			   "\"remainingItemCount\":3},\n \"items\": [ {\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"5\"},"
-			   "\"spec\":{\"a\":\"q\\\"}]\"}} , {\"metadata\":{\"name\":\"y\",\"resourceVersion\":\"6\"}} ] }\n";
+	const char *text =
+	    "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"77\",\"continue\":\"ab\\u003dc\","
+	    "\"remainingItemCount\":3},\n \"items\": [ {\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"5\"},"
+	    "\"spec\":{\"a\":\"q\\\"}]\"}} , {\"metadata\":{\"name\":\"y\",\"resourceVersion\":\"6\"}} ] }\n";
 	expect(false, NULL, 0, text,
 	       "0 n/x 5 {\"metadata\":{\"name\":\"x\",\"namespace\":\"n\",\"resourceVersion\":\"5\"},\"spec\":{\"a\":\"q\\\"}]\"}}\n"
 	       "0 /y 6 {\"metadata\":{\"name\":\"y\",\"resourceVersion\":\"6\"}}\n");
@@ -100,34 +104,38 @@ static void watch_events(void **state)
 	       "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"K\",\"metadata\":{\"resourceVersion\":\"9\",\"annotations\":{}}}}\n"
 	       "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"old\"}}\n",
 	       "1 /a 1 {\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"}}\n"
-			 "3 /a 2 {\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"2\"}}\n"
-			 "4 / 9 {\"kind\":\"K\",\"metadata\":{\"resourceVersion\":\"9\",\"annotations\":{}}}\n"
-			 "5 /  {\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"old\"}\n");
+	       "3 /a 2 {\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"2\"}}\n"
+	       "4 / 9 {\"kind\":\"K\",\"metadata\":{\"resourceVersion\":\"9\",\"annotations\":{}}}\n"
+	       "5 /  {\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"old\"}\n");
 }
 
 static void what_nobody_reads_is_dropped(void **state)
 {
 	(void)state;
-	const char *text = "{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"managedFields\":[{\"f\":{\"x\":[1,2]}}],"
-			   "\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{\\\"big\\\":1}\",\"keep\":\"1\"},\"labels\":{\"l\":\"v\"}},"
-			   "\"spec\":{\"zz\":{\"a\":\"no\"},\"a\":\"yes\",\"sub\":{\"b\":\"yes\",\"c\":[{}]},\"list\":[{\"b\":\"1\",\"c\":2},{\"c\":3}],\"map\":{\"any\":\"1\"}},"
-			   "\"status\":{\"phase\":\"x\"}}}";
+	const char *text =
+	    "{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"managedFields\":[{\"f\":{\"x\":[1,2]}}],"
+	    "\"annotations\":{\"kubectl.kubernetes.io/last-applied-configuration\":\"{\\\"big\\\":1}\",\"keep\":\"1\"},\"labels\":{\"l\":\"v\"}},"
+	    "\"spec\":{\"zz\":{\"a\":\"no\"},\"a\":\"yes\",\"sub\":{\"b\":\"yes\",\"c\":[{}]},\"list\":[{\"b\":\"1\",\"c\":2},{\"c\":3}],\"map\":{\"any\":\"1\"}},"
+	    "\"status\":{\"phase\":\"x\"}}}";
 	/* Core kinds: what no table names. */
-	expect(true, &core, 0, text,
-	       "1 /a  {\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"keep\":\"1\"},\"labels\":{\"l\":\"v\"}},"
-	       "\"spec\":{\"a\":\"yes\",\"sub\":{\"b\":\"yes\"},\"list\":[{\"b\":\"1\"},{}],\"map\":{\"any\":\"1\"}}}\n");
+	expect(
+	    true, &core, 0, text,
+	    "1 /a  {\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"keep\":\"1\"},\"labels\":{\"l\":\"v\"}},"
+	    "\"spec\":{\"a\":\"yes\",\"sub\":{\"b\":\"yes\"},\"list\":[{\"b\":\"1\"},{}],\"map\":{\"any\":\"1\"}}}\n");
 	/* Ours: unknown fields stay, they are reported; status goes. */
-	expect(true, &own, 0, text,
-	       "1 /a  {\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"keep\":\"1\"},\"labels\":{\"l\":\"v\"}},"
-	       "\"spec\":{\"zz\":{\"a\":\"no\"},\"a\":\"yes\",\"sub\":{\"b\":\"yes\",\"c\":[{}]},\"list\":[{\"b\":\"1\",\"c\":2},{\"c\":3}],\"map\":{\"any\":\"1\"}}}\n");
+	expect(
+	    true, &own, 0, text,
+	    "1 /a  {\"apiVersion\":\"v1\",\"kind\":\"K\",\"metadata\":{\"name\":\"a\",\"annotations\":{\"keep\":\"1\"},\"labels\":{\"l\":\"v\"}},"
+	    "\"spec\":{\"zz\":{\"a\":\"no\"},\"a\":\"yes\",\"sub\":{\"b\":\"yes\",\"c\":[{}]},\"list\":[{\"b\":\"1\",\"c\":2},{\"c\":3}],\"map\":{\"any\":\"1\"}}}\n");
 }
 
 static void huge_object_is_named_and_skipped(void **state)
 {
 	(void)state;
 	struct cox_buf text = { 0 };
-	cox_buf_append_cstr(&text, "{\"items\":[{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"}},"
-				   "{\"kind\":\"Big\",\"metadata\":{\"name\":\"b\",\"namespace\":\"n\",\"resourceVersion\":\"2\"},\"spec\":{\"x\":\"");
+	cox_buf_append_cstr(
+	    &text, "{\"items\":[{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"1\"}},"
+	           "{\"kind\":\"Big\",\"metadata\":{\"name\":\"b\",\"namespace\":\"n\",\"resourceVersion\":\"2\"},\"spec\":{\"x\":\"");
 	for (int i = 0; i < 1000; i++)
 		cox_buf_append_cstr(&text, "0123456789");
 	cox_buf_append_cstr(&text, "\"}},{\"metadata\":{\"name\":\"c\",\"resourceVersion\":\"3\"}}]}");
@@ -169,11 +177,28 @@ static void refused(void **state)
 		bool is_watch;
 		const char *text;
 	} bad[] = {
-		{ false, "" }, { false, "[]" }, { false, "nonsense" }, { false, "{\"items\":{}}" }, { false, "{\"items\":\"x\"}" }, { false, "{\"items\":[1]}" },
-		{ false, "{\"items\":[[]]}" }, { false, "{\"items\":[{}]" }, { false, "{\"items\":[{}]}x" }, { false, "{\"items\":[{}]}{}" },
-		{ false, "{\"a\" 1}" }, { false, "{\"a\":}" }, { false, "{a:1}" }, { false, "{\"a\":1]" }, { false, "{\"a\":\"" }, { false, "{,}" },
-		{ true, "{\"type\":\"ADDED\"}" }, { true, "{\"type\":\"ADDED\",\"object\":[]}" }, { true, "{\"type\":\"ADDED\",\"object\":{" },
-		{ true, "{\"type\":\"ADDED\",\"object\":null}" }, { true, "}" }, { true, "HTTP/1.1 200 OK" },
+		{ false, "" },
+		{ false, "[]" },
+		{ false, "nonsense" },
+		{ false, "{\"items\":{}}" },
+		{ false, "{\"items\":\"x\"}" },
+		{ false, "{\"items\":[1]}" },
+		{ false, "{\"items\":[[]]}" },
+		{ false, "{\"items\":[{}]" },
+		{ false, "{\"items\":[{}]}x" },
+		{ false, "{\"items\":[{}]}{}" },
+		{ false, "{\"a\" 1}" },
+		{ false, "{\"a\":}" },
+		{ false, "{a:1}" },
+		{ false, "{\"a\":1]" },
+		{ false, "{\"a\":\"" },
+		{ false, "{,}" },
+		{ true, "{\"type\":\"ADDED\"}" },
+		{ true, "{\"type\":\"ADDED\",\"object\":[]}" },
+		{ true, "{\"type\":\"ADDED\",\"object\":{" },
+		{ true, "{\"type\":\"ADDED\",\"object\":null}" },
+		{ true, "}" },
+		{ true, "HTTP/1.1 200 OK" },
 	};
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
 		struct outcome o = { 0 };

@@ -100,7 +100,10 @@ static void test_race(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_home_is_gone), cmocka_unit_test(test_canceled_on_the_way), cmocka_unit_test(test_race),
+		cmocka_unit_test(test_there_and_back),
+		cmocka_unit_test(test_home_is_gone),
+		cmocka_unit_test(test_canceled_on_the_way),
+		cmocka_unit_test(test_race),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

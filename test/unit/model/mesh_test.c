@@ -43,20 +43,26 @@ static void test_values(void **state)
 {
 	(void)state;
 	struct cox_mesh_config *m;
-	assert_int_equal(build("accessLogFile: /dev/stdout\nrootNamespace: mesh\ndefaultConfig:\n  tracing: {sampling: 50, zipkin: {address: 'z:9411'}}\n  proxyMetadata: {A: b}\n"
-			       "defaultProviders: {metrics: [prometheus]}\nenableAutoMtls: false\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n"
-			       "extensionProviders:\n- name: log\n  envoyFileAccessLog: {path: /x, logFormat: {labels: {b: '%B%', a: '%A%'}}}\n- {name: prometheus, prometheus: {}}\n"
-			       "discoverySelectors: [{matchLabels: {a: b}, matchExpressions: [{key: k, operator: In, values: [x]}]}]\nserviceSettings: []\n", &m), COX_OK);
+	assert_int_equal(
+	    build(
+	        "accessLogFile: /dev/stdout\nrootNamespace: mesh\ndefaultConfig:\n  tracing: {sampling: 50, zipkin: {address: 'z:9411'}}\n  proxyMetadata: {A: b}\n"
+	        "defaultProviders: {metrics: [prometheus]}\nenableAutoMtls: false\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n"
+	        "extensionProviders:\n- name: log\n  envoyFileAccessLog: {path: /x, logFormat: {labels: {b: '%B%', a: '%A%'}}}\n- {name: prometheus, prometheus: {}}\n"
+	        "discoverySelectors: [{matchLabels: {a: b}, matchExpressions: [{key: k, operator: In, values: [x]}]}]\nserviceSettings: []\n",
+	        &m),
+	    COX_OK);
 	assert_int_equal(diags.n, 1);
 	assert_true(cox_str_eq_cstr(diags.items[0].path, "serviceSettings"));
 	cox_arena_fini(&arena);
-	assert_true(cox_str_eq_cstr(m->default_config->raw, "{\"proxyMetadata\":{\"A\":\"b\"},\"tracing\":{\"sampling\":50,\"zipkin\":{\"address\":\"z:9411\"}}}"));
+	assert_true(cox_str_eq_cstr(m->default_config->raw,
+	                            "{\"proxyMetadata\":{\"A\":\"b\"},\"tracing\":{\"sampling\":50,\"zipkin\":{\"address\":\"z:9411\"}}}"));
 	assert_true(cox_str_eq_cstr(m->default_config->tracing->raw, "{\"sampling\":50,\"zipkin\":{\"address\":\"z:9411\"}}"));
 	assert_true(cox_str_eq_cstr(m->default_config->discovery_address, "istiod.mesh.svc:15012"));
 	assert_int_equal(m->outbound_traffic_policy->mode, COX_OUTBOUND_REGISTRY_ONLY);
 	assert_false(m->enable_auto_mtls.v);
 	assert_int_equal(m->extension_providers.n, 3);
-	assert_true(cox_str_eq_cstr(m->extension_providers.p[0].envoy_file_access_log->log_format->labels, "{\"a\":\"%A%\",\"b\":\"%B%\"}"));
+	assert_true(
+	    cox_str_eq_cstr(m->extension_providers.p[0].envoy_file_access_log->log_format->labels, "{\"a\":\"%A%\",\"b\":\"%B%\"}"));
 	assert_false(m->extension_providers.p[0].is_prometheus);
 	assert_true(m->extension_providers.p[1].is_prometheus);
 	assert_true(cox_str_eq_cstr(m->discovery_selectors.p[0].match_expressions.p[0].op, "In"));
@@ -66,8 +72,13 @@ static void test_values(void **state)
 static void test_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = { "a: [", "- x\n", "accessLogEncoding: XML\n", "proxyListenPort: 0\n", "connectTimeout: never\n",
-					   "discoverySelectors: [{matchExpressions: [{key: k, operator: In}]}]\n", "extensionProviders: [{prometheus: {}}]\n" };
+	static const char *const bad[] = { "a: [",
+		                           "- x\n",
+		                           "accessLogEncoding: XML\n",
+		                           "proxyListenPort: 0\n",
+		                           "connectTimeout: never\n",
+		                           "discoverySelectors: [{matchExpressions: [{key: k, operator: In}]}]\n",
+		                           "extensionProviders: [{prometheus: {}}]\n" };
 	struct cox_mesh_config *m;
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
 		if (build(bad[i], &m) != COX_EINVAL)
@@ -80,6 +91,7 @@ static void test_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_defaults), cmocka_unit_test(test_values), cmocka_unit_test(test_refused) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_defaults), cmocka_unit_test(test_values),
+		                            cmocka_unit_test(test_refused) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,8 +118,13 @@ static struct cox_tls *server_tls(struct cox_str roots, struct cox_str crl, bool
 {
 	struct cox_tls *t = NULL;
 	struct cox_err err = { 0 };
-	struct cox_tls_spec spec = { .ca_pem = roots, .crl_pem = crl, .cert_pem = cox_buf_str(&server.cert_pem), .key_pem = cox_buf_str(&server.key_pem), .is_server = true,
-		                     .request_client_cert = true, .require_client_cert = is_required };
+	struct cox_tls_spec spec = { .ca_pem = roots,
+		                     .crl_pem = crl,
+		                     .cert_pem = cox_buf_str(&server.cert_pem),
+		                     .key_pem = cox_buf_str(&server.key_pem),
+		                     .is_server = true,
+		                     .request_client_cert = true,
+		                     .require_client_cert = is_required };
 	if (cox_tls_new(&spec, &t, &err) != COX_OK)
 		fail_msg("%s", err.text);
 	return t;
@@ -218,7 +223,11 @@ static void test_revoked(void **state)
 	assert_null(who(t, &stranger, text));
 	assert_string_equal(who(t, NULL, text), "");
 	cox_tls_unref(&t);
-	struct cox_tls_spec spec = { .ca_pem = cox_buf_str(&root.cert_pem), .crl_pem = COX_STR("no list"), .cert_pem = cox_buf_str(&server.cert_pem), .key_pem = cox_buf_str(&server.key_pem), .is_server = true };
+	struct cox_tls_spec spec = { .ca_pem = cox_buf_str(&root.cert_pem),
+		                     .crl_pem = COX_STR("no list"),
+		                     .cert_pem = cox_buf_str(&server.cert_pem),
+		                     .key_pem = cox_buf_str(&server.key_pem),
+		                     .is_server = true };
 	struct cox_err err = { 0 };
 	assert_int_equal(cox_tls_new(&spec, &t, &err), COX_EINVAL);
 	assert_non_null(strstr(err.text, "revocation lists"));
@@ -227,6 +236,7 @@ static void test_revoked(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_optional), cmocka_unit_test(test_two_roots), cmocka_unit_test(test_revoked) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_optional), cmocka_unit_test(test_two_roots),
+		                            cmocka_unit_test(test_revoked) };
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -8,13 +8,13 @@
 
 #include <string.h>
 
-#define GATEWAY \
-	"---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: edge}\nspec:\n  selector: {istio: ingress}\n  servers:\n" \
-	"  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: MUTUAL, credentialName: web}}\n" \
-	"  - {port: {number: 443, name: b, protocol: HTTPS}, hosts: [b.example.com], tls: {mode: SIMPLE, credentialName: kubernetes-gateway://other/far}}\n" \
+#define GATEWAY                                                                                                                                                              \
+	"---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: edge}\nspec:\n  selector: {istio: ingress}\n  servers:\n"                   \
+	"  - {port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.example.com], tls: {mode: MUTUAL, credentialName: web}}\n"                                            \
+	"  - {port: {number: 443, name: b, protocol: HTTPS}, hosts: [b.example.com], tls: {mode: SIMPLE, credentialName: kubernetes-gateway://other/far}}\n"                 \
 	"  - {port: {number: 443, name: c, protocol: HTTPS}, hosts: [c.example.com], tls: {mode: MUTUAL, credentialName: web, caCertCredentialName: configmap://edge/ca}}\n" \
 	"  - {port: {number: 443, name: d, protocol: HTTPS}, hosts: [d.example.com], tls: {mode: SIMPLE, credentialName: cacerts}}\n"
-#define RULE \
+#define RULE                                                                                                                                   \
 	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r, namespace: edge}\nspec:\n  host: x.example.com\n" \
 	"  workloadSelector: {matchLabels: {app: side}}\n  trafficPolicy: {tls: {mode: MUTUAL, credentialName: client}}\n"
 
@@ -31,7 +31,8 @@ struct world {
 static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted)
 {
 	struct world *w = arg;
-	cox_buf_printf(&w->wants, "%c%.*s/%.*s/%.*s\n", is_wanted ? '+' : '-', COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
+	cox_buf_printf(&w->wants, "%c%.*s/%.*s/%.*s\n", is_wanted ? '+' : '-', COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns),
+	               COX_FMT(name));
 }
 
 static enum cox_access on_may_list(void *arg, struct cox_str ns, struct cox_str account)
@@ -81,8 +82,9 @@ static struct client *client_new(struct world *w, const char *node, struct cox_p
 	c->w = w;
 	assert_int_equal(cox_json_parse(&w->a, cox_str_of(node), &v, &err), COX_OK);
 	assert_int_equal(cox_proxy_build(v, &c->proxy, &err), COX_OK);
-	c->c = cox_push_attach(w->push, &(struct cox_push_client_spec){
-	    .loop = w->loop, .proxy = c->proxy, .is_delta = true, .identity = id, .deliver = on_deliver, .arg = c });
+	c->c = cox_push_attach(w->push,
+	                       &(struct cox_push_client_spec){
+	                           .loop = w->loop, .proxy = c->proxy, .is_delta = true, .identity = id, .deliver = on_deliver, .arg = c });
 	return c;
 }
 
@@ -144,15 +146,21 @@ static bool contains(const struct cox_resource *r, struct cox_str part)
 	return found;
 }
 
-#define ROUTER "{\"id\": \"router~10.0.0.1~gw-0.edge~edge.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"edge\", \"SERVICE_ACCOUNT\": \"gw\", \"LABELS\": {\"istio\": \"ingress\"}}}"
-#define SIDECAR "{\"id\": \"sidecar~10.0.0.2~side-0.edge~edge.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"edge\", \"SERVICE_ACCOUNT\": \"side\", \"LABELS\": {\"app\": \"side\"}}}"
-#define VERIFIED(sa) (struct cox_push_identity){ true, COX_STR("edge"), COX_STR(sa) }
+#define ROUTER \
+	"{\"id\": \"router~10.0.0.1~gw-0.edge~edge.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"edge\", \"SERVICE_ACCOUNT\": \"gw\", \"LABELS\": {\"istio\": \"ingress\"}}}"
+#define SIDECAR \
+	"{\"id\": \"sidecar~10.0.0.2~side-0.edge~edge.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"edge\", \"SERVICE_ACCOUNT\": \"side\", \"LABELS\": {\"app\": \"side\"}}}"
+#define VERIFIED(sa) \
+	(struct cox_push_identity) { true, COX_STR("edge"), COX_STR(sa) }
 
 static const char *all_secrets(struct world *w, const struct test_pair *p)
 {
-	return cox_arena_printf(&w->a, "%s%s%s%s---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: edge}\ndata:\n  ca.crt: \"%s\"\n%c",
-	                        tls_secret_yaml(&w->a, "web", "edge", p), tls_secret_yaml(&w->a, "far", "other", p), tls_secret_yaml(&w->a, "cacerts", "edge", p),
-	                        secret_yaml(&w->a, "web-cacert", "edge", "ca.crt", p->cert, "x", COX_STR("y")), "", 0)
+	return cox_arena_printf(
+	           &w->a,
+	           "%s%s%s%s---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: ca, namespace: edge}\ndata:\n  ca.crt: \"%s\"\n%c",
+	           tls_secret_yaml(&w->a, "web", "edge", p), tls_secret_yaml(&w->a, "far", "other", p),
+	           tls_secret_yaml(&w->a, "cacerts", "edge", p),
+	           secret_yaml(&w->a, "web-cacert", "edge", "ca.crt", p->cert, "x", COX_STR("y")), "", 0)
 	    .p;
 }
 

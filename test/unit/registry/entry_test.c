@@ -242,9 +242,9 @@ static void test_auto_addresses(void **state)
 	cox_registry_free(r);
 }
 
-#define ENTRY(name, ns, created, host)                                                                                                     \
-	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns                                \
-	", creationTimestamp: \"" created "\"}\n"                                                                                          \
+#define ENTRY(name, ns, created, host)                                                                      \
+	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns \
+	", creationTimestamp: \"" created "\"}\n"                                                           \
 	"spec: {hosts: [" host "], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
 
 static void test_older_claims_the_host(void **state)

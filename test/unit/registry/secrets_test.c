@@ -45,7 +45,8 @@ static void test_last_good(void **state)
 	/* Broken from the start: nothing to serve. */
 	put(r, tls_secret_yaml(&a, "web", "edge", &mixed));
 	assert_int_equal(served(r).n, 0);
-	assert_true(cox_str_eq_cstr(finding(r, &a).text, "data[tls.key]: the private key is not that of the certificate; it is not served"));
+	assert_true(
+	    cox_str_eq_cstr(finding(r, &a).text, "data[tls.key]: the private key is not that of the certificate; it is not served"));
 	put(r, tls_secret_yaml(&a, "web", "edge", &good));
 	assert_true(cox_str_eq(served(r), good.cert));
 	assert_int_equal(finding(r, &a).text.n, 0);
@@ -117,7 +118,8 @@ static void test_material(void **state)
 		assert_int_equal(f.text.n > 0, cases[i].error != NULL);
 		if (cases[i].error)
 			assert_true(cox_str_has_prefix(f.text, cox_str_of(cases[i].error)));
-		assert_int_equal(cox_registry_object_find(r, COX_KIND_SECRET, COX_STR("edge"), COX_STR("web")) != NULL, cases[i].error == NULL);
+		assert_int_equal(cox_registry_object_find(r, COX_KIND_SECRET, COX_STR("edge"), COX_STR("web")) != NULL,
+		                 cases[i].error == NULL);
 		cox_registry_free(r);
 	}
 	cox_arena_fini(&a);
@@ -125,6 +127,7 @@ static void test_material(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_last_good), cmocka_unit_test(test_expired_alone), cmocka_unit_test(test_material) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_last_good), cmocka_unit_test(test_expired_alone),
+		                            cmocka_unit_test(test_material) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

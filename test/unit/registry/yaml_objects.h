@@ -61,11 +61,11 @@ static inline const struct cox_svc_entry *svc_of(const struct cox_registry *r, c
 	return NULL;
 }
 
-#define assert_str(s, cstr)                                                                                                                \
-	do {                                                                                                                               \
-		struct cox_str s_ = (s);                                                                                                   \
-		if (!cox_str_eq_cstr(s_, cstr))                                                                                            \
-			fail_msg("\"%.*s\" is not \"%s\"", COX_FMT(s_), cstr);                                                             \
+#define assert_str(s, cstr)                                                    \
+	do {                                                                   \
+		struct cox_str s_ = (s);                                       \
+		if (!cox_str_eq_cstr(s_, cstr))                                \
+			fail_msg("\"%.*s\" is not \"%s\"", COX_FMT(s_), cstr); \
 	} while (0)
 
 #endif

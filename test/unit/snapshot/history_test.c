@@ -11,7 +11,7 @@ enum { SEEDS = 30, STEPS = 120, FACES = 4 };
 static const struct thing {
 	const char *faces[FACES];
 } things[] = {
-#define O(api, kind, name, ns, meta, rest)                                                                                                 \
+#define O(api, kind, name, ns, meta, rest) \
 	"apiVersion: " api "\nkind: " kind "\nmetadata: {name: " name ", namespace: " ns ", " meta "}\n" rest "\n"
 	{ { O("v1", "Namespace", "n", "\"\"", "labels: {mesh: a}", ""), O("v1", "Namespace", "n", "\"\"", "labels: {mesh: b}", "") } },
 	{ { O("v1", "Namespace", "m", "\"\"", "labels: {mesh: a}", ""), O("v1", "Namespace", "m", "\"\"", "labels: {mesh: b}", "") } },

@@ -33,8 +33,8 @@ static void world_end(struct world *w)
 	cox_arena_fini(&w->arena);
 }
 
-#define PA(name, ns, second, spec)                                                                                                         \
-	"---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: " name ", namespace: " ns                       \
+#define PA(name, ns, second, spec)                                                                                   \
+	"---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: " name ", namespace: " ns \
 	", creationTimestamp: \"2026-01-01T00:00:" second "Z\"}\nspec: " spec "\n"
 #define OF_WEB "selector: {matchLabels: {app: web}}"
 
@@ -60,7 +60,8 @@ static void test_inheritance(void **state)
 	assert_int_equal(server(&w, "shop", "web", 80), COX_MTLS_DISABLE);
 	assert_int_equal(server(&w, "other", "web", 80), COX_MTLS_STRICT);
 	assert_int_equal(cox_snapshot_mtls_client(w.s, COX_STR("shop")), COX_MTLS_DISABLE);
-	world_put(&w, PA("web", "shop", "03", "{" OF_WEB ", mtls: {mode: PERMISSIVE}, portLevelMtls: {8080: {mode: STRICT}, 9090: {mode: UNSET}}}"));
+	world_put(&w, PA("web", "shop", "03",
+	                 "{" OF_WEB ", mtls: {mode: PERMISSIVE}, portLevelMtls: {8080: {mode: STRICT}, 9090: {mode: UNSET}}}"));
 	assert_int_equal(server(&w, "shop", "web", 80), COX_MTLS_PERMISSIVE);
 	assert_int_equal(server(&w, "shop", "web", 8080), COX_MTLS_STRICT);
 	assert_int_equal(server(&w, "shop", "web", 9090), COX_MTLS_PERMISSIVE);
@@ -83,8 +84,9 @@ static void test_choice(void **state)
 	assert_int_equal(server(&w, "istio-system", "web", 80), COX_MTLS_PERMISSIVE);
 	assert_int_equal(server(&w, "default", "web", 80), COX_MTLS_PERMISSIVE);
 	assert_null(cox_snapshot_mtls_workload_policy(w.s, COX_STR("shop"), NULL, 0));
-	assert_true(cox_str_eq(cox_snapshot_mtls_workload_policy(w.s, COX_STR("shop"), &(struct cox_kv){ COX_STR("app"), COX_STR("web") }, 1)->meta.name,
-	                       COX_STR("b")));
+	assert_true(cox_str_eq(
+	    cox_snapshot_mtls_workload_policy(w.s, COX_STR("shop"), &(struct cox_kv){ COX_STR("app"), COX_STR("web") }, 1)->meta.name,
+	    COX_STR("b")));
 	world_end(&w);
 }
 
@@ -111,28 +113,35 @@ static bool has(const struct cox_findings *f, enum cox_finding_code code, const 
 	return false;
 }
 
-#define POD "---\napiVersion: v1\nkind: Pod\nmetadata: {name: web-0, namespace: shop, labels: {app: web}}\n" \
+#define POD                                                                                              \
+	"---\napiVersion: v1\nkind: Pod\nmetadata: {name: web-0, namespace: shop, labels: {app: web}}\n" \
 	"spec: {serviceAccountName: web}\nstatus: {podIP: 10.1.0.1, phase: Running}\n"
-#define SVC "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n" \
+#define SVC                                                                            \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n" \
 	"spec: {clusterIP: 10.0.0.1, selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}\n"
-#define SLICE "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n" \
-	"addressType: IPv4\nports: [{name: http, port: 8080, protocol: TCP}]\n" \
+#define SLICE                                                                                                                                              \
+	"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}\n" \
+	"addressType: IPv4\nports: [{name: http, port: 8080, protocol: TCP}]\n"                                                                            \
 	"endpoints: [{addresses: [10.1.0.1], conditions: {ready: true}, targetRef: {kind: Pod, name: web-0, namespace: shop}}]\n"
 
 static void test_findings(void **state)
 {
 	(void)state;
 	struct cox_findings f;
-	struct world w = world_with(POD SVC SLICE PA("first", "shop", "01", "{" OF_WEB ", portLevelMtls: {80: {mode: STRICT}, 8080: {mode: STRICT}, 7000: {mode: STRICT}}}")
-	                                PA("second", "shop", "02", "{" OF_WEB ", mtls: {mode: STRICT}}")
-	                                    PA("third", "shop", "03", "{selector: {matchLabels: {app: db}}, portLevelMtls: {5432: {mode: STRICT}}}")
-	                                        PA("root", "istio-system", "04", "{" OF_WEB ", mtls: {mode: STRICT}}"));
+	struct world w =
+	    world_with(POD SVC SLICE PA("first", "shop", "01",
+	                                "{" OF_WEB ", portLevelMtls: {80: {mode: STRICT}, 8080: {mode: STRICT}, 7000: {mode: STRICT}}}")
+	                   PA("second", "shop", "02", "{" OF_WEB ", mtls: {mode: STRICT}}")
+	                       PA("third", "shop", "03", "{selector: {matchLabels: {app: db}}, portLevelMtls: {5432: {mode: STRICT}}}")
+	                           PA("root", "istio-system", "04", "{" OF_WEB ", mtls: {mode: STRICT}}"));
 	cox_snapshot_check(w.s, w.r, &w.arena, &f);
 	assert_true(has(&f, COX_FINDING_NO_PORT, "PeerAuthentication/shop/first", "spec.portLevelMtls[80]", "a port of a service"));
 	assert_true(has(&f, COX_FINDING_NO_PORT, "PeerAuthentication/shop/first", "spec.portLevelMtls[7000]", "no service leads to"));
 	assert_int_equal(f.counts[COX_FINDING_NO_PORT], 2); /* 8080 is right; nobody is selected by the third */
-	assert_true(has(&f, COX_FINDING_POLICY_IGNORED, "PeerAuthentication/shop/second", "spec.selector", "PeerAuthentication/shop/first"));
-	assert_true(has(&f, COX_FINDING_POLICY_IGNORED, "PeerAuthentication/istio-system/root", "spec.selector", "root namespace istio-system"));
+	assert_true(
+	    has(&f, COX_FINDING_POLICY_IGNORED, "PeerAuthentication/shop/second", "spec.selector", "PeerAuthentication/shop/first"));
+	assert_true(
+	    has(&f, COX_FINDING_POLICY_IGNORED, "PeerAuthentication/istio-system/root", "spec.selector", "root namespace istio-system"));
 	assert_int_equal(f.counts[COX_FINDING_POLICY_IGNORED], 2);
 	world_end(&w);
 }
@@ -152,7 +161,8 @@ static void refuse_one(void *arg, struct cox_json *root, struct cox_str text, co
 	assert_non_null(root);
 	assert_int_not_equal(cox_object_build(root, COX_STR("t"), COX_STR("default"), r->arena, &diags, &o), COX_OK);
 	for (size_t k = 0; k < diags.n; k++)
-		said |= cox_str_search(diags.items[k].text, cox_str_of(r->text)) >= 0 || cox_str_search(diags.items[k].path, cox_str_of(r->text)) >= 0;
+		said |= cox_str_search(diags.items[k].text, cox_str_of(r->text)) >= 0 ||
+		        cox_str_search(diags.items[k].path, cox_str_of(r->text)) >= 0;
 	assert_true(said);
 }
 
@@ -179,7 +189,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_inheritance), cmocka_unit_test(test_choice), cmocka_unit_test(test_identity),
-		                            cmocka_unit_test(test_findings), cmocka_unit_test(test_refused) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_inheritance), cmocka_unit_test(test_choice),
+		                            cmocka_unit_test(test_identity), cmocka_unit_test(test_findings),
+		                            cmocka_unit_test(test_refused) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,14 @@
 #include "registry/yaml_objects.h"
 #include "snapshot/snapshot.h"
 
-#define SVC(name, ns, port, more)                                                                                                          \
-	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns ", annotations: {" more                            \
+#define SVC(name, ns, port, more)                                                                               \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns ", annotations: {" more \
 	"}}\nspec: {clusterIP: 10.0.0.1, ports: [{name: http, port: " port "}]}\n"
-#define SIDECAR(name, ns, created, spec)                                                                                                   \
-	"---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: " name ", namespace: " ns                                \
+#define SIDECAR(name, ns, created, spec)                                                                    \
+	"---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: " name ", namespace: " ns \
 	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
-#define VS(name, ns, created, spec)                                                                                                        \
-	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns                         \
+#define VS(name, ns, created, spec)                                                                                \
+	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns \
 	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
 
 static const char services[] = SVC("a", "x", "80", "") SVC("b", "x", "90", "") SVC("c", "y", "80", "") SVC(

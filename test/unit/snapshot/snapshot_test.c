@@ -33,18 +33,18 @@ static void world_end(struct world *w)
 	cox_arena_fini(&w->arena);
 }
 
-#define SVC(name, ns, port)                                                                                                                \
-	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns                                                    \
+#define SVC(name, ns, port)                                                             \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns \
 	"}\nspec: {clusterIP: 10.0.0.1, selector: {app: " name "}, ports: [{name: http, port: " port "}]}\n"
-#define ENTRY(name, ns, host)                                                                                                              \
-	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns                           \
-	", creationTimestamp: \"2020-01-01T00:00:00Z\"}\n"                                                                                 \
+#define ENTRY(name, ns, host)                                                                                    \
+	"---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns \
+	", creationTimestamp: \"2020-01-01T00:00:00Z\"}\n"                                                       \
 	"spec: {hosts: [" host "], resolution: DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\n"
-#define VS(name, ns, created, spec)                                                                                                        \
-	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns                         \
+#define VS(name, ns, created, spec)                                                                                \
+	"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name ", namespace: " ns \
 	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
-#define DR(name, ns, created, spec)                                                                                                        \
-	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " name ", namespace: " ns                        \
+#define DR(name, ns, created, spec)                                                                                 \
+	"---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: " name ", namespace: " ns \
 	", creationTimestamp: \"2026-01-01T00:00:" created "Z\"}\nspec: " spec "\n"
 #define ROUTE(host) "[{route: [{destination: {host: " host "}}]}]"
 
@@ -386,18 +386,19 @@ static void test_check_virtual_services(void **state)
 	world_end(&w);
 }
 
-#define AT(name, ns, address, ports)                                                                                                        \
-	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns                                                    \
-	"}\nspec: {clusterIP: " address ", selector: {app: x}, ports: " ports "}\n"
+#define AT(name, ns, address, ports)                                                                                    \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns "}\nspec: {clusterIP: " address \
+	", selector: {app: x}, ports: " ports "}\n"
 
 /* covers: g29 */
 static void test_check_services(void **state)
 {
 	(void)state;
-	struct world w = world_with(AT("a", "n", "10.0.0.1", "[{name: http, port: 80, targetPort: 8080}]")
-	                                AT("b", "n", "10.0.0.1", "[{name: tcp, port: 80, targetPort: 8080}, {name: http, port: 81, targetPort: 8081}]")
-	                                    AT("c", "m", "10.0.0.2", "[{name: tcp, port: 80, targetPort: 8080}, {name: udp, port: 80, protocol: UDP}]")
-	                                        AT("d", "n", "10.0.0.3", "[]") AT("e", "n", "None", "[]"));
+	struct world w =
+	    world_with(AT("a", "n", "10.0.0.1", "[{name: http, port: 80, targetPort: 8080}]")
+	                   AT("b", "n", "10.0.0.1", "[{name: tcp, port: 80, targetPort: 8080}, {name: http, port: 81, targetPort: 8081}]")
+	                       AT("c", "m", "10.0.0.2", "[{name: tcp, port: 80, targetPort: 8080}, {name: udp, port: 80, protocol: UDP}]")
+	                           AT("d", "n", "10.0.0.3", "[]") AT("e", "n", "None", "[]"));
 	struct cox_findings f;
 	cox_snapshot_check(w.s, w.r, &w.arena, &f);
 	assert_int_equal(f.items.n, 3);
@@ -409,10 +410,14 @@ static void test_check_services(void **state)
 	assert_int_equal(f.counts[COX_FINDING_NO_PORTS], 1);
 	assert_str(f.items.p[2].object_id, "Service/n/d");
 	/* Who does not see both has no conflict. */
-	yaml_put(w.r, "---\napiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: n, annotations: {networking.istio.io/exportTo: \"~\"}}\n"
-	              "spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 80}]}\n");
-	yaml_put(w.r, "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n, annotations: {networking.istio.io/exportTo: \".\"}}\n"
-	              "spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 80}]}\n");
+	yaml_put(
+	    w.r,
+	    "---\napiVersion: v1\nkind: Service\nmetadata: {name: b, namespace: n, annotations: {networking.istio.io/exportTo: \"~\"}}\n"
+	    "spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 80}]}\n");
+	yaml_put(
+	    w.r,
+	    "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n, annotations: {networking.istio.io/exportTo: \".\"}}\n"
+	    "spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 80}]}\n");
 	world_update(&w);
 	cox_snapshot_check(w.s, w.r, &w.arena, &f);
 	assert_int_equal(f.counts[COX_FINDING_ADDRESS_CONFLICT], 0);

@@ -45,8 +45,8 @@ static void on_report(void *arg, const struct cox_source_report *r)
 		cox_buf_printf(&w->heard, "!%.*s %.*s%s\n", COX_FMT(base), COX_FMT(r->diags->items[i].path),
 		               r->has_last_good ? " kept" : "");
 	if (r->diags->n == 0)
-		cox_buf_printf(&w->heard, "!%s/%.*s/%.*s is fine\n", r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name.p : "unknown", COX_FMT(r->ns),
-		               COX_FMT(r->name));
+		cox_buf_printf(&w->heard, "!%s/%.*s/%.*s is fine\n", r->kind < COX_KIND_COUNT ? cox_kind_info(r->kind)->name.p : "unknown",
+		               COX_FMT(r->ns), COX_FMT(r->name));
 }
 
 static void on_synced(void *arg) { cox_buf_append_cstr(&((struct world *)arg)->heard, "synced\n"); }
@@ -143,14 +143,14 @@ static void expect(struct world *w, const char *all)
 	forget(w);
 }
 
-#define SVC(name, port)                                                                                                                    \
-	"apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: n}\nspec: {clusterIP: 10.0.0.1, ports: [{port: " port "}]}"  \
-	                                                                                                                            "\n"
-#define BAD_VS(name)                                                                                                                       \
-	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name                                                 \
+#define SVC(name, port)                                                                                                                   \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: n}\nspec: {clusterIP: 10.0.0.1, ports: [{port: " port "}]}" \
+	"\n"
+#define BAD_VS(name)                                                                       \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name \
 	", namespace: n}\nspec: {hosts: [a], http: [{timeout: soon}]}\n"
-#define GOOD_VS(name)                                                                                                                      \
-	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name                                                 \
+#define GOOD_VS(name)                                                                      \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: " name \
 	", namespace: n}\nspec: {hosts: [a], http: [{timeout: 3s, route: [{destination: {host: a}}]}]}\n"
 
 /* covers: b35 */

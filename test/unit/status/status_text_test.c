@@ -15,7 +15,8 @@ static struct status_entry entry(struct cox_status_finding *findings, size_t n)
 	return e;
 }
 
-static struct cox_json *written(struct cox_arena *a, const struct status_entry *e, int64_t generation, const struct cox_json *was, const char *now)
+static struct cox_json *written(struct cox_arena *a, const struct status_entry *e, int64_t generation, const struct cox_json *was,
+                                const char *now)
 {
 	struct cox_buf out = { 0 };
 	struct cox_json *v = NULL;
@@ -79,6 +80,7 @@ static void long_messages_are_cut_at_a_character(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid), cmocka_unit_test(long_messages_are_cut_at_a_character) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid),
+		                            cmocka_unit_test(long_messages_are_cut_at_a_character) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,9 @@ static inline void mesh_put(struct mesh *m, const char *yaml)
 
 static inline struct mesh mesh_new(void)
 {
-	struct cox_registry_options o = { .domain = COX_STR("cluster.local"), .cluster_id = COX_STR("Kubernetes"), .root_namespace = COX_STR("istio-system") };
+	struct cox_registry_options o = { .domain = COX_STR("cluster.local"),
+		                          .cluster_id = COX_STR("Kubernetes"),
+		                          .root_namespace = COX_STR("istio-system") };
 	return (struct mesh){ .registry = cox_registry_new(&o) };
 }
 

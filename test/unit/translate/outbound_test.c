@@ -9,17 +9,17 @@
 #include "translate/mesh_fixture.h"
 #include "translate/route.h"
 
-#define MESH_YAML                                                                                                                          \
-	"apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\n"                                                      \
-	"spec: {clusterIP: 10.1.0.1, clusterIPs: [10.1.0.1], ports: [{name: http, port: 80}]}\n---\n"                                      \
-	"apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: default}\n"                                                      \
+#define MESH_YAML                                                                                     \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: shop, namespace: default}\n"                 \
+	"spec: {clusterIP: 10.1.0.1, clusterIPs: [10.1.0.1], ports: [{name: http, port: 80}]}\n---\n" \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: cart, namespace: default}\n"                 \
 	"spec: {clusterIP: 10.1.0.2, clusterIPs: [10.1.0.2], ports: [{name: http, port: 80}, {name: tcp, port: 9000}]}\n"
-#define ROUTE_YAML(weight)                                                                                                                 \
-	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop, namespace: default}\n"                           \
-	"spec:\n  hosts: [shop]\n  http:\n  - route:\n    - {destination: {host: shop}, weight: " weight "}\n"                             \
+#define ROUTE_YAML(weight)                                                                                       \
+	"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: shop, namespace: default}\n" \
+	"spec:\n  hosts: [shop]\n  http:\n  - route:\n    - {destination: {host: shop}, weight: " weight "}\n"   \
 	"    - {destination: {host: cart}, weight: 50}\n"
-#define NODE(ip, pod, extra)                                                                                                               \
-	"{\"id\": \"sidecar~" ip "~" pod ".default~default.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"default\", "               \
+#define NODE(ip, pod, extra)                                                                                                 \
+	"{\"id\": \"sidecar~" ip "~" pod ".default~default.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"default\", " \
 	"\"LABELS\": {\"app\": \"" pod "\"}}" extra "}"
 #define STOCK ", \"extensions\": [{\"name\": \"envoy.filters.http.router\"}]"
 
@@ -93,7 +93,8 @@ static void test_shared_by_a_namespace(void **state)
 	mesh_free(&m);
 }
 
-/* A VirtualHost of its own has the bytes that stand in the route configuration of a proxy without VHDS, and behind them its resource's name. */
+/* A VirtualHost of its own has the bytes that stand in the route configuration of a proxy without VHDS, and behind them its resource's
+ * name. */
 static void test_vhds_has_the_same_bytes(void **state)
 {
 	(void)state;

@@ -27,12 +27,24 @@ static void test_names(void **state)
 		{ "configmap://edge/ca", "edge", "ca", "", true, true },
 		{ "configmap://edge/ca-cacert", "edge", "ca-cacert", "ca", true, true },
 	};
-	static const char *const bad[] = { "default", "ROOTCA", "kubernetes://", "kubernetes:///x", "kubernetes://a/b/c", "kubernetes-gateway://x", "configmap://x", "invalid://a/b",
-		                           "file-root:/a", "kubernetes://cacerts", "kubernetes://istio-ca-secret", "kubernetes://istio-system/cacerts-cacert", "" };
+	static const char *const bad[] = { "default",
+		                           "ROOTCA",
+		                           "kubernetes://",
+		                           "kubernetes:///x",
+		                           "kubernetes://a/b/c",
+		                           "kubernetes-gateway://x",
+		                           "configmap://x",
+		                           "invalid://a/b",
+		                           "file-root:/a",
+		                           "kubernetes://cacerts",
+		                           "kubernetes://istio-ca-secret",
+		                           "kubernetes://istio-system/cacerts-cacert",
+		                           "" };
 	struct cox_secret_ref ref;
 	for (size_t i = 0; i < COX_LEN(good); i++) {
 		assert_true(cox_secret_ref_parse(cox_str_of(good[i].name), COX_STR("edge"), &ref));
-		assert_true(cox_str_eq_cstr(ref.ns, good[i].ns) && cox_str_eq_cstr(ref.object, good[i].object) && cox_str_eq_cstr(ref.fallback, good[i].fallback));
+		assert_true(cox_str_eq_cstr(ref.ns, good[i].ns) && cox_str_eq_cstr(ref.object, good[i].object) &&
+		            cox_str_eq_cstr(ref.fallback, good[i].fallback));
 		assert_int_equal(ref.kind == COX_KIND_CONFIG_MAP, good[i].is_map);
 		assert_int_equal(ref.is_ca, good[i].is_ca);
 	}
@@ -49,7 +61,9 @@ static void test_who_may(void **state)
 		enum cox_secret_state want;
 	} cases[] = {
 		{ { false, COX_STR_INIT("edge"), COX_STR_INIT("gw"), COX_ACCESS_ALLOWED }, "kubernetes://web", COX_SECRET_UNVERIFIED },
-		{ { false, COX_STR_INIT("edge"), COX_STR_INIT("gw"), COX_ACCESS_ALLOWED }, "kubernetes://web-cacert", COX_SECRET_UNVERIFIED },
+		{ { false, COX_STR_INIT("edge"), COX_STR_INIT("gw"), COX_ACCESS_ALLOWED },
+		  "kubernetes://web-cacert",
+		  COX_SECRET_UNVERIFIED },
 		{ { true, COX_STR_INIT("edge"), COX_STR_INIT("gw"), COX_ACCESS_ALLOWED }, "kubernetes://web", COX_SECRET_SERVED },
 		{ { true, COX_STR_INIT("edge"), COX_STR_INIT("gw"), COX_ACCESS_DENIED }, "kubernetes://web", COX_SECRET_DENIED },
 		{ { true, COX_STR_INIT("edge"), COX_STR_INIT("gw"), COX_ACCESS_ASKING }, "kubernetes://web", COX_SECRET_ASKING },
@@ -73,7 +87,8 @@ static struct cox_str as_json(struct cox_arena *a, const struct cox_resource *r,
 	struct cox_json *tree;
 	struct cox_err err = { 0 };
 	cox_resource_flatten(r, &flat);
-	assert_int_equal(cox_envoy_any_to_json(cox_type_url(COX_TYPE_SDS), cox_arena_str(a, cox_buf_str(&flat)), 0, a, &tree, &err), COX_OK);
+	assert_int_equal(cox_envoy_any_to_json(cox_type_url(COX_TYPE_SDS), cox_arena_str(a, cox_buf_str(&flat)), 0, a, &tree, &err),
+	                 COX_OK);
 	if (redacts)
 		cox_secret_redact(a, tree);
 	cox_json_write(&text, tree, 0, false);
@@ -93,7 +108,8 @@ static void test_bytes(void **state)
 	mesh_put(&m, tls_secret_yaml(&a, "web", "edge", &p));
 	mesh_put(&m, secret_yaml(&a, "old", "edge", "cert", p.cert, "key", p.key));
 	mesh_put(&m, secret_yaml(&a, "ca", "edge", "ca.crt", p.cert, "ca.crl", crl));
-	struct cox_proxy *proxy = mesh_proxy(&m, "{\"id\": \"router~10.0.0.1~gw-0.edge~edge.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"edge\"}}");
+	struct cox_proxy *proxy =
+	    mesh_proxy(&m, "{\"id\": \"router~10.0.0.1~gw-0.edge~edge.svc.cluster.local\", \"metadata\": {\"NAMESPACE\": \"edge\"}}");
 	struct cox_workload *w = cox_workload_build(proxy, m.s);
 	struct cox_str key_before = w->key;
 	cox_workload_set_access(w, &(struct cox_secret_access){ true, COX_STR("edge"), COX_STR("gw"), COX_ACCESS_ALLOWED });

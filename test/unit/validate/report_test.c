@@ -8,8 +8,9 @@
 
 #include <cmocka.h>
 
-static const char vs[] = "{\"apiVersion\":\"networking.istio.io/v1\",\n\"kind\":\"VirtualService\",\n\"metadata\":{\"name\":\"reviews\",\"namespace\":\"default\"},\n"
-			 "\"spec\":{\"hosts\":[\"reviews\"],\"typo\":1,\n\"http\":[{\"route\":[{\"destination\":{\"host\":\"reviews\"},\n\"weight\":-1}]}]}}";
+static const char vs[] =
+    "{\"apiVersion\":\"networking.istio.io/v1\",\n\"kind\":\"VirtualService\",\n\"metadata\":{\"name\":\"reviews\",\"namespace\":\"default\"},\n"
+    "\"spec\":{\"hosts\":[\"reviews\"],\"typo\":1,\n\"http\":[{\"route\":[{\"destination\":{\"host\":\"reviews\"},\n\"weight\":-1}]}]}}";
 
 static void build(struct cox_arena *arena, struct cox_diags *diags, struct cox_json **doc)
 {
@@ -29,12 +30,14 @@ static void test_lines(void **state)
 	build(&arena, &diags, &doc);
 	struct cox_report_about about = cox_report_about(doc, COX_STR("f.yaml"));
 	cox_report_write(&diags, &about, &out);
-	assert_string_equal(cox_buf_cstr(&out),
-			    "error: VirtualService default/reviews: spec.http[0].route[0].weight: must be from 0 to 2147483647, is -1 (f.yaml line 6)\n"
-			    "warning: VirtualService default/reviews: spec.typo: unknown field, ignored (f.yaml line 4)\n");
+	assert_string_equal(
+	    cox_buf_cstr(&out),
+	    "error: VirtualService default/reviews: spec.http[0].route[0].weight: must be from 0 to 2147483647, is -1 (f.yaml line 6)\n"
+	    "warning: VirtualService default/reviews: spec.typo: unknown field, ignored (f.yaml line 4)\n");
 	cox_buf_clear(&out);
 	cox_report_write_denial(&diags, &about, &out);
-	assert_string_equal(cox_buf_cstr(&out), "VirtualService default/reviews: spec.http[0].route[0].weight: must be from 0 to 2147483647, is -1");
+	assert_string_equal(cox_buf_cstr(&out),
+	                    "VirtualService default/reviews: spec.http[0].route[0].weight: must be from 0 to 2147483647, is -1");
 	cox_buf_fini(&out);
 	cox_arena_fini(&arena);
 }

@@ -55,10 +55,19 @@ static int setup(void **state)
 	cox_push_set_synced(w->push);
 	for (int i = 0; i < 1000 && !cox_push_is_synced(w->push); i++)
 		run();
-	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config, .trust_domain = COX_STR("td") }, &w->authn, &err), COX_OK);
-	assert_int_equal(cox_ledger_open(&(struct cox_ledger_spec){ .loop = w->config, .ns = COX_STR("istio-system"), .replica = COX_STR("r") }, &w->ledger, &err), COX_OK);
-	assert_int_equal(cox_xds_server_open(&(struct cox_xds_server_options){ .config_loop = w->config, .push = w->push, .version = COX_STR("test"),
-	                                         .auth = { .authn = w->authn, .ledger = w->ledger, .on_plaintext = true } }, &w->xds, &err), COX_OK);
+	assert_int_equal(cox_authn_open(&(struct cox_authn_spec){ .loop = w->config, .trust_domain = COX_STR("td") }, &w->authn, &err),
+	                 COX_OK);
+	assert_int_equal(
+	    cox_ledger_open(&(struct cox_ledger_spec){ .loop = w->config, .ns = COX_STR("istio-system"), .replica = COX_STR("r") },
+	                    &w->ledger, &err),
+	    COX_OK);
+	assert_int_equal(cox_xds_server_open(
+	                     &(struct cox_xds_server_options){ .config_loop = w->config,
+	                                                       .push = w->push,
+	                                                       .version = COX_STR("test"),
+	                                                       .auth = { .authn = w->authn, .ledger = w->ledger, .on_plaintext = true } },
+	                     &w->xds, &err),
+	                 COX_OK);
 	assert_int_equal(cox_addr_parse(COX_STR("127.0.0.1:0"), &addr, &err), COX_OK);
 	assert_int_equal(cox_xds_server_listen(w->xds, &addr, &port, &err), COX_OK);
 	addr.port = port;
@@ -143,8 +152,9 @@ static void stream_start(struct stream *s, const char *uri, int requests)
 	*s = (struct stream){ .status = -1 };
 	for (int i = 0; i < requests; i++)
 		add_request(s);
-	assert_int_equal(cox_grpc_call_open(w->client, "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", metadata, 1, 0,
-	                                    &(struct cox_grpc_call_cb){ on_message, on_drained, on_close, s }, &s->call), COX_OK);
+	assert_int_equal(cox_grpc_call_open(w->client, "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+	                                    metadata, 1, 0, &(struct cox_grpc_call_cb){ on_message, on_drained, on_close, s }, &s->call),
+	                 COX_OK);
 	send_next(s);
 }
 static void stream_wait(struct stream *s, bool until_message)
@@ -180,7 +190,8 @@ static void test_revoked(void **state)
 	stream_start(&b, "spiffe://td/ns/shop/sa/other", 1);
 	stream_wait(&a, true);
 	stream_wait(&b, true);
-	cox_ledger_revoke(w->ledger, &(struct cox_revoke){ .identity = COX_STR(SHOP), .reason = COX_STR("stolen") }, on_revoked, &w->is_done);
+	cox_ledger_revoke(w->ledger, &(struct cox_revoke){ .identity = COX_STR(SHOP), .reason = COX_STR("stolen") }, on_revoked,
+	                  &w->is_done);
 	for (int i = 0; i < 1000 && !w->is_done; i++)
 		run();
 	cox_xds_server_recheck(w->xds);

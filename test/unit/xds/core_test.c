@@ -65,7 +65,9 @@ static const struct cox_set *set_of(enum cox_type type, const char *text)
 	return cox_set_build_take(type, items, n);
 }
 
-struct want { const char *cds, *eds, *lds, *rds, *vhds, *own_cds, *own_lds, *trust; }; /* own: of the workload's part */
+struct want {
+	const char *cds, *eds, *lds, *rds, *vhds, *own_cds, *own_lds, *trust;
+}; /* own: of the workload's part */
 static void want(struct fixture *f, struct want w)
 {
 	const struct cox_set *sets[COX_TYPE_COUNT] = { NULL }, *own[COX_TYPE_COUNT] = { NULL };
@@ -102,7 +104,8 @@ static void answer(struct fixture *f, enum cox_type type, uint64_t nonce, const 
 {
 	char text[24];
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)nonce);
-	request(f, (struct cox_xds_request){ .type = type, .nonce = cox_str_of(text), .has_error = error != NULL, .error = cox_str_of(error ? error : "") });
+	request(f, (struct cox_xds_request){
+	               .type = type, .nonce = cox_str_of(text), .has_error = error != NULL, .error = cox_str_of(error ? error : "") });
 }
 
 static bool next(struct fixture *f) { return cox_xds_core_next(f->core, f->now, &f->r, &f->wake); }
@@ -303,7 +306,10 @@ static void test_reconnect_sends_the_difference(void **state)
 	want(&f, (struct want){ .cds = "a=1 b=2 c=3" });
 	cox_hash_to_hex(cox_hash128("1", 1), v1);
 	cox_hash_to_hex(cox_hash128("old", 3), v2);
-	struct cox_name_version have[] = { { COX_STR("a"), cox_str_of(v1) }, { COX_STR("b"), cox_str_of(v2) }, { COX_STR("gone"), cox_str_of(v1) }, { COX_STR("c"), COX_STR("") } };
+	struct cox_name_version have[] = { { COX_STR("a"), cox_str_of(v1) },
+		                           { COX_STR("b"), cox_str_of(v2) },
+		                           { COX_STR("gone"), cox_str_of(v1) },
+		                           { COX_STR("c"), COX_STR("") } };
 	request(&f, (struct cox_xds_request){ .type = COX_TYPE_CDS, .initial = have, .initial_n = COX_LEN(have) });
 	assert_string_equal(shown(&f), "CDS +b=2 +c=3");
 	ack(&f);
@@ -324,7 +330,8 @@ static void test_eds_before_cds_is_answered_in_full(void **state)
 	cox_hash_to_hex(cox_hash128("x", 1), v);
 	struct cox_str names[] = { COX_STR("a") };
 	struct cox_name_version have[] = { { COX_STR("a"), cox_str_of(v) } };
-	request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = 1, .initial = have, .initial_n = 1 });
+	request(&f,
+	        (struct cox_xds_request){ .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = 1, .initial = have, .initial_n = 1 });
 	assert_string_equal(shown(&f), "EDS +a=x");
 	close_core(&f);
 }
@@ -345,7 +352,8 @@ static void test_clusters_sent_before_eds_is_asked_get_endpoints(void **state)
 		request(&f, (struct cox_xds_request){ .type = COX_TYPE_CDS, .initial = old, .initial_n = 1 });
 		if (cds_first)
 			assert_string_equal(shown(&f), "CDS +a=2");
-		request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = 1, .initial = have, .initial_n = 1 });
+		request(&f, (struct cox_xds_request){
+		                .type = COX_TYPE_EDS, .subscribe = names, .subscribe_n = 1, .initial = have, .initial_n = 1 });
 		if (!cds_first)
 			assert_string_equal(shown(&f), "CDS +a=2");
 		assert_string_equal(shown(&f), "EDS +a=x");
@@ -603,7 +611,9 @@ static void test_a_rejected_response_removed_nothing(void **state)
 /* A name that merely occurs in the message is not blamed. */
 static void test_the_message_must_mean_the_name(void **state)
 {
-	static const struct { const char *message, *blamed; } cases[] = {
+	static const struct {
+		const char *message, *blamed;
+	} cases[] = {
 		{ "Error adding/updating listener(s) 80: no", "80" },
 		{ "name: \"80\" Proto constraint validation failed", "80" },
 		{ "error adding listener '443': no", "443" },
@@ -659,7 +669,12 @@ static void test_a_changed_cluster_without_endpoints_is_told_so(void **state)
 		ack(&f);
 		subscribe(&f, COX_TYPE_EDS, "a");
 		assert_string_equal(shown(&f), "EDS +a=bad");
-		request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS, .nonce = COX_STR("1"), .has_error = true, .error = COX_STR("no"), .subscribe = names, .subscribe_n = 1 });
+		request(&f, (struct cox_xds_request){ .type = COX_TYPE_EDS,
+		                                      .nonce = COX_STR("1"),
+		                                      .has_error = true,
+		                                      .error = COX_STR("no"),
+		                                      .subscribe = names,
+		                                      .subscribe_n = 1 });
 		assert_int_equal(f.rejected, 1);
 		want(&f, (struct want){ .cds = "a=2" });
 		assert_string_equal(shown(&f), "CDS +a=2");
@@ -744,7 +759,12 @@ static void test_sotw_a_rejection_may_name_more(void **state)
 	want(&f, (struct want){ .rds = "r=bad q=1" });
 	subscribe(&f, COX_TYPE_RDS, "r");
 	assert_string_equal(shown(&f), "RDS +r=bad");
-	request(&f, (struct cox_xds_request){ .type = COX_TYPE_RDS, .nonce = COX_STR("1"), .has_error = true, .error = COX_STR("no"), .subscribe = names, .subscribe_n = 2 });
+	request(&f, (struct cox_xds_request){ .type = COX_TYPE_RDS,
+	                                      .nonce = COX_STR("1"),
+	                                      .has_error = true,
+	                                      .error = COX_STR("no"),
+	                                      .subscribe = names,
+	                                      .subscribe_n = 2 });
 	assert_string_equal(shown(&f), "RDS +q=1");
 	close_core(&f);
 }
