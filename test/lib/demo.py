@@ -18,6 +18,7 @@ from coxlab import objects, programs  # noqa: E402
 from coxlab.lab import Lab, eventually, request, tail  # noqa: E402
 from coxlab.runner import free_port  # noqa: E402
 
+STRICT = "security/peer-authentication-strict.yaml"  # for the whole mesh
 RULES = ("bookinfo-gateway", "destination-rule-all", "virtual-service-all-v1")
 REQUESTS = 300
 
@@ -32,12 +33,27 @@ class Namespaces:
         self.lab.apply("platform/kube/bookinfo.yaml")
         for name in RULES:
             self.lab.apply(f"networking/{name}.yaml")
+        self.lab.apply(STRICT, "istio-system")
         print("   7 pods started, waiting until all are ready ...")
         self.lab.wait_pods(7, timeout=120)
         self.address, self.port = self.lab.pod("istio-system", istio="ingressgateway").address, 8080
 
     def apply(self, name):
         self.lab.apply(f"networking/{name}.yaml")
+
+    def show_identities(self):
+        """Who each workload is, as its Envoy holds it, and that nobody gets in without such a certificate."""
+        print("== mutual TLS is STRICT; the workloads' certificates:")
+        for pod in sorted(self.lab.runner.pods.values(), key=lambda p: (p.namespace, p.name)):
+            chains = [c["cert_chain"][0] for c in json.loads(self.lab.admin(pod, "/certs"))["certificates"] if c.get("cert_chain")]
+            own = next(c for c in chains if any(n.get("uri", "").startswith("spiffe://") for n in c["subject_alt_names"]))
+            uri = next(n["uri"] for n in own["subject_alt_names"] if "uri" in n)
+            assert uri.endswith(f"/ns/{pod.namespace}/sa/{pod.account}"), uri
+            print(f"   {pod.namespace + '/' + pod.name:50s} {uri:80s} until {own['expiration_time']}")
+        pod = self.lab.pod(app="reviews", version="v1")
+        plain = request(pod.address, 9080, "/reviews/0")
+        assert plain.status == 0, plain
+        print(f"   clear text to {pod.name} from outside the mesh: refused")
 
     def reviews_file(self):
         return self.lab.source.path(("VirtualService", "default", "reviews"))
@@ -219,6 +235,8 @@ def run(mesh):
     eventually(page_is_whole, timeout=10)
     print(f"== Bookinfo answers at {url}")
     assert request(mesh.address, mesh.port, "/elsewhere").status == 404, "other paths are 404"
+    if hasattr(mesh, "show_identities"):
+        mesh.show_identities()
     print("== traffic split: 90 % of reviews to v1, 10 % to v3")
     mesh.apply("virtual-service-reviews-90-10")
     eventually(lambda: "v3" in count(mesh, 20), timeout=20)
