@@ -19,10 +19,13 @@ SMALL = {
     "ServiceEntry": {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"},
     "Sidecar": {"egress": [{"hosts": ["./*"]}]},
     "WorkloadEntry": {"address": "10.0.0.1"},
+    "PeerAuthentication": {"mtls": {"mode": "STRICT"}, "portLevelMtls": {"8080": {"mode": "DISABLE"}}, "selector": {"matchLabels": {"app": "a"}}},
 }
+VERSIONS = {"PeerAuthentication": ("v1", "v1beta1")}  # all others in three
 COLUMNS = {
     "VirtualService": ["Name", "Gateways", "Hosts", "Age"], "DestinationRule": ["Name", "Host", "Age"], "Gateway": ["Name", "Age"],
     "ServiceEntry": ["Name", "Hosts", "Location", "Resolution", "Age"], "Sidecar": ["Name", "Age"], "WorkloadEntry": ["Name", "Age", "Address"],
+    "PeerAuthentication": ["Name", "Mode", "Age"],
 }
 
 
@@ -42,8 +45,12 @@ def send(lab, method, path, body=None, accept="application/json", content_type="
     return answer.status, json.loads(data), warnings
 
 
+def versions(kind):
+    return VERSIONS.get(kind, ("v1", "v1beta1", "v1alpha3"))
+
+
 def where(crds, kind, ns, version="v1"):
-    return f"/apis/{GROUP}/{version}/namespaces/{ns}/{crds[kind]['spec']['names']['plural']}"
+    return f"/apis/{crds[kind]['spec']['group']}/{version}/namespaces/{ns}/{crds[kind]['spec']['names']['plural']}"
 
 
 def test_established_and_structural(lab, crds):
@@ -56,32 +63,33 @@ def test_established_and_structural(lab, crds):
         assert conditions["Established"] == "True" and conditions["NamesAccepted"] == "True"
         assert conditions.get("NonStructuralSchema") != "True", name
         assert got["status"]["storedVersions"] == ["v1"]
-        assert sorted(v["name"] for v in got["spec"]["versions"] if v["served"]) == ["v1", "v1alpha3", "v1beta1"]
+        assert sorted(v["name"] for v in got["spec"]["versions"] if v["served"]) == sorted(versions(body["spec"]["names"]["kind"]))
         assert all("status" in v["subresources"] for v in got["spec"]["versions"])
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL))
 def test_written_in_each_version_read_in_each(lab, crds, ns, kind):
     """covers: b32"""
-    for written in ("v1", "v1beta1", "v1alpha3"):
+    group = crds[kind]["spec"]["group"]
+    for written in versions(kind):
         name = f"x-{written}"
-        body = {"apiVersion": f"{GROUP}/{written}", "kind": kind, "metadata": {"name": name}, "spec": SMALL[kind]}
+        body = {"apiVersion": f"{group}/{written}", "kind": kind, "metadata": {"name": name}, "spec": SMALL[kind]}
         status, answer, warnings = send(lab, "POST", where(crds, kind, ns, written) + "?fieldValidation=Strict", body)
         assert (status, warnings) == (201, []), answer
-        for read in ("v1", "v1beta1", "v1alpha3"):
+        for read in versions(kind):
             got = lab.call("GET", f"{where(crds, kind, ns, read)}/{name}")
-            assert got["apiVersion"] == f"{GROUP}/{read}" and got["spec"] == SMALL[kind]
+            assert got["apiVersion"] == f"{group}/{read}" and got["spec"] == SMALL[kind]
     # The status is written apart, and the spec is not written with it.
     path = f"{where(crds, kind, ns)}/x-v1/status?fieldManager=test&force=true"
-    got = lab.apply(path, {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": "x-v1"}, "status": {"conditions": [
+    got = lab.apply(path, {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "x-v1"}, "status": {"conditions": [
         {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "in force", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})
     assert got["status"]["conditions"][0]["message"] == "in force" and got["spec"] == SMALL[kind] and got["metadata"]["generation"] == 1
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL))
 def test_columns_and_short_names(lab, crds, ns, kind):
-    lab.apply(f"{where(crds, kind, ns)}/x", {"apiVersion": f"{GROUP}/v1", "kind": kind, "metadata": {"name": "x"}, "spec": SMALL[kind]})
-    for version in ("v1", "v1beta1", "v1alpha3"):
+    lab.apply(f"{where(crds, kind, ns)}/x", {"apiVersion": f"{crds[kind]['spec']['group']}/v1", "kind": kind, "metadata": {"name": "x"}, "spec": SMALL[kind]})
+    for version in versions(kind):
         status, table, _ = send(lab, "GET", where(crds, kind, ns, version), accept="application/json;as=Table;v=v1;g=meta.k8s.io")
         assert status == 200 and [c["name"] for c in table["columnDefinitions"]] == COLUMNS[kind]
     row = dict(zip(COLUMNS[kind], table["rows"][0]["cells"]))
@@ -113,7 +121,7 @@ def documents():
         for path in sorted(glob.glob(os.path.join(kubelab.TREE, pattern), recursive=True)):
             with open(path) as f:
                 for doc in yaml.safe_load_all(f):
-                    if doc and str(doc.get("apiVersion", "")).startswith(GROUP):
+                    if doc and str(doc.get("apiVersion", "")).startswith((GROUP, "security.istio.io")):
                         seen[json.dumps(doc, sort_keys=True, default=str)] = (path, doc)
     return list(seen.values())
 
