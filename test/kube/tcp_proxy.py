@@ -60,5 +60,6 @@ class TcpProxy:
 
     def close(self):
         self.is_open = False
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the accept() that waits
         self.listener.close()
         self.cut()

@@ -1,5 +1,7 @@
 """What a kube source does when the kube-apiserver, its history or the network fails: nothing is lost, nothing is emptied."""
 import re
+import socket
+import threading
 import time
 
 import kubelab
@@ -67,6 +69,7 @@ def test_compaction_while_cut_off(lab, driver, ns, tmp_path):
     d = driver(kubeconfig=kubeconfig_through(lab, proxy, tmp_path / "k"))
     d.expect("synced")
     mark = d.mark()
+    proxy.listener.shutdown(socket.SHUT_RDWR)  # close() alone lets the accept() that waits take one more connection
     proxy.listener.close()
     proxy.cut()
     lab.service(ns, "change", 81)
@@ -77,8 +80,6 @@ def test_compaction_while_cut_off(lab, driver, ns, tmp_path):
     lab.start_api()
     lab.compact()
     again = TcpProxy.__new__(TcpProxy)
-    import socket
-    import threading
     again.__dict__.update(proxy.__dict__)
     again.listener, again.is_open = socket.create_server(("127.0.0.1", proxy.port)), True
     threading.Thread(target=again._accept, daemon=True).start()

@@ -3,6 +3,8 @@ import glob
 import os
 import time
 
+import yaml
+
 import kubelab
 from kubelab import wait
 
@@ -17,6 +19,11 @@ def vs(lab, ns, name, host="a.example", version="v1", **spec):
 
 def test_kind_that_appears_later(lab, driver, ns):
     """CRDs that are installed while we run are picked up at once, and do not hold the start. covers: b32"""
+    for path in CRDS:  # other tests of this server may have made them
+        with open(path) as f:
+            name = yaml.safe_load(f)["metadata"]["name"]
+        lab.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+        wait(lambda: lab.api.call("GET", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}") is None, 30)
     d = driver()
     d.expect("synced")
     assert d.stats()["VirtualService"]["state"] == "absent"
