@@ -228,7 +228,7 @@ enum cox_rc doc_store_open_dir(struct cox_loop *loop, const char *dir, const str
 	s->dir = cox_str_dup_cstr(cox_str_of(dir));
 	s->scan = cox_timer_new(loop, on_scan, s);
 	s->answer_timer = cox_timer_new(loop, on_answers, s);
-	enum cox_rc rc = cox_fswatch_open(loop, dir, on_fs, s, &s->watch, err);
+	enum cox_rc rc = cox_fswatch_open_flat(loop, dir, on_fs, s, &s->watch, err);
 	if (rc != COX_OK) {
 		dir_close(&s->base);
 		return rc;

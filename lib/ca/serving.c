@@ -211,7 +211,7 @@ static enum cox_rc watch_dirs(struct cox_serving *s, struct cox_err *err)
 		if (is_watched)
 			continue;
 		struct cox_str dir = cox_arena_str(&s->arena, dirs[i]);
-		COX_TRY(cox_fswatch_open(s->spec.loop, dir.p, on_file, s, &s->watches[i], err));
+		COX_TRY(cox_fswatch_open_flat(s->spec.loop, dir.p, on_file, s, &s->watches[i], err));
 	}
 	return COX_OK;
 }

@@ -48,7 +48,7 @@ void cox_ca_set_watch_open_(struct cox_loop *loop, const char *dir, struct keepe
 		return;
 	}
 	w->timer = cox_timer_new(loop, read_set, w);
-	if (cox_fswatch_open(loop, dir, on_event, w, &w->watch, &err) != COX_OK)
+	if (cox_fswatch_open_flat(loop, dir, on_event, w, &w->watch, &err) != COX_OK)
 		cox_ca_keeper_fault_(k, &err);
 	read_set(w);
 }

@@ -33,6 +33,7 @@ struct cox_fswatch {
 	void *ctx;
 	COX_VEC(struct node) nodes; /* watched directories of the tree */
 	int parent_wd;              /* -1: the directory exists */
+	bool is_flat;
 	bool is_closed;
 };
 
@@ -63,7 +64,7 @@ static int tree_add(struct cox_fswatch *w, const char *path, int depth)
 	} else {
 		cox_vec_push(&w->nodes, ((struct node){ wd, cox_str_dup_cstr(cox_str_of(path)) }));
 	}
-	DIR *d = depth < DEPTH_MAX ? opendir(path) : NULL;
+	DIR *d = !w->is_flat && depth < DEPTH_MAX ? opendir(path) : NULL;
 	if (!d)
 		return 0;
 	struct cox_buf child = { 0 };
@@ -151,7 +152,9 @@ static void restart(struct cox_fswatch *w)
 
 static void on_dir_event(struct cox_fswatch *w, uint32_t mask, const char *path)
 {
-	if (mask & (IN_CREATE | IN_MOVED_TO))
+	if (w->is_flat)
+		; /* its name came or went: that is all one wants to know */
+	else if (mask & (IN_CREATE | IN_MOVED_TO))
 		tree_add(w, path, 0);
 	else
 		tree_remove(w, path);
@@ -216,8 +219,8 @@ static void on_closed(uv_handle_t *h)
 	cox_free(w);
 }
 
-enum cox_rc cox_fswatch_open(struct cox_loop *loop, const char *dir, cox_fswatch_fn *fn, void *ctx, struct cox_fswatch **out,
-                             struct cox_err *err)
+static enum cox_rc open_watch(struct cox_loop *loop, bool is_flat, const char *dir, cox_fswatch_fn *fn, void *ctx, struct cox_fswatch **out,
+                              struct cox_err *err)
 {
 	cox_loop_assert_here(loop);
 	struct cox_str name = cox_str_of(dir);
@@ -234,6 +237,7 @@ enum cox_rc cox_fswatch_open(struct cox_loop *loop, const char *dir, cox_fswatch
 	w->fn = fn;
 	w->ctx = ctx;
 	w->parent_wd = -1;
+	w->is_flat = is_flat;
 	w->dir = cox_str_dup_cstr(name);
 	COX_ASSERT(uv_poll_init(cox_loop_uv(loop), &w->poll, fd) == 0);
 	int error = 0;
@@ -244,6 +248,18 @@ enum cox_rc cox_fswatch_open(struct cox_loop *loop, const char *dir, cox_fswatch
 	uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	*out = w;
 	return COX_OK;
+}
+
+enum cox_rc cox_fswatch_open(struct cox_loop *loop, const char *dir, cox_fswatch_fn *fn, void *ctx, struct cox_fswatch **out,
+                             struct cox_err *err)
+{
+	return open_watch(loop, false, dir, fn, ctx, out, err);
+}
+
+enum cox_rc cox_fswatch_open_flat(struct cox_loop *loop, const char *dir, cox_fswatch_fn *fn, void *ctx, struct cox_fswatch **out,
+                                  struct cox_err *err)
+{
+	return open_watch(loop, true, dir, fn, ctx, out, err);
 }
 
 void cox_fswatch_close(struct cox_fswatch **wp)

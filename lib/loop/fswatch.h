@@ -23,6 +23,9 @@ typedef void cox_fswatch_fn(void *ctx, enum cox_fs_event event, const char *path
 /* Copies `dir`. COX_ELIMIT: no inotify instance left. */
 COX_MUST_USE enum cox_rc cox_fswatch_open(struct cox_loop *loop, const char *dir, cox_fswatch_fn *fn, void *ctx, struct cox_fswatch **out,
                                           struct cox_err *err);
+/* The same for a directory alone: what is inside its directories is not looked at. For the folder of a few files, which may be any. */
+COX_MUST_USE enum cox_rc cox_fswatch_open_flat(struct cox_loop *loop, const char *dir, cox_fswatch_fn *fn, void *ctx,
+                                               struct cox_fswatch **out, struct cox_err *err);
 void cox_fswatch_close(struct cox_fswatch **w);
 
 #endif

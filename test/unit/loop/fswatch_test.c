@@ -124,6 +124,26 @@ static void test_directories(void **state)
 	teardown(&s);
 }
 
+/* The folder of a file may be any, "/" too: nothing below it is watched. */
+static void test_flat(void **state)
+{
+	(void)state;
+	struct seen s;
+	setup(&s);
+	assert_int_equal(mkdir(at(&s, "/sub"), 0700), 0);
+	assert_int_equal(cox_fswatch_open_flat(s.loop, s.dir, on_event, &s, &s.watch, NULL), COX_OK);
+	write_file(&s, "/sub/inside");
+	write_file(&s, "/here");
+	expect(&s, "changed /here\n");
+	assert_int_equal(mkdir(at(&s, "/later"), 0700), 0);
+	expect(&s, "rescan /later\n");
+	write_file(&s, "/later/inside");
+	write_file(&s, "/there");
+	s.wanted = "inside";
+	assert_false(cox_loop_run_until(s.loop, has_wanted, &s, 100));
+	teardown(&s);
+}
+
 static void test_appears_and_comes_back(void **state)
 {
 	(void)state;
@@ -268,9 +288,10 @@ static void test_child_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files),         cmocka_unit_test(test_directories), cmocka_unit_test(test_appears_and_comes_back),
-		cmocka_unit_test(test_refused),       cmocka_unit_test(test_child_talks), cmocka_unit_test(test_child_is_killed),
-		cmocka_unit_test(test_child_refused),
+		cmocka_unit_test(test_files),           cmocka_unit_test(test_flat),
+		cmocka_unit_test(test_directories),     cmocka_unit_test(test_appears_and_comes_back),
+		cmocka_unit_test(test_refused),         cmocka_unit_test(test_child_talks),
+		cmocka_unit_test(test_child_is_killed), cmocka_unit_test(test_child_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
