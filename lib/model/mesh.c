@@ -116,6 +116,14 @@ static const struct cox_field mesh_tls_fields[] = {
 };
 static MESSAGE(mesh_tls, "TLSConfig", "TLS within the mesh.");
 
+static const struct cox_field mesh_ca_fields[] = {
+	F(mesh_ca, pem, "pem", STR, "Roots."),
+	F(mesh_ca, cert_signers, "certSigners", STR, "Kubernetes signers whose certificates end in them.", LIST),
+	F(mesh_ca, unread, "trustDomains", RAW, "", .flags = COX_F_NO_EFFECT),
+	F(mesh_ca, unread, "spiffeBundleUrl", RAW, "", .flags = COX_F_NO_EFFECT),
+};
+static MESSAGE(mesh_ca, "CertificateData", "Roots of a CA elsewhere.");
+
 #define M(member, json, ftype, ...) F(mesh_config, member, json, ftype, "", __VA_ARGS__)
 /* Part of MeshConfig, not read: said in a warning, so that nobody waits for an effect. */
 #define UNREAD(json) F(mesh_config, unread, json, RAW, "", .flags = COX_F_NO_EFFECT)
@@ -160,7 +168,7 @@ static const struct cox_field mesh_config_fields[] = {
 	M(mesh_mtls, "meshMTLS", MSG, SUB(mesh_tls)),
 	M(default_traffic_policy, "defaultTrafficPolicy", MSG, SUB(traffic_policy)),
 	UNREAD("ca"),
-	UNREAD("caCertificates"),
+	M(ca_certificates, "caCertificates", MSG, LIST, SUB(mesh_ca), .max_items = 256),
 	UNREAD("certificates"),
 	UNREAD("configSources"),
 	UNREAD("hboneIdleTimeout"),

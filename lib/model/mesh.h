@@ -63,6 +63,13 @@ enum cox_compliance { COX_COMPLIANCE_NONE, COX_COMPLIANCE_FIPS_140_2, COX_COMPLI
 /* "", "fips-140-2", "fips-140-3", "pqc". False: none of these. */
 bool cox_compliance_parse(struct cox_str text, enum cox_compliance *out);
 
+/* A root of another CA. */
+struct cox_mesh_ca {
+	struct cox_str pem;
+	COX_LIST(struct cox_str) cert_signers; /* Kubernetes signers whose certificates end in it */
+	struct cox_str unread;
+};
+
 struct cox_mesh_config {
 	struct cox_str root_namespace; /* default "istio-system" */
 	struct cox_str trust_domain;   /* default "cluster.local" */
@@ -86,6 +93,7 @@ struct cox_mesh_config {
 	int h2_upgrade_policy;
 	struct cox_str outbound_cluster_stat_name, inbound_cluster_stat_name, ingress_service, ingress_selector, ingress_class;
 	bool enable_envoy_access_log_service;
+	COX_LIST(struct cox_mesh_ca) ca_certificates; /* in force with EXTERNAL_CA */
 	const struct cox_mesh_tls *mesh_mtls;
 	const struct cox_traffic_policy *default_traffic_policy; /* connectionPool and outlierDetection only */
 	struct cox_str unread;                                   /* empty; where the table puts the fields that are not read */
