@@ -86,6 +86,8 @@ struct cox_ca {
 	struct cox_cell *cell; /* the latest bundle */
 	uint64_t generation;
 	bool is_lost;
+	struct cox_ca_remote remote; /* a CA elsewhere: no processes, and all on the loop; `sign` NULL: our own */
+	struct cox_buf trust_domain; /* of a CA elsewhere */
 
 	pthread_mutex_t lock;          /* a leaf: guards what follows */
 	struct cox_wire_chan signer;   /* `out` by any thread, `in` on the loop only */
@@ -201,6 +203,10 @@ static struct cox_str *copy_names(struct cox_arena *arena, const struct cox_str 
 void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_request *r,
                  void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *ctx)
 {
+	if (ca->remote.sign) {
+		ca->remote.sign(ca->remote.ctx, ca, loop, r, done, ctx);
+		return;
+	}
 	struct waiting *w = COX_NEW(struct waiting);
 	struct cox_wire m = { .type = COX_WIRE_SIGN,
 		              .ttl_s = r->ttl_s,
@@ -235,12 +241,103 @@ void cox_ca_sign(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_r
 		fail(w, rc, is_full ? "too many certificates are asked for" : "the request is too long");
 }
 
+/* --- a CA elsewhere ---------------------------------------------------------------------------------------- */
+
+static void set_bundle(struct cox_ca *ca, const struct cox_ca_bundle *parts)
+{
+	struct cox_ca_bundle *b = cox_ca_bundle_new(parts);
+	cox_ca_bundle_ref(b);
+	cox_cell_set_take(ca->cell, b);
+	if (ca->cb.on_bundle)
+		ca->cb.on_bundle(ca->cb.ctx, b);
+	cox_ca_bundle_unref(b);
+}
+
+static void set_remote_trust_domain(struct cox_ca *ca, struct cox_str name)
+{
+	const struct cox_ca_bundle *b = cox_ca_bundle_get(ca);
+	bool is_other = !cox_str_eq(name, cox_buf_str(&ca->trust_domain));
+	cox_buf_clear(&ca->trust_domain);
+	cox_buf_append_str(&ca->trust_domain, name);
+	if (b && is_other) {
+		struct cox_ca_bundle parts = *b;
+		parts.generation = ++ca->generation;
+		parts.trust_domain = name;
+		set_bundle(ca, &parts);
+	}
+	cox_ca_bundle_unref(b);
+}
+
+/* The end of the root that ends first: that is when somebody has to act. */
+static enum cox_rc read_root(struct cox_str pem, struct cox_ca_bundle *parts, struct cox_arena *a, struct cox_err *err)
+{
+	struct cox_cert_info info;
+	COX_TRY(cox_cert_read_pem(pem, a, &info, err));
+	if (!info.is_ca)
+		return cox_err_set(err, COX_EINVAL, NULL, "root \"%.*s\" is the certificate of no CA", COX_FMT(info.subject));
+	if (!parts->root_not_after_s || info.not_after_s < parts->root_not_after_s)
+		parts->root_not_after_s = parts->issuer_not_after_s = info.not_after_s;
+	return COX_OK;
+}
+
+static bool has_roots(const struct cox_ca_bundle *b, const struct cox_str *pems, size_t n)
+{
+	bool is_equal = b && b->root_n == n;
+	for (size_t i = 0; is_equal && i < n; i++)
+		is_equal = cox_str_eq(b->roots_pem[i], pems[i]);
+	return is_equal;
+}
+
+enum cox_rc cox_ca_set_roots(struct cox_ca *ca, const struct cox_ca_root *roots, size_t n, struct cox_err *err)
+{
+	COX_AUTO(cox_arena_fini) struct cox_arena a = { 0 };
+	COX_AUTO(cox_buf_fini) struct cox_buf all = { 0 };
+	struct cox_ca_bundle parts = { .trust_domain = cox_buf_str(&ca->trust_domain) };
+	struct cox_str *pems;
+	for (size_t i = 0; i < n; i++) {
+		cox_buf_append_str(&all, roots[i].pem);
+		cox_buf_append_str(&all, COX_STR("\n"));
+	}
+	COX_TRY(cox_cert_split(cox_buf_str(&all), &a, &pems, &parts.root_n, err));
+	cox_cert_dedupe(pems, &parts.root_n);
+	for (size_t i = 0; i < parts.root_n; i++)
+		COX_TRY(read_root(pems[i], &parts, &a, err));
+	if (ca->remote.set_roots)
+		ca->remote.set_roots(ca->remote.ctx, roots, n);
+	const struct cox_ca_bundle *b = cox_ca_bundle_get(ca);
+	if (!has_roots(b, pems, parts.root_n)) {
+		parts.roots_pem = pems;
+		parts.generation = ++ca->generation;
+		set_bundle(ca, &parts);
+	}
+	cox_ca_bundle_unref(b);
+	return COX_OK;
+}
+
+struct cox_ca *cox_ca_new_remote_take(struct cox_loop *loop, const struct cox_ca_remote *remote, struct cox_str trust_domain,
+                                      const struct cox_ca_cb *cb)
+{
+	struct cox_ca *ca = COX_NEW(struct cox_ca);
+	ca->loop = loop;
+	ca->cb = *cb;
+	ca->remote = *remote;
+	cox_buf_append_str(&ca->trust_domain, trust_domain);
+	pthread_mutex_init(&ca->lock, NULL);
+	ca->last = &ca->first;
+	ca->cell = cox_cell_new(&(struct cox_cell_ops){ .ref = cell_ref, .unref = cell_unref });
+	return ca;
+}
+
+/* --- rotation and revocation -------------------------------------------------------------------------------- */
+
 enum cox_rc cox_ca_rotate_root(struct cox_ca *ca, struct cox_err *err)
 {
 	const struct cox_ca_bundle *b = cox_ca_bundle_get(ca);
 	enum cox_rc rc = COX_OK;
 	if (!b)
 		rc = cox_err_set(err, COX_EAGAIN, NULL, "the CA has no key yet");
+	else if (ca->remote.sign)
+		rc = cox_err_set(err, COX_EINVAL, NULL, "the CA is elsewhere (EXTERNAL_CA): its root is rotated there");
 	else if (b->phase != COX_CA_STEADY)
 		rc = cox_err_set(err, COX_EAGAIN, NULL, "a rotation is in progress: phase %s", cox_ca_phase_name(b->phase));
 	else if (b->is_plugged_in)
@@ -254,18 +351,29 @@ enum cox_rc cox_ca_rotate_root(struct cox_ca *ca, struct cox_err *err)
 void cox_ca_phase_done(struct cox_ca *ca, uint64_t generation)
 {
 	const struct cox_ca_bundle *b = cox_ca_bundle_get(ca);
-	if (b && b->generation == generation && b->phase != COX_CA_STEADY)
+	if (b && !ca->remote.sign && b->generation == generation && b->phase != COX_CA_STEADY)
 		send_keeper(ca, &(struct cox_wire){ .type = COX_WIRE_PHASE_DONE, .id = b->epoch });
 	cox_ca_bundle_unref(b);
 }
 
 void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name)
 {
-	send_keeper(ca, &(struct cox_wire){ .type = COX_WIRE_TRUST_DOMAIN, .text = name });
+	if (ca->remote.sign)
+		set_remote_trust_domain(ca, name);
+	else
+		send_keeper(ca, &(struct cox_wire){ .type = COX_WIRE_TRUST_DOMAIN, .text = name });
 }
 
 void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, size_t n)
 {
+	struct cox_err err;
+	if (ca->remote.sign) {
+		cox_err_set(&err, COX_EINVAL, NULL,
+		            "%zu certificates are revoked: refused by the control plane, but the CA is elsewhere and peers get no CRL", n);
+		if (n && ca->cb.on_fault)
+			ca->cb.on_fault(ca->cb.ctx, &err);
+		return;
+	}
 	struct cox_wire_revoked *list = n ? cox_calloc(n, sizeof(*list)) : NULL;
 	for (size_t i = 0; i < n; i++)
 		list[i] = (struct cox_wire_revoked){ cox_str_of(items[i].serial), items[i].revoked_s };
@@ -273,7 +381,6 @@ void cox_ca_set_revoked(struct cox_ca *ca, const struct cox_ca_revoked *items, s
 	enum cox_rc rc = send_signer(ca, &(struct cox_wire){ .type = COX_WIRE_REVOKED, .revoked = list, .revoked_n = n });
 	pthread_mutex_unlock(&ca->lock);
 	cox_free(list);
-	struct cox_err err;
 	if (rc != COX_OK && ca->cb.on_fault) {
 		cox_err_set(&err, rc, NULL, "%zu revoked certificates are too many for a CRL", n);
 		ca->cb.on_fault(ca->cb.ctx, &err);
@@ -296,12 +403,7 @@ static void take_bundle(struct cox_ca *ca, const struct cox_wire *m)
 		                       .crl_pem = m->crl_pem,
 		                       .root_not_after_s = m->root_not_after_s,
 		                       .issuer_not_after_s = m->issuer_not_after_s };
-	struct cox_ca_bundle *b = cox_ca_bundle_new(&parts);
-	cox_ca_bundle_ref(b);
-	cox_cell_set_take(ca->cell, b);
-	if (ca->cb.on_bundle)
-		ca->cb.on_bundle(ca->cb.ctx, b);
-	cox_ca_bundle_unref(b);
+	set_bundle(ca, &parts);
 }
 
 static void take_answer(struct cox_ca *ca, const struct cox_wire *m)
@@ -432,6 +534,13 @@ void cox_ca_close(struct cox_ca **handle)
 	char text[64];
 	if (!ca)
 		return;
+	if (ca->remote.sign) {
+		ca->remote.close(ca->remote.ctx);
+		cox_buf_fini(&ca->trust_domain);
+		cox_cell_free(&ca->cell);
+		free_later(&ca->write_task);
+		return;
+	}
 	cox_poll_close(&ca->keeper_poll);
 	cox_poll_close(&ca->signer_poll);
 	fail_all(ca, COX_ECANCELED, "the CA is closing");

@@ -106,6 +106,8 @@ void cox_ca_set_trust_domain(struct cox_ca *ca, struct cox_str name);
 /* One signature. */
 struct cox_ca_request {
 	struct cox_str spki_der;    /* of cox_csr_check() */
+	struct cox_str csr_pem;     /* the request itself, for a CA elsewhere */
+	struct cox_str cert_signer; /* metadata CertSigner: which of the signers in CERT_SIGNER_DOMAIN; our own CA has one and ignores it */
 	const struct cox_str *uris; /* identities of the caller, SPIFFE; at least one unless `dns` */
 	size_t uri_n;
 	const struct cox_str *dns; /* serving certificates of the control plane only: the signer allows its own names */
@@ -123,6 +125,32 @@ struct cox_ca_answer {
 typedef void cox_ca_sign_fn(struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_request *r,
                             void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *ctx);
 cox_ca_sign_fn cox_ca_sign;
+
+/* --- a CA elsewhere: its keys are not ours, nor are rotation and CRL ---------------------------------------- */
+
+/* One or more certificates of a root. */
+struct cox_ca_root {
+	struct cox_str pem;
+	const struct cox_str *signers; /* Kubernetes signers whose certificates end in it; none: those that no other root names */
+	size_t signer_n;
+};
+/* What signs in place of keeper and signer: kube_signer.h, external_signer.h. Config loop. */
+struct cox_ca_remote {
+	/* As cox_ca_sign(), but on the config loop only, which `loop` is. */
+	void (*sign)(void *ctx, struct cox_ca *ca, struct cox_loop *loop, const struct cox_ca_request *r,
+	             void (*done)(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, const struct cox_err *err), void *done_ctx);
+	/* Other roots. May be NULL. */
+	void (*set_roots)(void *ctx, const struct cox_ca_root *roots, size_t n);
+	/* All open requests end with COX_ECANCELED. */
+	void (*close)(void *ctx);
+	void *ctx;
+};
+/* Takes what `remote` has open. The first bundle comes with the first roots. on_fault says what a CA elsewhere cannot do. */
+struct cox_ca *cox_ca_new_remote_take(struct cox_loop *loop, const struct cox_ca_remote *remote, struct cox_str trust_domain,
+                                      const struct cox_ca_cb *cb);
+/* What the mesh trusts, all of it: the next bundle, if it is another. COX_EINVAL: a root is broken, is no CA, or there is none; what was
+ * stays in force. */
+COX_MUST_USE enum cox_rc cox_ca_set_roots(struct cox_ca *ca, const struct cox_ca_root *roots, size_t n, struct cox_err *err);
 
 /* --- rotation and revocation: config loop ----------------------------------------------------------- */
 

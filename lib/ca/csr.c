@@ -63,26 +63,34 @@ enum cox_rc cox_key_make(enum cox_key_type type, bool sec1_or_pkcs1, struct cox_
 	return COX_OK;
 }
 
-static bool add_uri(X509_REQ *req, struct cox_str uri)
+static bool add_name(GENERAL_NAMES *names, int type, struct cox_str value)
 {
-	GENERAL_NAMES *names = GENERAL_NAMES_new();
 	GENERAL_NAME *name = GENERAL_NAME_new();
 	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
-	STACK_OF(X509_EXTENSION) *list = NULL;
-	bool ok = names && name && text && ASN1_STRING_set(text, uri.p, (int)uri.n) == 1;
+	bool ok = name && text && ASN1_STRING_set(text, value.p, (int)value.n) == 1;
 	if (ok) {
-		GENERAL_NAME_set0_value(name, GEN_URI, COX_MOVE(text));
+		GENERAL_NAME_set0_value(name, type, COX_MOVE(text));
 		ok = sk_GENERAL_NAME_push(names, name) > 0;
 		if (ok)
 			name = NULL;
 	}
+	GENERAL_NAME_free(name);
+	ASN1_IA5STRING_free(text);
+	return ok;
+}
+
+static bool add_names(X509_REQ *req, int type, const struct cox_str *values, size_t n)
+{
+	GENERAL_NAMES *names = GENERAL_NAMES_new();
+	STACK_OF(X509_EXTENSION) *list = NULL;
+	bool ok = names != NULL;
+	for (size_t i = 0; i < n; i++)
+		ok = ok && add_name(names, type, values[i]);
 	/* The subject is empty, so the alternative name is critical (RFC 5280, 4.2.1.6). */
 	ok = ok && X509V3_add1_i2d(&list, NID_subject_alt_name, names, 1, X509V3_ADD_DEFAULT) == 1 &&
 	     X509_REQ_add_extensions(req, list) == 1;
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
 	GENERAL_NAMES_free(names);
-	GENERAL_NAME_free(name);
-	ASN1_IA5STRING_free(text);
 	return ok;
 }
 
@@ -94,23 +102,36 @@ static const EVP_MD *digest_of(EVP_PKEY *key)
 	return EVP_PKEY_get_base_id(key) == EVP_PKEY_EC && EVP_PKEY_get_bits(key) > 256 ? EVP_sha384() : EVP_sha256();
 }
 
-enum cox_rc cox_csr_make(struct cox_str key_pem, struct cox_str uri, struct cox_buf *csr_pem, struct cox_err *err)
+static enum cox_rc make(struct cox_str key_pem, int type, const struct cox_str *names, size_t n, struct cox_buf *csr_pem,
+                        struct cox_err *err)
 {
 	COX_AUTO(cox_pkey_freep_) EVP_PKEY *key = NULL;
-	if (uri.n > INT16_MAX)
-		return cox_err_set(err, COX_ELIMIT, NULL, "an identity of %zu bytes", uri.n);
+	for (size_t i = 0; i < n; i++)
+		if (names[i].n > INT16_MAX)
+			return cox_err_set(err, COX_ELIMIT, NULL, "an identity of %zu bytes", names[i].n);
 	COX_TRY(cox_pkey_read_(key_pem, &key, err));
 	X509_REQ *req = X509_REQ_new();
 	COX_AUTO(cox_bio_freep_) BIO *bio = BIO_new(BIO_s_mem());
 	COX_ASSERT(req && bio);
 	bool ok = X509_REQ_set_version(req, X509_REQ_VERSION_1) == 1 && X509_REQ_set_pubkey(req, key) == 1 &&
-	          (!uri.n || add_uri(req, uri)) && X509_REQ_sign(req, key, digest_of(key)) > 0 && PEM_write_bio_X509_REQ(bio, req) == 1;
+	          (!n || add_names(req, type, names, n)) && X509_REQ_sign(req, key, digest_of(key)) > 0 &&
+	          PEM_write_bio_X509_REQ(bio, req) == 1;
 	X509_REQ_free(req);
 	if (!ok)
 		return cox_ossl_fail_(err, COX_EINTERNAL, "the request could not be signed");
 	cox_bio_append_(bio, csr_pem);
 	ERR_clear_error();
 	return COX_OK;
+}
+
+enum cox_rc cox_csr_make(struct cox_str key_pem, struct cox_str uri, struct cox_buf *csr_pem, struct cox_err *err)
+{
+	return make(key_pem, GEN_URI, &uri, uri.n ? 1 : 0, csr_pem, err);
+}
+
+enum cox_rc cox_csr_make_dns(struct cox_str key_pem, const struct cox_str *dns, size_t n, struct cox_buf *csr_pem, struct cox_err *err)
+{
+	return make(key_pem, GEN_DNS, dns, n, csr_pem, err);
 }
 
 static enum cox_rc check(X509_REQ *req, struct cox_buf *spki_der, struct cox_err *err)

@@ -20,6 +20,10 @@ COX_MUST_USE enum cox_rc cox_key_make(enum cox_key_type type, bool sec1_or_pkcs1
 /* Appends a request for `uri` (SPIFFE; may be empty) signed by `key_pem`, as PEM. */
 COX_MUST_USE enum cox_rc cox_csr_make(struct cox_str key_pem, struct cox_str uri, struct cox_buf *csr_pem, struct cox_err *err);
 
+/* The same for DNS names of a server's certificate. */
+COX_MUST_USE enum cox_rc cox_csr_make_dns(struct cox_str key_pem, const struct cox_str *dns, size_t n, struct cox_buf *csr_pem,
+                                          struct cox_err *err);
+
 /* Checks a request in PEM: form, size, signature by its own key, key strength (RSA 2048 to 8192, P-256, P-384, P-521, Ed25519).
  * Appends the public key as DER (SubjectPublicKeyInfo). COX_EINVAL with text that says which. */
 COX_MUST_USE enum cox_rc cox_csr_check(struct cox_str csr_pem, struct cox_buf *spki_der, struct cox_err *err);

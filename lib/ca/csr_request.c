@@ -4,6 +4,7 @@
 #include "codec/pb_read.h"
 #include "envoy/envoy.h"
 #include "envoy/istio_v1_auth.h"
+#include "envoy/struct_pb.h"
 #include "envoy/transcode.h"
 
 static enum cox_rc read_metadata(struct cox_str bytes, struct cox_arena *arena, struct cox_csr_request *out, struct cox_err *err)
@@ -67,5 +68,44 @@ enum cox_rc cox_csr_response_write(struct cox_str leaf_pem, struct cox_str chain
 			pb_istio_v1_auth_IstioCertificateResponse_cert_chain(r, chain[i]);
 		pb_istio_v1_auth_IstioCertificateResponse_cert_chain(r, cox_buf_str(&roots));
 	}
+	return COX_OK;
+}
+
+void cox_csr_request_write(const struct cox_csr_request *q, struct cox_buf *out)
+{
+	struct cox_pb pb;
+	cox_pb_init(&pb, out);
+	PB_ROOT (r, pb_istio_v1_auth_IstioCertificateRequest, &pb) {
+		pb_istio_v1_auth_IstioCertificateRequest_csr(r, q->csr);
+		pb_istio_v1_auth_IstioCertificateRequest_validity_duration(r, q->validity_s);
+		PB_WITH (m, pb_istio_v1_auth_IstioCertificateRequest_metadata(r)) {
+			if (q->cert_signer.n)
+				cox_struct_put_str(m, COX_STR("CertSigner"), q->cert_signer);
+			if (q->impersonated.n)
+				cox_struct_put_str(m, COX_STR("ImpersonatedIdentity"), q->impersonated);
+		}
+	}
+}
+
+enum cox_rc cox_csr_response_read(struct cox_str bytes, struct cox_buf *pem, struct cox_err *err)
+{
+	struct cox_pb_reader r = cox_pb_reader(bytes);
+	struct cox_pb_field f;
+	struct cox_str last = { 0 };
+	size_t before = pem->n;
+	if (bytes.n > COX_CERT_PEM_BYTES_MAX)
+		return cox_err_set(err, COX_ELIMIT, NULL, "a response of %zu bytes", bytes.n);
+	while (cox_pb_next(&r, &f)) {
+		if (f.number != PB_istio_v1_auth_IstioCertificateResponse_cert_chain__NUM)
+			continue;
+		if (last.n) {
+			cox_buf_append_str(pem, last);
+			cox_buf_append_str(pem, COX_STR("\n"));
+		}
+		last = cox_pb_as_str(&r, &f);
+	}
+	COX_TRY(cox_pb_finish(&r, err));
+	if (pem->n == before)
+		return cox_err_set(err, COX_EPROTO, NULL, "a chain of less than two items");
 	return COX_OK;
 }

@@ -24,4 +24,10 @@ COX_MUST_USE enum cox_rc cox_csr_request_read(struct cox_str bytes, struct cox_a
 COX_MUST_USE enum cox_rc cox_csr_response_write(struct cox_str leaf_pem, struct cox_str chain_pem, const struct cox_str *roots_pem,
                                                 size_t root_n, struct cox_buf *out, struct cox_err *err);
 
+/* The other side, for a CA elsewhere. Appends the request. */
+void cox_csr_request_write(const struct cox_csr_request *q, struct cox_buf *out);
+/* Appends the chain of a response, leaf first, as one PEM text, without the last item: those are the roots, which nobody is told by a peer.
+ * COX_EPROTO: not this message, or without roots. COX_ELIMIT: too long. */
+COX_MUST_USE enum cox_rc cox_csr_response_read(struct cox_str bytes, struct cox_buf *pem, struct cox_err *err);
+
 #endif

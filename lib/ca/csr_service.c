@@ -27,6 +27,7 @@ struct cox_csr_service {
 	struct cox_csr_service_spec spec;
 	struct cox_arena arena;
 	struct cox_map node_accounts; /* "ns/name" */
+	struct cox_map authorities;   /* the same */
 	struct cox_map buckets;       /* by URI; config loop */
 	size_t sweep_at;
 	bool is_closed; /* config loop */
@@ -41,7 +42,7 @@ struct job {
 	struct stream *stream;          /* the stream's loop only */
 	const struct cox_identity *who; /* shared */
 	struct cox_arena arena;
-	struct cox_csr_request request; /* its `csr` is empty: checked already */
+	struct cox_csr_request request; /* copied: the message goes with its stream */
 	struct cox_buf spki;
 	struct cox_str *uris; /* what is signed: the caller's, in our trust domain, or the impersonated one */
 	size_t uri_n;
@@ -73,6 +74,7 @@ static void service_unref(struct cox_csr_service *s)
 	}
 	cox_map_fini(&s->buckets);
 	cox_map_fini(&s->node_accounts);
+	cox_map_fini(&s->authorities);
 	cox_arena_fini(&s->arena);
 	cox_free(s);
 }
@@ -176,7 +178,8 @@ static bool take_rate(struct cox_csr_service *s, struct cox_str uri)
 	return true;
 }
 
-/* Only a node's agent may ask for another, and only for what runs beside it: this one key would otherwise open the whole mesh. */
+/* Only a node's agent may ask for another, and only for what runs beside it: this one key would otherwise open the whole mesh. And
+ * another control plane that an operator trusts with all of it. */
 static enum cox_rc impersonate(struct job *j)
 {
 	struct cox_csr_service *s = j->s;
@@ -188,11 +191,17 @@ static enum cox_rc impersonate(struct job *j)
 		return COX_EAUTH;
 	}
 	snprintf(account, sizeof(account), "%.*s/%.*s", COX_FMT(caller.ns), COX_FMT(caller.service_account));
-	if (!cox_map_find(&s->node_accounts, cox_str_of(account)))
+	bool is_authority = cox_map_find(&s->authorities, cox_str_of(account)) != NULL;
+	if (!is_authority && !cox_map_find(&s->node_accounts, cox_str_of(account)))
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "%s may not act for others (CA_TRUSTED_NODE_ACCOUNTS)", account);
 	if (!cox_str_eq(wanted.trust_domain, cox_authn_trust_domain(s->spec.authn)))
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "trust domain \"%.*s\" is not ours",
 		                   COX_FMT(cox_str_sub(wanted.trust_domain, 0, 100)));
+	if (is_authority) {
+		j->uris[0] = j->request.impersonated;
+		j->uri_n = 1;
+		return COX_OK;
+	}
 	if (!s->spec.may_impersonate)
 		return cox_err_set(&j->err, COX_EAUTH, NULL, "it is not known which pods run on which node");
 	if (!s->spec.may_impersonate(s->spec.ctx, j->who, &wanted, &j->err))
@@ -293,9 +302,13 @@ static void on_config_loop(struct cox_loop_task *task)
 	struct cox_str how = cox_str_of(cox_authn_how_name(j->who->how));
 	struct cox_str caller =
 	    j->request.impersonated.n ? cox_arena_printf(&j->arena, "%.*s by %.*s", COX_FMT(how), COX_FMT(j->who->uris[0])) : how;
-	struct cox_ca_request r = {
-		.spki_der = cox_buf_str(&j->spki), .uris = j->uris, .uri_n = j->uri_n, .ttl_s = j->request.validity_s, .caller = caller
-	};
+	struct cox_ca_request r = { .spki_der = cox_buf_str(&j->spki),
+		                    .csr_pem = j->request.csr,
+		                    .cert_signer = j->request.cert_signer,
+		                    .uris = j->uris,
+		                    .uri_n = j->uri_n,
+		                    .ttl_s = j->request.validity_s,
+		                    .caller = caller };
 	s->spec.sign(s->spec.ca, s->spec.loop, &r, on_signed, j);
 }
 
@@ -314,7 +327,8 @@ static enum cox_rc prepare(struct stream *st, struct job *j, const char **reason
 		cox_metric_add(COX_M_CSR_PARSE_ERRORS, NULL, 1);
 		return COX_EINVAL;
 	}
-	j->request = (struct cox_csr_request){ .validity_s = q.validity_s,
+	j->request = (struct cox_csr_request){ .csr = cox_arena_str(&j->arena, q.csr),
+		                               .validity_s = q.validity_s,
 		                               .cert_signer = cox_arena_str(&j->arena, q.cert_signer),
 		                               .impersonated = cox_arena_str(&j->arena, q.impersonated) };
 	return COX_OK;
@@ -414,7 +428,7 @@ static void on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 
 /* --- life ----------------------------------------------------------------------------------------------------------------------------- */
 
-static enum cox_rc read_accounts(struct cox_csr_service *s, struct cox_str text, struct cox_err *err)
+static enum cox_rc read_accounts(struct cox_csr_service *s, struct cox_str text, const char *name, struct cox_map *to, struct cox_err *err)
 {
 	struct cox_str rest = cox_arena_str(&s->arena, text), part;
 	while (text.n && cox_str_next(&rest, ',', &part)) {
@@ -423,9 +437,9 @@ static enum cox_rc read_accounts(struct cox_csr_service *s, struct cox_str text,
 		if (part.n == 0)
 			continue;
 		if (slash <= 0 || (size_t)slash + 1 == part.n || cox_str_rfind(part, '/') != slash)
-			return cox_err_set(err, COX_EINVAL, NULL, "CA_TRUSTED_NODE_ACCOUNTS: \"%.*s\" is not namespace/name",
+			return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%.*s\" is not namespace/name", name,
 			                   COX_FMT(cox_str_sub(part, 0, 100)));
-		cox_map_set(&s->node_accounts, part, s);
+		cox_map_set(to, part, s);
 	}
 	return COX_OK;
 }
@@ -444,7 +458,9 @@ enum cox_rc cox_csr_service_open(const struct cox_csr_service_spec *spec, struct
 		                              .on_half_close = on_half_close,
 		                              .on_close = on_close,
 		                              .ctx = s };
-	enum cox_rc rc = read_accounts(s, spec->trusted_node_accounts, err);
+	enum cox_rc rc = read_accounts(s, spec->trusted_node_accounts, "CA_TRUSTED_NODE_ACCOUNTS", &s->node_accounts, err);
+	if (rc == COX_OK)
+		rc = read_accounts(s, spec->trusted_authorities, "COXSWAIN_CA_TRUSTED_AUTHORITIES", &s->authorities, err);
 	if (rc != COX_OK) {
 		service_unref(s);
 		return rc;

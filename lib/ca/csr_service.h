@@ -24,6 +24,9 @@ struct cox_csr_service_spec {
 	struct cox_ca *ca;
 	struct cox_ledger *ledger;            /* borrowed; NULL: none */
 	struct cox_str trusted_node_accounts; /* CA_TRUSTED_NODE_ACCOUNTS: "ns/name,..." */
+	/* COXSWAIN_CA_TRUSTED_AUTHORITIES: "ns/name,..." of other control planes, which have checked who asks: any identity of our trust
+	 * domain */
+	struct cox_str trusted_authorities;
 	/* On the config loop: may this caller, a trusted node account, get a certificate for `wanted`? NULL: nobody may. False with
 	 * COX_EAGAIN in err->rc: not known yet. */
 	bool (*may_impersonate)(void *ctx, const struct cox_identity *caller, const struct cox_spiffe_id *wanted, struct cox_err *err);
@@ -31,7 +34,7 @@ struct cox_csr_service_spec {
 	double per_identity_s;     /* certificates a second for one identity; 0: 50 */
 	double per_identity_burst; /* and at once: all replicas of a workload have one identity; 0: 1,000 */
 };
-/* Copies text. COX_EINVAL: trusted_node_accounts is not understood. */
+/* Copies text. COX_EINVAL: a list of accounts is not understood. */
 COX_MUST_USE enum cox_rc cox_csr_service_open(const struct cox_csr_service_spec *spec, struct cox_csr_service **out, struct cox_err *err);
 /* After the server that has the method is closed, and before the CA is. Accepts NULL. */
 void cox_csr_service_close(struct cox_csr_service **s);

@@ -162,8 +162,12 @@ static void make_secret(struct item *i)
 	if (rc == COX_OK) {
 		i->is_signing = true;
 		cox_ca_sign(d->spec.ca, d->loop,
-		            &(struct cox_ca_request){
-		                .spki_der = cox_buf_str(&spki), .uris = &id, .uri_n = 1, .ttl_s = d->spec.secret_ttl_s, .caller = caller },
+		            &(struct cox_ca_request){ .spki_der = cox_buf_str(&spki),
+		                                      .csr_pem = cox_buf_str(&csr),
+		                                      .uris = &id,
+		                                      .uri_n = 1,
+		                                      .ttl_s = d->spec.secret_ttl_s,
+		                                      .caller = caller },
 		            on_signed, i);
 	} else {
 		cox_wipe(&i->key_pem);

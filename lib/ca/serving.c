@@ -122,31 +122,34 @@ static void on_signed(void *ctx, enum cox_rc rc, const struct cox_ca_answer *a, 
 		ask(s);
 }
 
-static enum cox_rc make_key(struct request *r, struct cox_buf *spki, struct cox_err *err)
+static enum cox_rc make_key(struct request *r, struct cox_buf *csr, struct cox_buf *spki, struct cox_err *err)
 {
-	COX_AUTO(cox_buf_fini) struct cox_buf csr = { 0 };
 	COX_TRY(cox_key_make(COX_KEY_P256, false, &r->key_pem, err));
-	COX_TRY(cox_csr_make(str(&r->key_pem), COX_STR(""), &csr, err));
-	return cox_csr_check(str(&csr), spki, err);
+	COX_TRY(cox_csr_make_dns(str(&r->key_pem), r->s->spec.dns, r->s->spec.dns_n, csr, err));
+	return cox_csr_check(str(csr), spki, err);
 }
 
 static void ask(struct cox_serving *s)
 {
+	COX_AUTO(cox_buf_fini) struct cox_buf csr = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf spki = { 0 };
 	struct cox_err err = { 0 };
 	if (s->request)
 		return;
 	struct request *r = COX_NEW(struct request);
-	if (make_key(r, &spki, &err) != COX_OK) {
+	r->s = s;
+	if (make_key(r, &csr, &spki, &err) != COX_OK) {
 		request_free(r);
 		failed(s, &err);
 		return;
 	}
-	r->s = s;
 	s->request = r;
 	s->spec.sign(s->spec.ca, s->spec.loop,
-	             &(struct cox_ca_request){
-	                 .spki_der = str(&spki), .dns = s->spec.dns, .dns_n = s->spec.dns_n, .caller = COX_STR("control-plane") },
+	             &(struct cox_ca_request){ .spki_der = str(&spki),
+	                                       .csr_pem = str(&csr),
+	                                       .dns = s->spec.dns,
+	                                       .dns_n = s->spec.dns_n,
+	                                       .caller = COX_STR("control-plane") },
 	             on_signed, r);
 }
 
