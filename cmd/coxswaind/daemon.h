@@ -35,6 +35,7 @@ struct daemon {
 	struct cox_admin *admin;
 	struct cox_ca_processes *ca_processes; /* until the stage takes them */
 	struct cox_ca *ca;                     /* NULL: ENABLE_CA_SERVER=false */
+	struct external_ca *external_ca;       /* external_ca.c; NULL: the CA is our own */
 	struct trust *trust;                   /* stage_trust.c */
 	struct cox_timer *ca_timer;
 	struct cox_buf trust_domain; /* that the CA was told */
@@ -53,7 +54,8 @@ struct daemon {
 	int64_t drain_until_ms;
 	bool is_ending, has_released;
 	int exit_status;
-	struct cox_hash discovery; /* of the mesh whose discoverySelectors are in force */
+	struct cox_hash ca_mesh_told; /* the mesh configuration whose caCertificates were spoken of */
+	struct cox_hash discovery;    /* of the mesh whose discoverySelectors are in force */
 	struct cox_buf mesh_yaml;
 	char source_name[32];
 };

@@ -1,4 +1,5 @@
 #include "stage_ca.h"
+#include "external_ca.h"
 #include "stage_serve.h"
 #include "stage_trust.h"
 
@@ -102,6 +103,9 @@ enum cox_rc stage_ca_fork(const struct flags *flags, struct cox_ca_processes **o
 	*out = NULL;
 	if (is_off("ENABLE_CA_SERVER"))
 		return COX_OK;
+	COX_TRY(external_ca_check(flags, err));
+	if (external_ca_is_set())
+		return COX_OK; /* no key is made or read */
 	COX_TRY(read_settings(flags, &spec, err));
 	while (custom && n < COX_LEN(names) && cox_str_next(&rest, ',', &name))
 		if (cox_str_trim(name).n)
@@ -126,6 +130,7 @@ static void set_expiry(const struct cox_ca_bundle *b)
 static void on_metrics(void *ctx)
 {
 	struct daemon *d = ctx;
+	external_ca_refresh(d);
 	const struct cox_ca_bundle *b = cox_ca_bundle_get(d->ca);
 	if (b)
 		set_expiry(b);
@@ -165,11 +170,21 @@ static void on_lost(void *ctx, const char *which)
 
 enum cox_rc stage_ca_start(struct daemon *d, struct cox_err *err)
 {
-	if (!d->ca_processes)
+	const struct cox_ca_cb cb = { on_bundle, on_fault, on_lost, d };
+	if (is_off("ENABLE_CA_SERVER"))
 		return COX_OK;
-	COX_TRY(cox_ca_open(d->loop, &d->ca_processes, &(struct cox_ca_cb){ on_bundle, on_fault, on_lost, d }, &d->ca, err));
+	if (external_ca_is_set()) {
+		struct external_ca_ttl ttl;
+		COX_TRY(env_duration_s("DEFAULT_WORKLOAD_CERT_TTL", DAY_S, &ttl.default_s, err));
+		COX_TRY(env_duration_s("MAX_WORKLOAD_CERT_TTL", 90 * (int64_t)DAY_S, &ttl.max_s, err));
+		COX_TRY(env_duration_s("COXSWAIN_EXTERNAL_CA_TIMEOUT", 0, &ttl.timeout_s, err));
+		COX_TRY(external_ca_start(d, &cb, &ttl, err));
+	} else {
+		COX_TRY(cox_ca_open(d->loop, &d->ca_processes, &cb, &d->ca, err));
+	}
 	d->ca_timer = cox_timer_new(d->loop, on_metrics, d);
-	cox_timer_start(d->ca_timer, METRICS_MS, METRICS_MS);
+	/* The first bundle of a CA elsewhere comes from here, when those that use it have started. */
+	cox_timer_start(d->ca_timer, d->external_ca ? 0 : METRICS_MS, METRICS_MS);
 	return COX_OK;
 }
 
@@ -177,6 +192,7 @@ void stage_ca_stop(struct daemon *d)
 {
 	cox_timer_free(&d->ca_timer);
 	cox_ca_close(&d->ca);
+	external_ca_stop(d);
 }
 
 void stage_ca_mesh_changed(struct daemon *d)
@@ -187,4 +203,5 @@ void stage_ca_mesh_changed(struct daemon *d)
 		cox_buf_append_str(&d->trust_domain, name);
 		cox_ca_set_trust_domain(d->ca, name);
 	}
+	external_ca_refresh(d);
 }

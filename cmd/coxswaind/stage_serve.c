@@ -1,4 +1,5 @@
 #include "stage_serve.h"
+#include "external_ca.h"
 
 #include "base/log.h"
 #include "ca/authn.h"
@@ -98,7 +99,7 @@ static enum cox_rc open_serving(struct daemon *d, struct cox_err *err)
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct cox_str names[NAMES_MAX];
 	size_t n = serving_names(d, &arena, names);
-	if (!d->ca && !d->flags.tls_cert_file)
+	if (!d->flags.tls_cert_file && (!d->ca || !external_ca_signs_names()))
 		return COX_OK;
 	return cox_serving_open(&(struct cox_serving_spec){ .loop = d->loop,
 	                                                    .sign = cox_ca_sign,
@@ -136,6 +137,7 @@ static enum cox_rc open_csr(struct daemon *d, struct cox_err *err)
 	                                                            .ca = d->ca,
 	                                                            .ledger = d->ledger,
 	                                                            .trusted_node_accounts = env("CA_TRUSTED_NODE_ACCOUNTS"),
+	                                                            .trusted_authorities = env("COXSWAIN_CA_TRUSTED_AUTHORITIES"),
 	                                                            .may_impersonate = may_impersonate,
 	                                                            .ctx = d },
 	                            &s->csr, err);
