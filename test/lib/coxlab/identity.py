@@ -2,6 +2,7 @@
 
 With a kube-apiserver the token is one of its own (audience istio-ca, bound to the pod) and the roots come from the namespace's ConfigMap. Without
 one the lab is an issuer of JWTs that coxswaind believes (JWT_RULE), and the roots are read where the CA keeps them."""
+import base64
 import os
 import threading
 
@@ -21,6 +22,12 @@ class DirIdentity:
 
     def daemon_flags(self):
         return ["--caDir", self.ca_dir]
+
+    def ctl_flags(self):
+        return ["--caDir", self.ca_dir]
+
+    def secret(self, *_):
+        """There are none without a kube-apiserver."""
 
     def token(self, pod):
         return self.issuer.token(pod.namespace, pod.account, seconds=24 * 3600)
@@ -42,6 +49,14 @@ class KubeIdentity:
 
     def daemon_flags(self):
         return []
+
+    def ctl_flags(self):
+        return self.lab.source.daemon_flags()
+
+    def secret(self, namespace, name):
+        """{file name: bytes} of a Secret, or None."""
+        found = self.lab.source.api.call("GET", f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        return found and {key: base64.b64decode(value) for key, value in found.get("data", {}).items()}
 
     def token(self, pod):
         meta = pod.obj["metadata"]
@@ -72,12 +87,27 @@ class Mounts:
         pod.secrets = directory
         self._roots(pod)
 
-    def _write(self, path, text, mode=0o644):
+    def mount_volumes(self, pod, directory, uid):
+        """The pod's volumes of Secrets: pod.volumes is {volume: directory}. They follow the Secrets, as a kubelet's do."""
+        pod.volume_secrets = {}
+        for volume in pod.obj["spec"].get("volumes", []):
+            if "secret" in volume:
+                pod.volumes[volume["name"]] = os.path.join(directory, volume["name"])
+                pod.volume_secrets[volume["name"]] = (volume["secret"]["secretName"], uid)
+                os.makedirs(pod.volumes[volume["name"]], exist_ok=True)
+        self._volumes(pod)
+
+    def _volumes(self, pod):
+        for name, (secret, uid) in pod.volume_secrets.items():
+            for key, data in (self.identity.secret(pod.namespace, secret) or {}).items():
+                self._write(os.path.join(pod.volumes[name], key), data.decode(), 0o600, uid)
+
+    def _write(self, path, text, mode=0o644, uid=PROXY_UID):
         if not text or self.written.get(path) == text:
             return
         with open(path + ".part", "w", opener=lambda p, flags: os.open(p, flags, mode)) as f:
             f.write(text)
-        os.chown(path + ".part", PROXY_UID, PROXY_UID)
+        os.chown(path + ".part", uid, uid)
         os.rename(path + ".part", path)
         self.written[path] = text
 
@@ -89,3 +119,5 @@ class Mounts:
             for pod in self.pods():
                 if getattr(pod, "secrets", None) and not pod.stopping.is_set():
                     self._roots(pod)
+                if pod.volumes and not pod.stopping.is_set():
+                    self._volumes(pod)

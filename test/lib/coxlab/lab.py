@@ -94,6 +94,8 @@ class Lab:
                 "--httpAddr", f"127.0.0.1:{self.http_port}", "--monitoringAddr", f"127.0.0.1:{self.monitoring_port}", "--domain", "cluster.local",
                 "--log_output_level", self.log_level, *(self.identity.daemon_flags() if self.identity else []), *self.extra]
         env = {**os.environ, **(self.identity.daemon_env() if self.identity else {}), **self.daemon_env}
+        self.state.data.update(monitoring_port=self.monitoring_port, ca_flags=self.identity.ctl_flags() if self.identity else [])
+        self.state.save()
         self.daemon_log = os.path.join(self.tmp, "coxswaind.log")
         with open(self.daemon_log, "ab") as f:
             self.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f, start_new_session=True, env=env)
@@ -114,6 +116,13 @@ class Lab:
         (self.daemon.kill if kill else self.daemon.terminate)()
         self.daemon.wait(15)
 
+    def coxctl(self, *args):
+        """coxctl cert ... on this lab's CA."""
+        done = subprocess.run([programs.product("coxctl"), "cert", *args, *self.identity.ctl_flags()], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"coxctl cert {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout
+
     def close(self):
         if self.closed:
             return
@@ -131,8 +140,8 @@ class Lab:
 
     # --- objects -------------------------------------------------------------------------
 
-    def namespace(self, name, inject=False):
-        labels = {"kubernetes.io/metadata.name": name, **({"istio-injection": "enabled"} if inject else {})}
+    def namespace(self, name, inject=False, labels=None):
+        labels = {"kubernetes.io/metadata.name": name, **({"istio-injection": "enabled"} if inject else {}), **(labels or {})}
         self.source.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}])
 
     def apply(self, text_or_path, namespace="default"):

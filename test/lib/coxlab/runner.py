@@ -1,11 +1,15 @@
 """The kubelet's part: a pod is a namespace with traffic capture, an agent with Envoy, and the application."""
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.request
+
+import yaml
 
 from . import programs
 from .identity import PROXY_UID, Mounts
@@ -24,6 +28,7 @@ class Pod:
         self.name, self.namespace, self.labels = meta["name"], meta["namespace"], meta.get("labels", {})
         self.account = obj["spec"].get("serviceAccountName", "default")
         self.netns = self.address = self.proxy = self.app = None
+        self.volumes = {}  # of Secrets: {volume: directory}
         self.ready = False     # as probed
         self.reported = False  # as the control plane was told
         self.stopping = threading.Event()
@@ -71,6 +76,8 @@ class Runner:
             run("ip", "netns", "exec", pod.netns, self.agent, "init", *CAPTURE)
         if kind != "plain":
             pod.proxy = self._start_proxy(pod)
+        if self.mounts:
+            self.mounts.mount_volumes(pod, os.path.join(programs.SHARED, self.state.data["id"], f"{pod.namespace}.{pod.name}.volumes"), APP_UID)
         for container in obj["spec"].get("containers", []):
             if container["name"] != "istio-proxy" and container.get("command"):
                 pod.app = self._start_app(pod, container)
@@ -106,6 +113,8 @@ class Runner:
             env["ISTIO_META_UNPRIVILEGED_POD"] = "true"
         if annotations:
             env["ISTIO_METAJSON_ANNOTATIONS"] = json.dumps(annotations)
+        # The injector's part, as far as labs need it.
+        env.update((yaml.safe_load(annotations.get("proxy.istio.io/config", "{}")) or {}).get("proxyMetadata", {}))
         config = os.path.join("/var/tmp/coxswain-lab", self.state.data["id"], f"{pod.namespace}.{pod.name}")
         os.makedirs(config, exist_ok=True)
         how = ["--identity", "none"]
@@ -127,6 +136,15 @@ class Runner:
         env = {e["name"]: e["value"] for e in container.get("env", []) if "value" in e}
         return self._spawn(pod, "app", ["setpriv", f"--reuid={APP_UID}", f"--regid={APP_UID}", "--clear-groups", *command],
                            {"POD_NAME": pod.name, "PYTHONUNBUFFERED": "1", **env})
+
+    def kill_proxy(self, pod):
+        """The agent ends without warning, and its container with it: Envoy too. Then, as a kubelet does, it is started again."""
+        old = pod.proxy
+        os.kill(old.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(old.pid, signal.SIGKILL)
+        old.wait()
+        pod.proxy = self._start_proxy(pod)
 
     def stop(self, pod):
         """As a kubelet: SIGTERM to all containers at once, wait for them, take the namespace away."""
