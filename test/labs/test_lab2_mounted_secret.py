@@ -78,6 +78,8 @@ def test_files_of_a_mounted_secret_open_a_strict_workload(mesh):
     assert re.findall(r"URI:(\S+)", describe(leaf)) == ["spiffe://cluster.local/ns/default/sa/bookinfo-details"]
 
     number = re.search(r"Serial Number:\s*(?:\d+ \(0x)?([0-9a-f:]+)", describe(read("cert-chain.pem"))).group(1).replace(":", "")
+    # What was issued is stored once a second.
+    eventually(lambda: number in lab.coxctl("list", "--identity", IDENTITY), timeout=10)
     lab.coxctl("revoke", "--serial", number, "--reason", "lab 2")
     try:
         eventually(lambda: ask(*files) == "000", timeout=5)
