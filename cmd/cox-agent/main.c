@@ -38,7 +38,7 @@ static const char usage_text[] =
     "\n"
     "proxy: --discovery HOST:PORT  --domain cluster.local  --envoy PROGRAM  --uid 1337 --gid 1337  --config-dir /etc/istio/proxy\n"
     "       --pod-info-dir /etc/istio/pod  --concurrency N  --proxy-log-level warning  --log-level info\n"
-    "       --admin-port 15000 --status-port 15020 --prometheus-port 15090 --health-port 15021  --status-address ADDRESS\n"
+    "       --admin-port 15000 --status-port 15020 --prometheus-port 15090 --health-port 15021 --tap-port 15004  --status-address ADDRESS\n"
     "       --bootstrap-only     print the bootstrap and end\n"
     "       --identity auto|none   certificates for Envoy; none: a lab without TLS   --secrets-dir /var/run/secrets\n"
     "       environment: POD_NAME POD_NAMESPACE INSTANCE_IP SERVICE_ACCOUNT NODE_NAME PROXY_CONFIG ISTIO_META_* ISTIO_METAJSON_*\n"
@@ -99,6 +99,7 @@ enum {
 	OPT_STATUS_PORT,
 	OPT_PROMETHEUS_PORT,
 	OPT_HEALTH_PORT,
+	OPT_TAP_PORT,
 	OPT_STATUS_ADDRESS,
 	OPT_BOOTSTRAP_ONLY,
 	OPT_IDENTITY,
@@ -124,6 +125,7 @@ static const struct option proxy_options[] = {
 	{ "status-port", required_argument, NULL, OPT_STATUS_PORT },
 	{ "prometheus-port", required_argument, NULL, OPT_PROMETHEUS_PORT },
 	{ "health-port", required_argument, NULL, OPT_HEALTH_PORT },
+	{ "tap-port", required_argument, NULL, OPT_TAP_PORT },
 	{ "status-address", required_argument, NULL, OPT_STATUS_ADDRESS },
 	{ "bootstrap-only", no_argument, NULL, OPT_BOOTSTRAP_ONLY },
 	{ "identity", required_argument, NULL, OPT_IDENTITY },
@@ -174,6 +176,7 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	case OPT_STATUS_PORT: return cmd_port(optarg, &b->status_port);
 	case OPT_PROMETHEUS_PORT: return cmd_port(optarg, &b->prometheus_port);
 	case OPT_HEALTH_PORT: return cmd_port(optarg, &b->health_port);
+	case OPT_TAP_PORT: return cmd_port(optarg, &f->proxy.tap_port);
 	case OPT_STATUS_ADDRESS: f->proxy.status_host = cox_str_of(optarg); return true;
 	case OPT_BOOTSTRAP_ONLY: f->bootstrap_only = true; return true;
 	case OPT_IDENTITY: b->is_identity_off = !strcmp(optarg, "none"); return b->is_identity_off || !strcmp(optarg, "auto");
@@ -200,6 +203,7 @@ static bool read_proxy_flags(int argc, char **argv, struct proxy_flags *f)
 			},
 			.envoy = { .program = env_or("ENVOY_BIN", "envoy"), .log_level = "warning" },
 			.config_dir = "/etc/istio/proxy",
+			.tap_port = 15004,
 			.version = COX_VERSION,
 		},
 		.pod_info_dir = "/etc/istio/pod",

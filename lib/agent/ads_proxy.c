@@ -45,6 +45,7 @@ struct cox_agent_ads {
 	/* Envoy */
 	struct cox_grpc_stream *envoy;
 	bool is_delta, is_paused; /* paused: Envoy */
+	struct cox_buf node;      /* of its first request */
 	/* upstream */
 	struct cox_grpc_client *client;
 	struct cox_grpc_call *call;
@@ -318,6 +319,8 @@ void cox_agent_ads_answer(struct cox_agent_ads *a, size_t type, struct cox_str e
 	pump_up(a);
 }
 
+struct cox_str cox_agent_ads_node(const struct cox_agent_ads *a) { return cox_buf_str(&a->node); }
+
 bool cox_agent_ads_is_up(const struct cox_agent_ads *a) { return a->state == UP; }
 
 /* --- Envoy -------------------------------------------------------------------------------- */
@@ -335,6 +338,7 @@ static void envoy_open(struct cox_agent_ads *a, struct cox_grpc_stream *s, bool 
 	a->envoy = s;
 	a->is_delta = is_delta;
 	a->is_paused = false;
+	cox_buf_clear(&a->node);
 	cox_grpc_stream_set_data(s, a);
 	want_upstream(a);
 }
@@ -347,6 +351,8 @@ static void on_envoy_message(void *ctx, struct cox_grpc_stream *s, struct cox_st
 	struct cox_agent_ads *a = ctx;
 	if (s != a->envoy)
 		return;
+	if (a->node.n == 0)
+		cox_buf_append_str(&a->node, cox_agent_request_node(message, a->is_delta));
 	queue_push(&a->up, message);
 	pump_up(a);
 	hold_envoy(a);
@@ -416,6 +422,7 @@ static void on_server_closed(void *ctx)
 		cox_buf_fini(&a->types[i].version);
 	}
 	queue_clear(&a->up);
+	cox_buf_fini(&a->node);
 	if (a->closed)
 		a->closed(a->closed_ctx);
 	cox_free(a);

@@ -70,9 +70,10 @@ static void read_error(struct cox_pb_reader *outer, const struct cox_pb_field *f
 
 /* The numbers that the two forms give to the same things. */
 struct request_numbers {
-	uint32_t type_url, names, unsubscribed, nonce, error, version;
+	uint32_t node, type_url, names, unsubscribed, nonce, error, version;
 };
 static const struct request_numbers delta_request = {
+	.node = PB_service_discovery_v3_DeltaDiscoveryRequest_node__NUM,
 	.type_url = PB_service_discovery_v3_DeltaDiscoveryRequest_type_url__NUM,
 	.names = PB_service_discovery_v3_DeltaDiscoveryRequest_resource_names_subscribe__NUM,
 	.unsubscribed = PB_service_discovery_v3_DeltaDiscoveryRequest_resource_names_unsubscribe__NUM,
@@ -80,6 +81,7 @@ static const struct request_numbers delta_request = {
 	.error = PB_service_discovery_v3_DeltaDiscoveryRequest_error_detail__NUM,
 };
 static const struct request_numbers sotw_request = {
+	.node = PB_service_discovery_v3_DiscoveryRequest_node__NUM,
 	.type_url = PB_service_discovery_v3_DiscoveryRequest_type_url__NUM,
 	.names = PB_service_discovery_v3_DiscoveryRequest_resource_names__NUM,
 	.nonce = PB_service_discovery_v3_DiscoveryRequest_response_nonce__NUM,
@@ -95,7 +97,9 @@ enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct c
 	struct cox_pb_reader r = cox_pb_reader(bytes);
 	struct cox_pb_field f;
 	while (cox_pb_next(&r, &f)) {
-		if (f.number == number->type_url)
+		if (f.number == number->node)
+			req.node = cox_pb_as_bytes(&r, &f);
+		else if (f.number == number->type_url)
 			req.type_url = cox_pb_as_str(&r, &f);
 		else if (f.number == number->nonce)
 			req.nonce = cox_pb_as_str(&r, &f);
@@ -117,6 +121,28 @@ enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct c
 	req.unsubscribed_n = unsubscribed.n;
 	*out = req;
 	return COX_OK;
+}
+
+struct cox_str cox_agent_request_node(struct cox_str bytes, bool is_delta)
+{
+	struct cox_pb_reader r = cox_pb_reader(bytes);
+	struct cox_pb_field f;
+	struct cox_str node = COX_STR("");
+	while (cox_pb_next(&r, &f))
+		if (f.number == (is_delta ? delta_request : sotw_request).node)
+			node = cox_pb_as_bytes(&r, &f);
+	return cox_pb_finish(&r, NULL) == COX_OK ? node : COX_STR("");
+}
+
+void cox_agent_request_append_node(struct cox_str node, bool is_delta, struct cox_buf *request)
+{
+	struct cox_pb pb;
+	if (node.n == 0)
+		return;
+	cox_pb_init(&pb, request);
+	struct cox_pb_at root = cox_pb_root(&pb);
+	cox_pb_put_bytes(root, (is_delta ? delta_request : sotw_request).node, node);
+	cox_pb_end(root);
 }
 
 /* --- responses ---------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ struct cox_agent_name_version {
 struct cox_agent_request {
 	struct cox_str type_url, nonce, error; /* error: the text of a rejection */
 	struct cox_str version;                /* state of the world: what the peer has; empty: nothing */
+	struct cox_str node;                   /* encoded; empty: none */
 	bool has_error;
 	const struct cox_str *names, *unsubscribed; /* names: resource_names, or resource_names_subscribe */
 	size_t name_n, unsubscribed_n;
@@ -30,6 +31,11 @@ struct cox_agent_request {
 /* COX_EPROTO with the byte offset; COX_ELIMIT: too many names. */
 COX_MUST_USE enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_agent_request *out,
                                                 struct cox_err *err);
+
+/* The node of a request, encoded; empty: it has none, or is broken. */
+struct cox_str cox_agent_request_node(struct cox_str bytes, bool is_delta);
+/* Appends what gives this node to a request that has none. Nothing when `node` is empty. */
+void cox_agent_request_append_node(struct cox_str node, bool is_delta, struct cox_buf *request);
 
 /* A DiscoveryResponse or DeltaDiscoveryResponse without its resources but the first. */
 struct cox_agent_response {

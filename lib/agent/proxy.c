@@ -158,7 +158,7 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	COX_TRY(open_dns(a, p, err));
 	/* The control plane makes the table only for those who ask. */
 	struct cox_agent_workload_spec workload = {
-		.loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .ctx = a
+		.loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .tap_port = p->tap_port, .ctx = a
 	};
 	COX_TRY(cox_agent_workload_open(&workload, &a->workload, err)); /* Envoy finds its sockets */
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));

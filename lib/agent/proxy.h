@@ -17,6 +17,7 @@ struct cox_agent_proxy {
 	const char *config_dir;                           /* where the bootstrap is written: envoy-rev.json */
 	struct cox_str status_host;                       /* where 15020 listens; empty: every address */
 	const char *resolv_conf;                          /* the pod's; NULL: /etc/resolv.conf */
+	uint16_t tap_port;                                /* 15004; 0: none */
 	const char *version;
 };
 

@@ -5,6 +5,7 @@
 #include "agent/identity.h"
 #include "agent/sds.h"
 #include "agent/secret.h"
+#include "agent/tap.h"
 #include "agent/trust.h"
 #include "base/log.h"
 #include "envoy/coxswain_v1.h"
@@ -26,6 +27,7 @@ static const struct cox_str cert_name = COX_STR_INIT("default"), roots_name = CO
 /* Credentials for the control plane, made on a worker. */
 struct credentials_job {
 	struct cox_agent_workload *owner;
+	uint64_t question; /* of the tap; 0: Envoy's stream */
 	struct cox_buf chain_pem, key_pem, roots_pem;
 	struct cox_agent_credentials out;
 	enum cox_rc rc;
@@ -41,6 +43,7 @@ struct cox_agent_workload {
 	struct cox_agent_identity *identity;
 	struct cox_agent_trust *trust;
 	struct cox_agent_ads *ads;
+	struct cox_agent_tap *tap;
 	size_t bundle_type, mesh_type, names_type;
 	struct cox_timer *bundle_wait;
 	bool is_bundle_owed, is_closing;
@@ -245,7 +248,11 @@ static void on_credentials(void *arg, enum cox_rc rc)
 	struct credentials_job *j = arg;
 	struct cox_agent_workload *w = j->owner;
 	if (rc == COX_OK && !w->is_closing) {
-		if (j->rc == COX_OK)
+		if (j->question && j->rc == COX_OK)
+			cox_agent_tap_dial(w->tap, j->question, &j->out);
+		else if (j->question)
+			cox_agent_tap_fail(w->tap, j->question, &j->err);
+		else if (j->rc == COX_OK)
 			cox_agent_ads_dial(w->ads, &j->out);
 		else
 			cox_agent_ads_fail(w->ads, &j->err);
@@ -258,12 +265,12 @@ static void on_credentials(void *arg, enum cox_rc rc)
 	part_gone(w);
 }
 
-static void on_want_credentials(void *ctx)
+static void load_credentials(struct cox_agent_workload *w, uint64_t question)
 {
-	struct cox_agent_workload *w = ctx;
 	struct credentials_job *j = COX_NEW(struct credentials_job);
 	const struct cox_agent_cert *cert = cox_agent_identity_valid_cert(w->identity);
 	j->owner = w;
+	j->question = question;
 	if (cert) {
 		cox_buf_reserve(&j->key_pem, cert->key_pem.n);
 		cox_buf_append_str(&j->key_pem, cox_buf_str(&cert->key_pem));
@@ -275,6 +282,16 @@ static void on_want_credentials(void *ctx)
 		j->rc = cox_err_set(&j->err, COX_ELIMIT, NULL, "too much work waits");
 		on_credentials(j, COX_OK);
 	}
+}
+
+static void on_want_credentials(void *ctx) { load_credentials(ctx, 0); }
+
+static void on_tap_wants_credentials(void *ctx, uint64_t question) { load_credentials(ctx, question); }
+
+static struct cox_str node_for_tap(void *ctx)
+{
+	struct cox_agent_workload *w = ctx;
+	return w->ads ? cox_agent_ads_node(w->ads) : COX_STR("");
 }
 
 /* --- life ----------------------------------------------------------------------------------- */
@@ -337,6 +354,23 @@ static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 	return cox_agent_ads_open(&spec, &w->ads, err);
 }
 
+/* For people who look for a fault: a port that is taken costs no more than that. */
+static void open_tap(struct cox_agent_workload *w)
+{
+	struct cox_err err = { 0 };
+	struct cox_agent_tap_spec spec = {
+		.loop = w->spec.loop,
+		.port = w->spec.tap_port,
+		.to = &w->config.xds,
+		.on_want_credentials = on_tap_wants_credentials,
+		.node = node_for_tap,
+		.ctx = w,
+	};
+	if (w->spec.tap_port && cox_agent_tap_open(&spec, &w->tap, &err) != COX_OK)
+		cox_log(COX_LOG_WARN, "agent", "questions to the control plane are not passed on port=%u error=\"%s\"", w->spec.tap_port,
+		        err.text);
+}
+
 static void open_identity(struct cox_agent_workload *w)
 {
 	struct cox_agent_identity_spec spec = {
@@ -368,6 +402,7 @@ enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, 
 		cox_agent_workload_close(&w, NULL, NULL);
 		return rc;
 	}
+	open_tap(w);
 	open_identity(w);
 	*out = w;
 	return COX_OK;
@@ -384,8 +419,9 @@ void cox_agent_workload_close(struct cox_agent_workload **wp, void (*closed)(voi
 	w->is_closing = true;
 	w->closed = closed;
 	w->closed_ctx = ctx;
-	w->parts += 4;
+	w->parts += 5;
 	cox_timer_free(&w->bundle_wait);
+	cox_agent_tap_close(&w->tap, part_gone, w);
 	cox_agent_ads_close(&w->ads, part_gone, w);
 	cox_agent_identity_close(&w->identity, part_gone, w);
 	cox_agent_file_secrets_close(&w->files, part_gone, w);

@@ -23,6 +23,7 @@ struct cox_agent_workload_spec {
 	/* The bytes of an istio.networking.nds.v1.NameTable, whenever there is another one; a failure rejects it. NULL: it is not asked
 	 * for. */
 	enum cox_rc (*on_name_table)(void *ctx, struct cox_str table, struct cox_err *err);
+	uint16_t tap_port; /* 0: no tap */
 	void *ctx;
 };
 /* The sockets are there when it returns; the certificate follows. COX_EINVAL with the socket's path. */

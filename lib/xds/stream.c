@@ -262,6 +262,10 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	struct cox_xds_decoded d;
 	*reason = "malformed";
 	COX_TRY(cox_xds_request_decode(message, a->is_delta, &a->home->arena, &d, err));
+	if (!a->proxy && cox_str_has_prefix(d.type_url, COX_STR("istio.io/debug"))) {
+		*reason = "debug";
+		return cox_err_set(err, COX_ENOTFOUND, NULL, "debug pages are not served over xDS: ask /debug of the administration port");
+	}
 	if (!a->proxy) {
 		*reason = "node";
 		COX_TRY(begin(a, d.node, reason, err));

@@ -61,7 +61,7 @@ class Agent:
         with open(self.waiter, "w") as f:
             f.write("#!/bin/sh\nexec sleep 100000\n")
         os.chmod(self.waiter, 0o755)
-        self.ports = {name: free_port() for name in ("admin", "status", "prometheus", "health")}
+        self.ports = {name: free_port() for name in ("admin", "status", "prometheus", "health", "tap")}
         self.log_path = os.path.join(self.dir, "log")
         self.sds, self.xds = os.path.join(self.secrets, "workload-spiffe-uds/socket"), os.path.join(self.config, "XDS")
         self.command = [os.path.join(BUILD, "cox-agent"), "proxy", "sidecar", "--discovery", discovery, "--envoy", envoy or self.waiter, "--config-dir", self.config,

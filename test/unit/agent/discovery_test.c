@@ -1,4 +1,4 @@
-/* Heads of discovery messages, and the agent's own. covers: i2 i3 */
+/* Heads of discovery messages, and the agent's own. covers: i2 i3 i13 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -40,7 +40,9 @@ static void test_requests(void **state)
 	assert_true(r.name_n == 2 && cox_str_eq(r.names[1], COX_STR("b")) && r.unsubscribed_n == 1 &&
 	            cox_str_eq(r.unsubscribed[0], COX_STR("c")));
 	assert_true(r.initial_n == 1 && cox_str_eq(r.initial[0].name, COX_STR("a")) && cox_str_eq(r.initial[0].version, COX_STR("7")));
-	for (size_t n = 0; n < out.n; n++) { /* cut anywhere: refused or read, never beyond */
+	struct cox_str node = cox_agent_request_node(cox_buf_str(&out), true);
+	assert_true(node.n == 4 && cox_str_eq(r.node, node)); /* id, length, "me" */
+	for (size_t n = 0; n < out.n; n++) {                  /* cut anywhere: refused or read, never beyond */
 		struct cox_agent_request part;
 		(void)!cox_agent_request_read(cox_buf_str(&(struct cox_buf){ .p = out.p, .n = n }), true, &arena, &part, NULL);
 	}
@@ -51,6 +53,27 @@ static void test_requests(void **state)
 	assert_int_equal(cox_agent_request_read(cox_buf_str(&out), true, &arena, &r, NULL), COX_ELIMIT);
 	cox_buf_fini(&out);
 	cox_arena_fini(&arena);
+}
+
+static void test_node_is_given_to_a_request(void **state)
+{
+	(void)state;
+	for (int is_delta = 0; is_delta < 2; is_delta++) {
+		struct cox_buf out = { 0 };
+		struct cox_arena arena = { 0 };
+		struct cox_agent_request r;
+		cox_agent_request_write(is_delta, COX_STR("T"), COX_STR(""), COX_STR(""), COX_STR(""), &out);
+		size_t before = out.n;
+		cox_agent_request_append_node(COX_STR(""), is_delta, &out);
+		assert_int_equal(out.n, before);
+		assert_int_equal(cox_agent_request_node(cox_buf_str(&out), is_delta).n, 0);
+		cox_agent_request_append_node(COX_STR("\x0a\x02me"), is_delta, &out);
+		assert_int_equal(cox_agent_request_read(cox_buf_str(&out), is_delta, &arena, &r, NULL), COX_OK);
+		assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.node, COX_STR("\x0a\x02me")));
+		assert_int_equal(cox_agent_request_node(COX_STR("\xff"), is_delta).n, 0);
+		cox_buf_fini(&out);
+		cox_arena_fini(&arena);
+	}
 }
 
 static void test_own_requests_are_read_back(void **state)
@@ -133,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_node_is_given_to_a_request),
 		cmocka_unit_test(test_own_requests_are_read_back),
 		cmocka_unit_test(test_responses),
 		cmocka_unit_test(test_answer_of_the_ca),
