@@ -42,7 +42,7 @@ static const char usage_text[] =
     "       --bootstrap-only     print the bootstrap and end\n"
     "       --identity auto|none   certificates for Envoy; none: a lab without TLS   --secrets-dir /var/run/secrets\n"
     "       environment: POD_NAME POD_NAMESPACE INSTANCE_IP SERVICE_ACCOUNT NODE_NAME PROXY_CONFIG ISTIO_META_* ISTIO_METAJSON_*\n"
-    "                    EXIT_ON_ZERO_ACTIVE_CONNECTIONS MINIMUM_DRAIN_DURATION ENVOY_BIN\n"
+    "                    EXIT_ON_ZERO_ACTIVE_CONNECTIONS MINIMUM_DRAIN_DURATION ENVOY_BIN DISABLE_ENVOY PILOT_ENABLE_CA_CRL\n"
     "                    CA_ADDR CA_ROOT_CA XDS_ROOT_CA ISTIOD_SAN TRUST_DOMAIN SECRET_TTL SECRET_GRACE_PERIOD_RATIO[_JITTER] JWT_POLICY\n"
     "                    ECC_SIGNATURE_ALGORITHM ECC_CURVE WORKLOAD_RSA_KEY_SIZE PKCS8_KEY PROV_CERT OUTPUT_CERTS FILE_MOUNTED_CERTS\n"
     "                    PILOT_CERT_PROVIDER WORKLOAD_IDENTITY_SOCKET_FILE CA_HEADER_* XDS_HEADER_* COXSWAIN_ROTATION_JITTER\n";
@@ -264,6 +264,7 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	if (f->bootstrap_only)
 		return print_bootstrap(b, err);
 	COX_TRY(cox_agent_settings_read(b, &settings, err));
+	f->proxy.is_envoy_off = settings.is_envoy_off;
 	f->proxy.envoy.drain_ms = settings.drain_ms;
 	f->proxy.envoy.drain_min_ms = settings.drain_min_ms;
 	f->proxy.envoy.exit_on_zero = settings.exit_on_zero;

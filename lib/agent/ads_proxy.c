@@ -46,6 +46,7 @@ struct cox_agent_ads {
 	struct cox_grpc_stream *envoy;
 	bool is_delta, is_paused; /* paused: Envoy */
 	struct cox_buf node;      /* of its first request */
+	struct cox_buf own_node;  /* for streams of our own */
 	/* upstream */
 	struct cox_grpc_client *client;
 	struct cox_grpc_call *call;
@@ -87,7 +88,7 @@ static void queue_clear(struct queue *q) { queue_drop(q, q->items.n); }
 static void subscribe_own(struct cox_agent_ads *a)
 {
 	a->is_own_subscribed = true;
-	for (size_t i = 0; i < a->spec.type_n; i++) {
+	for (size_t i = a->envoy ? 0 : 1; i < a->spec.type_n; i++) { /* the first one came with the node */
 		COX_AUTO(cox_buf_fini) struct cox_buf request = { 0 };
 		cox_agent_request_write(a->is_delta, a->types[i].spec.url, COX_STR(""), COX_STR(""), COX_STR(""), &request);
 		queue_push(&a->own, cox_buf_str(&request));
@@ -170,6 +171,19 @@ static void on_timer(void *ctx)
 	a->spec.on_want_credentials(a->spec.ctx);
 }
 
+/* A stream for the agent's own types. */
+static void start_alone(struct cox_agent_ads *a)
+{
+	COX_AUTO(cox_buf_fini) struct cox_buf request = { 0 };
+	if (a->own_node.n == 0 || a->spec.type_n == 0 || a->is_closing)
+		return;
+	a->is_delta = true;
+	cox_agent_request_write(true, a->types[0].spec.url, COX_STR(""), COX_STR(""), COX_STR(""), &request);
+	cox_agent_request_append_node(cox_buf_str(&a->own_node), true, &request);
+	queue_push(&a->up, cox_buf_str(&request));
+	want_upstream(a);
+}
+
 /* Nothing came from this dial: Envoy does not notice, its requests are said again. */
 static void redial(struct cox_agent_ads *a, const char *why)
 {
@@ -201,6 +215,7 @@ static void lose(struct cox_agent_ads *a, int status, const char *why)
 		cox_grpc_stream_set_data(envoy, NULL);
 		cox_grpc_finish_status(envoy, status > 0 && status <= 16 ? status : COX_GRPC_UNAVAILABLE, cox_str_of(text));
 	}
+	start_alone(a);
 }
 
 static void on_call_close(void *ctx, struct cox_grpc_call *call, int status, struct cox_str message)
@@ -319,7 +334,7 @@ void cox_agent_ads_answer(struct cox_agent_ads *a, size_t type, struct cox_str e
 	pump_up(a);
 }
 
-struct cox_str cox_agent_ads_node(const struct cox_agent_ads *a) { return cox_buf_str(&a->node); }
+struct cox_str cox_agent_ads_node(const struct cox_agent_ads *a) { return cox_buf_str(a->node.n ? &a->node : &a->own_node); }
 
 bool cox_agent_ads_is_up(const struct cox_agent_ads *a) { return a->state == UP; }
 
@@ -378,6 +393,7 @@ static void on_envoy_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why
 	hang_up(a);
 	queue_clear(&a->up);
 	a->state = IDLE;
+	start_alone(a);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -388,6 +404,8 @@ enum cox_rc cox_agent_ads_open(const struct cox_agent_ads_spec *spec, struct cox
 	struct cox_agent_ads *a = COX_NEW(struct cox_agent_ads);
 	a->spec = *spec;
 	a->spec.path = NULL;
+	cox_buf_append_str(&a->own_node, spec->node);
+	a->spec.node = COX_STR("");
 	a->spec.backoff_first_ms = spec->backoff_first_ms ? spec->backoff_first_ms : BACKOFF_FIRST_MS;
 	a->spec.backoff_max_ms = spec->backoff_max_ms ? spec->backoff_max_ms : BACKOFF_MAX_MS;
 	a->backoff_ms = a->spec.backoff_first_ms;
@@ -411,6 +429,7 @@ enum cox_rc cox_agent_ads_open(const struct cox_agent_ads_spec *spec, struct cox
 		return rc;
 	}
 	*out = a;
+	start_alone(a);
 	return COX_OK;
 }
 
@@ -423,6 +442,7 @@ static void on_server_closed(void *ctx)
 	}
 	queue_clear(&a->up);
 	cox_buf_fini(&a->node);
+	cox_buf_fini(&a->own_node);
 	if (a->closed)
 		a->closed(a->closed_ctx);
 	cox_free(a);

@@ -38,6 +38,9 @@ struct cox_agent_ads_spec {
 	void (*on_up)(void *ctx);               /* the control plane answers; may be NULL */
 	const struct cox_agent_ads_type *types; /* copied */
 	size_t type_n;
+	/* An encoded Node, copied: while Envoy has no stream (there may be no Envoy), the agent opens one itself for its own types. Empty:
+	 * it waits for Envoy. */
+	struct cox_str node;
 	int64_t backoff_first_ms, backoff_max_ms; /* 0: 250 ms, 15 s */
 	void *ctx;
 };

@@ -31,12 +31,16 @@ struct cox_str cox_agent_env(const char *const *env, const char *name);
  * POD_NAMESPACE), or a value cannot be understood; the path names the variable. */
 COX_MUST_USE enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err);
 
+/* Appends an envoy.config.core.v3.Node: the same as in the bootstrap, for an agent that speaks for itself. Errors as above. */
+COX_MUST_USE enum cox_rc cox_agent_node_encode(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err);
+
 /* What the environment says about the process rather than the bootstrap: PROXY_CONFIG's terminationDrainDuration and
- * concurrency, EXIT_ON_ZERO_ACTIVE_CONNECTIONS, MINIMUM_DRAIN_DURATION. */
+ * concurrency, EXIT_ON_ZERO_ACTIVE_CONNECTIONS, MINIMUM_DRAIN_DURATION, DISABLE_ENVOY. */
 struct cox_agent_settings {
 	int64_t drain_ms, drain_min_ms; /* 5 s each unless said otherwise */
 	int concurrency;                /* 0: as many as cores */
 	bool exit_on_zero;
+	bool is_envoy_off; /* DISABLE_ENVOY */
 };
 COX_MUST_USE enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct cox_agent_settings *out, struct cox_err *err);
 

@@ -5,13 +5,15 @@
 #include "base/log.h"
 #include "base/vec.h"
 #include "ca/cert.h"
+#include "codec/pem.h"
 #include "loop/timer.h"
 
 enum { POLL_MS = 1000 };
 
 struct item {
 	char *name, *path, *key_path; /* key_path NULL: roots */
-	struct cox_agent_file_stamp stamp, key_stamp;
+	struct cox_agent_file_stamp stamp, key_stamp, crl_stamp;
+	bool is_crl, has_crl;  /* it is one; it goes with one */
 	struct cox_buf secret; /* of the job */
 	enum cox_rc rc;
 	struct cox_err err;
@@ -22,6 +24,7 @@ struct item {
 struct cox_agent_file_secrets {
 	struct cox_loop *loop;
 	struct cox_work_pool *pool;
+	const char *crl_file;
 	void (*on_secret)(void *ctx, struct cox_str name, struct cox_str secret);
 	void *ctx;
 	struct cox_timer *timer;
@@ -104,8 +107,27 @@ static void finish_close(struct cox_agent_file_secrets *f)
 	cox_free(f);
 }
 
+const struct cox_str cox_agent_file_crl_name = COX_STR_INIT("ca-crl.pem");
+
+/* Where there is none, nothing is appended. */
+static enum cox_rc load_crl(const char *path, struct cox_buf *out, struct cox_err *err)
+{
+	size_t before = out->n;
+	enum cox_rc rc = cox_agent_file_read(path, out, err);
+	if (rc == COX_ENOTFOUND)
+		return COX_OK;
+	COX_TRY(rc);
+	rc = cox_pem_crls_check(cox_str_sub(cox_buf_str(out), before, out->n), err);
+	if (rc != COX_OK)
+		cox_err_wrap(err, "%s", path);
+	return rc;
+}
+
 static enum cox_rc load(struct item *it)
 {
+	COX_AUTO(cox_buf_fini) struct cox_buf crl = { 0 };
+	if (it->is_crl)
+		return load_crl(it->path, &it->secret, &it->err);
 	COX_AUTO(cox_buf_fini) struct cox_buf pem = { 0 };
 	COX_AUTO(cox_agent_secret_fini) struct cox_buf key = { 0 };
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
@@ -113,7 +135,9 @@ static enum cox_rc load(struct item *it)
 	COX_TRY(cox_agent_file_read(it->path, &pem, &it->err));
 	if (!it->key_path) {
 		COX_TRY(cox_cert_read_pem(cox_buf_str(&pem), &arena, &info, &it->err));
-		cox_agent_secret_write_roots(cox_str_of(it->name), cox_buf_str(&pem), COX_STR(""), &it->secret);
+		if (it->has_crl)
+			COX_TRY(load_crl(it->owner->crl_file, &crl, &it->err));
+		cox_agent_secret_write_roots(cox_str_of(it->name), cox_buf_str(&pem), cox_buf_str(&crl), &it->secret);
 		return COX_OK;
 	}
 	COX_TRY(cox_agent_file_read(it->key_path, &key, &it->err));
@@ -149,15 +173,19 @@ static void done(void *arg, enum cox_rc rc)
 
 static void look(struct cox_agent_file_secrets *f, struct item *it, bool is_new)
 {
-	struct cox_agent_file_stamp now = cox_agent_file_stamp(it->path), key = { 0 };
+	struct cox_agent_file_stamp now = cox_agent_file_stamp(it->path), key = { 0 }, crl = { 0 };
+	if (it->has_crl)
+		crl = cox_agent_file_stamp(f->crl_file);
 	if (it->key_path)
 		key = cox_agent_file_stamp(it->key_path);
-	if (it->is_busy || (!is_new && cox_agent_file_stamp_eq(&now, &it->stamp) && cox_agent_file_stamp_eq(&key, &it->key_stamp)))
+	if (it->is_busy || (!is_new && cox_agent_file_stamp_eq(&now, &it->stamp) && cox_agent_file_stamp_eq(&key, &it->key_stamp) &&
+	                    cox_agent_file_stamp_eq(&crl, &it->crl_stamp)))
 		return;
 	if (cox_work_submit(f->pool, f->loop, run, done, it) != COX_OK)
 		return; /* at the next look */
 	it->stamp = now;
 	it->key_stamp = key;
+	it->crl_stamp = crl;
 	it->is_busy = true;
 	f->busy++;
 }
@@ -174,9 +202,18 @@ static void on_timer(void *ctx)
 static size_t find(const struct cox_agent_file_secrets *f, struct cox_str name)
 {
 	size_t i = 0;
-	while (i < f->items.n && !cox_str_eq_cstr(name, f->items.p[i]->name))
+	while (i < f->items.n && (f->items.p[i]->is_crl || !cox_str_eq_cstr(name, f->items.p[i]->name)))
 		i++;
 	return i;
+}
+
+static void add_item(struct cox_agent_file_secrets *f, struct item *it)
+{
+	it->owner = f;
+	cox_vec_push(&f->items, it);
+	look(f, it, true);
+	if (!cox_timer_is_running(f->timer))
+		cox_timer_start(f->timer, POLL_MS, POLL_MS);
 }
 
 enum cox_rc cox_agent_file_secrets_add(struct cox_agent_file_secrets *f, struct cox_str name, struct cox_err *err)
@@ -188,14 +225,11 @@ enum cox_rc cox_agent_file_secrets_add(struct cox_agent_file_secrets *f, struct 
 	if (f->items.n == COX_AGENT_FILE_SECRETS_MAX)
 		return cox_err_set(err, COX_ELIMIT, NULL, "more than %d secrets from files", COX_AGENT_FILE_SECRETS_MAX);
 	struct item *it = COX_NEW(struct item);
-	it->owner = f;
 	it->name = cox_str_dup_cstr(name);
 	it->path = cox_str_dup_cstr(path);
 	it->key_path = key.n ? cox_str_dup_cstr(key) : NULL;
-	cox_vec_push(&f->items, it);
-	look(f, it, true);
-	if (!cox_timer_is_running(f->timer))
-		cox_timer_start(f->timer, POLL_MS, POLL_MS);
+	it->has_crl = f->crl_file && !it->key_path && !cox_str_eq(name, COX_STR("file-root:system"));
+	add_item(f, it);
 	return COX_OK;
 }
 
@@ -214,17 +248,25 @@ void cox_agent_file_secrets_remove(struct cox_agent_file_secrets *f, struct cox_
 		cox_timer_stop(f->timer);
 }
 
-void cox_agent_file_secrets_open(struct cox_loop *loop, struct cox_work_pool *pool,
+void cox_agent_file_secrets_open(struct cox_loop *loop, struct cox_work_pool *pool, const char *crl_file,
                                  void (*on_secret)(void *ctx, struct cox_str name, struct cox_str secret), void *ctx,
                                  struct cox_agent_file_secrets **out)
 {
 	struct cox_agent_file_secrets *f = COX_NEW(struct cox_agent_file_secrets);
 	f->loop = loop;
 	f->pool = pool;
+	f->crl_file = crl_file;
 	f->on_secret = on_secret;
 	f->ctx = ctx;
 	f->timer = cox_timer_new(loop, on_timer, f);
 	*out = f;
+	if (!crl_file)
+		return;
+	struct item *it = COX_NEW(struct item);
+	it->name = cox_str_dup_cstr(cox_agent_file_crl_name);
+	it->path = cox_str_dup_cstr(cox_str_of(crl_file));
+	it->is_crl = true;
+	add_item(f, it);
 }
 
 void cox_agent_file_secrets_close(struct cox_agent_file_secrets **fp, void (*closed)(void *ctx), void *ctx)

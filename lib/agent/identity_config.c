@@ -203,8 +203,17 @@ static enum cox_rc set_spiffe_id(const struct cox_agent_bootstrap *b, struct cox
 	return COX_OK;
 }
 
-static void set_files(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_identity_config *c)
+static void set_files(const struct cox_agent_bootstrap *b, const char *secrets_dir, struct cox_arena *arena,
+                      struct cox_agent_identity_config *c)
 {
+	if (!cox_str_eq(env_of(b, "PILOT_ENABLE_CA_CRL"), COX_STR("false")))
+		c->crl_file = path_of(arena, secrets_dir, "istio/crl/ca-crl.pem");
+	if (c->mode != COX_AGENT_IDENTITY_FILES) {
+		c->chain_file = path_of(arena, secrets_dir, "workload-spiffe-credentials/cert-chain.pem");
+		c->key_file = path_of(arena, secrets_dir, "workload-spiffe-credentials/key.pem");
+		c->root_file = path_of(arena, secrets_dir, "workload-spiffe-credentials/root-cert.pem");
+		return;
+	}
 	struct cox_str chain = env_or(b, "ISTIO_META_TLS_CLIENT_CERT_CHAIN", COX_STR("/etc/certs/cert-chain.pem"));
 	struct cox_str key = env_or(b, "ISTIO_META_TLS_CLIENT_KEY", COX_STR("/etc/certs/key.pem"));
 	struct cox_str root = env_or(b, "ISTIO_META_TLS_CLIENT_ROOT_CERT", COX_STR("/etc/certs/root-cert.pem"));
@@ -238,7 +247,7 @@ enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, 
 	bool is_first_party = cox_str_eq(env_of(b, "JWT_POLICY"), COX_STR("first-party-jwt"));
 	c.token_file = path_of(arena, secrets_dir, is_first_party ? "kubernetes.io/serviceaccount/token" : "tokens/istio-token");
 	c.has_dns_capture = env_is_true(b, "ISTIO_META_DNS_CAPTURE");
-	set_files(b, arena, &c);
+	set_files(b, secrets_dir, arena, &c);
 	COX_TRY(set_endpoints(b, secrets_dir, off, arena, &c, err));
 	if (!off) {
 		COX_TRY(set_key(b, &c, err));

@@ -39,7 +39,8 @@ struct cox_agent_identity_config {
 	struct cox_agent_endpoint ca, xds;
 	const char *token_file;
 	const char *prov_cert, *output_certs;          /* directories with cert-chain.pem, key.pem, root-cert.pem; NULL: none */
-	const char *chain_file, *key_file, *root_file; /* COX_AGENT_IDENTITY_FILES */
+	const char *chain_file, *key_file, *root_file; /* COX_AGENT_IDENTITY_FILES; else where they would be (see below) */
+	const char *crl_file;                          /* of the mesh's CA, mounted where there is one; NULL: not looked for */
 	const char *sds_path, *xds_path;               /* sockets for Envoy */
 	struct cox_str spiffe_id, cert_signer;
 	enum cox_key_type key_type;
@@ -51,7 +52,8 @@ struct cox_agent_identity_config {
 };
 
 /* `secrets_dir` (/var/run/secrets) and `config_dir` are where sockets and mounted files are; `off` gives COX_AGENT_IDENTITY_NONE. The mode
- * is never EXTERNAL: who opens the socket finds that out. COX_EINVAL names the variable. */
+ * is never EXTERNAL: who opens the socket finds that out; and with CSR, who finds chain_file, key_file and root_file (the directory
+ * workload-spiffe-credentials) takes them instead of asking. COX_EINVAL names the variable. */
 COX_MUST_USE enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, const char *secrets_dir,
                                                         const char *config_dir, bool off, struct cox_arena *arena,
                                                         struct cox_agent_identity_config *out, struct cox_err *err);

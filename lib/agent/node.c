@@ -168,6 +168,7 @@ enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct 
 	COX_TRY(read_duration(cox_json_str_at(config, "terminationDrainDuration"), "terminationDrainDuration", &s.drain_ms, err));
 	COX_TRY(read_duration(cox_agent_env(b->env, "MINIMUM_DRAIN_DURATION"), "MINIMUM_DRAIN_DURATION", &s.drain_min_ms, err));
 	s.exit_on_zero = cox_str_eq(cox_agent_env(b->env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS"), COX_STR("true"));
+	s.is_envoy_off = cox_str_eq(cox_agent_env(b->env, "DISABLE_ENVOY"), COX_STR("true"));
 	const struct cox_json *v = cox_json_get(config, COX_STR("concurrency"));
 	if (v && (cox_json_to_i64(v, &concurrency) != COX_OK || concurrency < 0 || concurrency > 1024))
 		return cox_err_set(err, COX_EINVAL, "concurrency", "must be a number from 0 to 1024");

@@ -31,8 +31,15 @@ static void on_signal(void *ctx, int number)
 {
 	struct agent *a = ctx;
 	cox_log(COX_LOG_INFO, "agent", "signal received number=%d", number);
-	cox_envoy_stop(a->envoy, false);
+	if (a->envoy)
+		cox_envoy_stop(a->envoy, false);
+	else
+		cox_loop_stop(a->loop);
 }
+
+static void on_quit(void *ctx) { cox_loop_stop(((struct agent *)ctx)->loop); }
+
+static const char *what_is_missing(void *ctx) { return cox_agent_workload_missing(((struct agent *)ctx)->workload); }
 
 static void on_end(void *ctx, int code)
 {
@@ -112,6 +119,9 @@ static enum cox_rc open_status(struct agent *a, const struct cox_agent_proxy *p,
 	return cox_agent_status_open(
 	    a->loop,
 	    &(struct cox_agent_status_spec){ .envoy = a->envoy,
+	                                     .missing = what_is_missing,
+	                                     .quit = on_quit,
+	                                     .ctx = a,
 	                                     .dns = a->dns,
 	                                     .host = p->status_host,
 	                                     .port = b->status_port,
@@ -160,10 +170,15 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	struct cox_agent_workload_spec workload = {
 		.loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .tap_port = p->tap_port, .ctx = a
 	};
+	COX_AUTO(cox_buf_fini) struct cox_buf node = { 0 };
+	if (p->is_envoy_off)
+		COX_TRY(cox_agent_node_encode(&p->bootstrap, &node, err));
+	workload.node = cox_buf_str(&node);
 	COX_TRY(cox_agent_workload_open(&workload, &a->workload, err)); /* Envoy finds its sockets */
 	COX_TRY(cox_signal_open(a->loop, SIGTERM, on_signal, a, &a->signals[0]));
 	COX_TRY(cox_signal_open(a->loop, SIGINT, on_signal, a, &a->signals[1]));
-	COX_TRY(cox_envoy_open(a->loop, &spec, &a->envoy, err));
+	if (!p->is_envoy_off)
+		COX_TRY(cox_envoy_open(a->loop, &spec, &a->envoy, err));
 	return open_status(a, p, err);
 }
 
@@ -173,9 +188,10 @@ static bool is_workload_gone(void *arg) { return ((struct agent *)arg)->is_workl
 
 enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, struct cox_err *err)
 {
-	char path[4096];
+	char path[4096] = "";
 	COX_TRY(become(p, err));
-	COX_TRY(write_bootstrap(p, path, err));
+	if (!p->is_envoy_off)
+		COX_TRY(write_bootstrap(p, path, err));
 	struct agent a = { .loop = cox_loop_new("agent") };
 	enum cox_rc rc = open_all(&a, p, path, err);
 	if (rc == COX_OK) {

@@ -12,6 +12,7 @@
 struct cox_agent_proxy {
 	struct cox_agent_bootstrap bootstrap;
 	const struct cox_agent_identity_config *identity; /* borrowed */
+	bool is_envoy_off;                                /* DISABLE_ENVOY: certificates, secrets and names alone */
 	struct cox_envoy_spec envoy;                      /* bootstrap_path, ports, on_end and ctx are set by run() */
 	int uid, gid;                                     /* whom the agent becomes before it does anything; 0: who it is */
 	const char *config_dir;                           /* where the bootstrap is written: envoy-rev.json */

@@ -120,6 +120,11 @@ static void on_live(void *ctx, enum cox_rc rc, int status, struct cox_str body)
 static void take_ready(struct cox_agent_status *s, const struct cox_agent_http_request *r, struct cox_agent_exchange *x)
 {
 	(void)r;
+	if (!s->spec.envoy) {
+		const char *missing = s->spec.missing(s->spec.ctx);
+		reply(x, missing ? 503 : 200, missing ? missing : "ready\n");
+		return;
+	}
 	if (cox_envoy_state(s->spec.envoy) != COX_ENVOY_RUNNING) {
 		reply(x, 503, "draining\n");
 		return;
@@ -187,8 +192,9 @@ static void build_own_metrics(const struct cox_agent_status *s, struct cox_buf *
 	if (s->was_ready)
 		put_metric(out, "gauge", "startup_duration_seconds", "Seconds until Envoy was ready first.",
 		           (double)s->ready_after_ms / 1000);
-	put_metric(out, "counter", "envoy_restarts_total", "How often Envoy was started again after a crash.",
-	           cox_envoy_restarts(s->spec.envoy));
+	if (s->spec.envoy)
+		put_metric(out, "counter", "envoy_restarts_total", "How often Envoy was started again after a crash.",
+		           cox_envoy_restarts(s->spec.envoy));
 	put_metric(out, "counter", "app_probes_total", "Probes of the application.", (double)s->probes);
 	put_metric(out, "counter", "app_probe_failures_total", "Probes that the application did not pass.", (double)s->probe_failures);
 	put_metric(out, "counter", "scrapes_total", "Requests for the merged metrics.", (double)s->scrapes);
@@ -268,7 +274,8 @@ static void take_drain(struct cox_agent_status *s, const struct cox_agent_http_r
 {
 	(void)r;
 	reply(x, 200, "ok\n");
-	cox_envoy_drain(s->spec.envoy);
+	if (s->spec.envoy)
+		cox_envoy_drain(s->spec.envoy);
 }
 
 static void take_quit(struct cox_agent_status *s, const struct cox_agent_http_request *r, struct cox_agent_exchange *x)
@@ -276,7 +283,10 @@ static void take_quit(struct cox_agent_status *s, const struct cox_agent_http_re
 	(void)r;
 	reply(x, 200, "ok\n");
 	cox_log(COX_LOG_INFO, "agent", "asked to quit");
-	cox_envoy_stop(s->spec.envoy, false);
+	if (s->spec.envoy)
+		cox_envoy_stop(s->spec.envoy, false);
+	else
+		s->spec.quit(s->spec.ctx);
 }
 
 static const struct page {

@@ -15,7 +15,10 @@
 struct cox_agent_status;
 
 struct cox_agent_status_spec {
-	struct cox_envoy *envoy;   /* borrowed until close */
+	struct cox_envoy *envoy;           /* borrowed until close; NULL: there is none, and the next two are used instead */
+	const char *(*missing)(void *ctx); /* what keeps it from being ready; NULL: nothing */
+	void (*quit)(void *ctx);
+	void *ctx;
 	struct cox_agent_dns *dns; /* the same; NULL: no DNS proxy */
 	struct cox_str host;       /* where to listen; empty: every address */
 	uint16_t port, admin_port;

@@ -2,6 +2,7 @@
 
 #include "agent/ads_proxy.h"
 #include "agent/file_secrets.h"
+#include "agent/files.h"
 #include "agent/identity.h"
 #include "agent/sds.h"
 #include "agent/secret.h"
@@ -40,6 +41,7 @@ struct cox_agent_workload {
 	struct cox_work_pool *pool;
 	struct cox_agent_sds *sds;
 	struct cox_agent_file_secrets *files;
+	struct cox_buf crl; /* of the mounted file; a bundle's own counts before it */
 	struct cox_agent_identity *identity;
 	struct cox_agent_trust *trust;
 	struct cox_agent_ads *ads;
@@ -73,7 +75,8 @@ static void publish_roots(struct cox_agent_workload *w)
 	cox_agent_trust_write(w->trust, &roots);
 	if (roots.n == 0 || !w->sds)
 		return;
-	cox_agent_secret_write_roots(roots_name, cox_buf_str(&roots), cox_agent_trust_info(w->trust).crl_pem, &secret);
+	struct cox_agent_trust_info info = cox_agent_trust_info(w->trust);
+	cox_agent_secret_write_roots(roots_name, cox_buf_str(&roots), info.has_bundle ? info.crl_pem : cox_buf_str(&w->crl), &secret);
 	cox_agent_sds_set(w->sds, roots_name, cox_buf_str(&secret), is_provisional);
 }
 
@@ -217,7 +220,13 @@ static void on_unwant(void *ctx, struct cox_str name)
 static void on_file_secret(void *ctx, struct cox_str name, struct cox_str secret)
 {
 	struct cox_agent_workload *w = ctx;
-	cox_agent_sds_set(w->sds, name, secret, false);
+	if (!cox_str_eq(name, cox_agent_file_crl_name)) {
+		cox_agent_sds_set(w->sds, name, secret, false);
+		return;
+	}
+	cox_buf_clear(&w->crl);
+	cox_buf_append_str(&w->crl, secret);
+	publish_roots(w);
 }
 
 static void on_progress(void *ctx) { settle_bundle(ctx); }
@@ -303,6 +312,7 @@ static void part_gone(void *ctx)
 		return;
 	cox_work_pool_free(&w->pool);
 	cox_agent_trust_free(&w->trust);
+	cox_buf_fini(&w->crl);
 	if (w->closed)
 		w->closed(w->closed_ctx);
 	cox_free(w);
@@ -329,6 +339,22 @@ static enum cox_rc open_sds(struct cox_agent_workload *w, struct cox_err *err)
 	return rc;
 }
 
+/* Whoever mounted a certificate means it to be used; looked for once, as pilot-agent does. */
+static void find_files(struct cox_agent_workload *w)
+{
+	const char *const paths[] = { w->config.chain_file, w->config.key_file, w->config.root_file };
+	static const struct cox_agent_file_stamp none;
+	if (w->config.mode != COX_AGENT_IDENTITY_CSR)
+		return;
+	for (size_t i = 0; i < COX_LEN(paths); i++) {
+		struct cox_agent_file_stamp s = cox_agent_file_stamp(paths[i]);
+		if (cox_agent_file_stamp_eq(&s, &none))
+			return;
+	}
+	cox_log(COX_LOG_INFO, "identity", "the certificate is mounted chain=%s", w->config.chain_file);
+	w->config.mode = COX_AGENT_IDENTITY_FILES;
+}
+
 static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 {
 	struct cox_agent_ads_type types[3];
@@ -339,6 +365,7 @@ static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 		.on_want_credentials = on_want_credentials,
 		.on_up = on_up,
 		.types = types,
+		.node = w->spec.node,
 		.ctx = w,
 	};
 	if (w->config.mode == COX_AGENT_IDENTITY_CSR) {
@@ -394,8 +421,9 @@ enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, 
 	w->pool = cox_work_pool_new("agent-work", WORKERS, JOBS_MAX);
 	w->trust = cox_agent_trust_new();
 	w->bundle_wait = cox_timer_new(spec->loop, on_bundle_wait_over, w);
-	cox_agent_file_secrets_open(spec->loop, w->pool, on_file_secret, w, &w->files);
+	cox_agent_file_secrets_open(spec->loop, w->pool, w->config.crl_file, on_file_secret, w, &w->files);
 	enum cox_rc rc = open_sds(w, err);
+	find_files(w);
 	if (rc == COX_OK)
 		rc = open_ads(w, err);
 	if (rc != COX_OK) {
@@ -406,6 +434,12 @@ enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, 
 	open_identity(w);
 	*out = w;
 	return COX_OK;
+}
+
+const char *cox_agent_workload_missing(const struct cox_agent_workload *w)
+{
+	bool needs_cert = w->config.mode == COX_AGENT_IDENTITY_CSR || w->config.mode == COX_AGENT_IDENTITY_FILES;
+	return needs_cert && !cox_agent_identity_valid_cert(w->identity) ? "no certificate yet" : NULL;
 }
 
 void cox_agent_workload_close(struct cox_agent_workload **wp, void (*closed)(void *ctx), void *ctx)

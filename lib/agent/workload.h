@@ -23,12 +23,15 @@ struct cox_agent_workload_spec {
 	/* The bytes of an istio.networking.nds.v1.NameTable, whenever there is another one; a failure rejects it. NULL: it is not asked
 	 * for. */
 	enum cox_rc (*on_name_table)(void *ctx, struct cox_str table, struct cox_err *err);
-	uint16_t tap_port; /* 0: no tap */
+	uint16_t tap_port;   /* 0: no tap */
+	struct cox_str node; /* encoded, where there is no Envoy: the agent speaks to the control plane for itself; borrowed until return */
 	void *ctx;
 };
 /* The sockets are there when it returns; the certificate follows. COX_EINVAL with the socket's path. */
 COX_MUST_USE enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, struct cox_agent_workload **out,
                                                  struct cox_err *err);
+/* NULL: whoever needs the certificate can have it; else what is missing. */
+const char *cox_agent_workload_missing(const struct cox_agent_workload *w);
 /* Ends everything; closed(ctx) when nothing is left (may be NULL). */
 void cox_agent_workload_close(struct cox_agent_workload **w, void (*closed)(void *ctx), void *ctx);
 

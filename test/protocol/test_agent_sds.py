@@ -282,6 +282,64 @@ def test_mounted_files(plane, tmp_path):
     assert plane.csrs == []
 
 
+def test_mounted_credentials_are_found_by_themselves(plane, tmp_path):
+    """workload-spiffe-credentials: served instead of a certificate of the CA, only when all three files are there."""
+    key, cert = plane.root.pair("URI:spiffe://cluster.local/ns/default/sa/default")
+    with agent_for(plane, start=False) as a:
+        mount = os.path.join(a.secrets, "workload-spiffe-credentials")
+        os.mkdir(mount)
+        for name, text in (("cert-chain.pem", cert), ("key.pem", key)):
+            with open(os.path.join(mount, name), "w") as f:
+                f.write(text)
+        a.start()
+        a.wait_log("certificate in force")
+        assert len(plane.csrs) == 1  # no roots: not a set
+        a.stop()
+        with open(os.path.join(mount, "root-cert.pem"), "w") as f:
+            f.write(plane.root.pem)
+        a.start()
+        with Stream(a.sds, "sds", False) as s, Stream(a.sds, "sds", False) as r:
+            s.send(names=["default"])
+            r.send(names=["ROOTCA"])
+            assert chain_of(s.secrets()[0]["default"]) == cert
+            assert r.secrets()[0]["ROOTCA"].validation_context.trusted_ca.inline_bytes.decode().strip() == plane.root.pem.strip()
+        assert len(plane.csrs) == 1
+
+
+def test_crl_that_is_mounted(plane, tmp_path):
+    """istio/crl/ca-crl.pem goes with ROOTCA and with roots by file, appears, changes and goes; a broken one changes nothing."""
+    roots = tmp_path / "roots.pem"
+    roots.write_text(plane.root.pem)
+    _, bad = plane.root.pair("URI:spiffe://cluster.local/ns/default/sa/bad")
+
+    def crl_of(stream, name):
+        return stream.secrets()[0][name].validation_context.crl.inline_bytes.decode().strip()
+
+    kind = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    plane.set(kind, "c", "1", CsrResponse())
+    with agent_for(plane) as a, Stream(a.sds, "sds", False) as s, Stream(a.sds, "sds", False) as f, Stream(a.xds, "ads") as envoy:
+        envoy.send(kind)  # a control plane that has no bundles: what is known counts, some seconds later
+        os.mkdir(os.path.join(a.secrets, "istio/crl"))
+        file = f"file-root:{roots}"
+        for stream, name in ((s, "ROOTCA"), (f, file)):
+            stream.send(names=[name])
+            secrets, m = stream.secrets()
+            assert not secrets[name].validation_context.HasField("crl")
+            stream.ack(m, [name])
+        for crl in (plane.root.crl(), plane.root.crl(bad)):
+            a._write("istio/crl/ca-crl.pem", crl)
+            for stream, name in ((s, "ROOTCA"), (f, file)):
+                secrets, m = stream.secrets()
+                assert secrets[name].validation_context.crl.inline_bytes.decode().strip() == crl.strip()
+                stream.ack(m, [name])
+        a._write("istio/crl/ca-crl.pem", "nonsense")
+        a.wait_log("secret cannot be read name=ca-crl.pem")
+        s.none(0.3)
+        f.none(0.3)
+        os.unlink(os.path.join(a.secrets, "istio/crl/ca-crl.pem"))
+        assert crl_of(s, "ROOTCA") == "" and crl_of(f, file) == ""
+
+
 def test_virtual_machine_renews_by_its_certificate(tmp_path):
     """PROV_CERT instead of a token; OUTPUT_CERTS has what is in force; the next renewal goes by the new certificate."""
     root = Root("vm")

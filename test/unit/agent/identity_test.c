@@ -114,6 +114,11 @@ static void test_clear_text_and_files(void **state)
 	assert_true(c.mode == COX_AGENT_IDENTITY_NONE && c.xds.is_plain && c.xds.addr.port == 15010);
 	c = config_of((const char *[]){ "POD_NAMESPACE=a", "FILE_MOUNTED_CERTS=true", "ISTIO_META_TLS_CLIENT_KEY=/k", NULL }, false,
 	              &arena);
+	c = config_of((const char *[]){ "POD_NAMESPACE=a", "PILOT_ENABLE_CA_CRL=false", NULL }, false, &arena);
+	assert_true(c.mode == COX_AGENT_IDENTITY_CSR && !c.crl_file && strstr(c.key_file, "/workload-spiffe-credentials/key.pem"));
+	c = config_of((const char *[]){ "POD_NAMESPACE=a", "FILE_MOUNTED_CERTS=true", "ISTIO_META_TLS_CLIENT_KEY=/k", NULL }, false,
+	              &arena);
+	assert_true(strstr(c.crl_file, "/istio/crl/ca-crl.pem") != NULL);
 	assert_int_equal(c.mode, COX_AGENT_IDENTITY_FILES);
 	assert_string_equal(c.key_file, "/k");
 	assert_string_equal(c.chain_file, "/etc/certs/cert-chain.pem");
