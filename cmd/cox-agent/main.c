@@ -253,6 +253,8 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	struct cox_agent_settings settings;
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct cox_agent_identity_config identity;
+	struct cox_agent_health_config health;
+	const struct cox_json *probe;
 	COX_TRY(read_file(f->pod_info_dir, "labels", &labels, err));
 	COX_TRY(read_file(f->pod_info_dir, "annotations", &annotations, err));
 	b->labels = cox_buf_str(&labels);
@@ -264,6 +266,13 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	if (f->bootstrap_only)
 		return print_bootstrap(b, err);
 	COX_TRY(cox_agent_settings_read(b, &settings, err));
+	COX_TRY(cox_agent_proxy_config_find(b, "readinessProbe", &arena, &probe, err));
+	enum cox_rc rc = cox_agent_health_config_read(probe, &arena, &health, err);
+	if (rc != COX_OK) {
+		cox_err_wrap(err, "PROXY_CONFIG: readinessProbe");
+		return rc;
+	}
+	f->proxy.health = &health;
 	f->proxy.is_envoy_off = settings.is_envoy_off;
 	f->proxy.envoy.drain_ms = settings.drain_ms;
 	f->proxy.envoy.drain_min_ms = settings.drain_min_ms;

@@ -21,6 +21,8 @@ enum {
 static const char delta_path[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 static const char sotw_path[] = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
+static const struct cox_str health_type = COX_STR_INIT("type.googleapis.com/istio.v1.HealthInformation");
+
 /* Messages that wait, oldest first. */
 struct queue {
 	COX_VEC(struct cox_buf) items;
@@ -46,7 +48,9 @@ struct cox_agent_ads {
 	struct cox_grpc_stream *envoy;
 	bool is_delta, is_paused; /* paused: Envoy */
 	struct cox_buf node;      /* of its first request */
-	struct cox_buf own_node;  /* for streams of our own */
+	struct cox_buf unhealthy; /* what was told last */
+	bool has_health;
+	struct cox_buf own_node; /* for streams of our own */
 	/* upstream */
 	struct cox_grpc_client *client;
 	struct cox_grpc_call *call;
@@ -85,9 +89,19 @@ static void queue_clear(struct queue *q) { queue_drop(q, q->items.n); }
 
 /* --- upstream: requests ------------------------------------------------------------------- */
 
+static void queue_health(struct cox_agent_ads *a)
+{
+	COX_AUTO(cox_buf_fini) struct cox_buf request = { 0 };
+	if (!a->has_health)
+		return;
+	cox_agent_request_write(a->is_delta, health_type, COX_STR(""), COX_STR(""), cox_buf_str(&a->unhealthy), &request);
+	queue_push(&a->own, cox_buf_str(&request));
+}
+
 static void subscribe_own(struct cox_agent_ads *a)
 {
 	a->is_own_subscribed = true;
+	queue_health(a);
 	for (size_t i = a->envoy ? 0 : 1; i < a->spec.type_n; i++) { /* the first one came with the node */
 		COX_AUTO(cox_buf_fini) struct cox_buf request = { 0 };
 		cox_agent_request_write(a->is_delta, a->types[i].spec.url, COX_STR(""), COX_STR(""), COX_STR(""), &request);
@@ -334,6 +348,17 @@ void cox_agent_ads_answer(struct cox_agent_ads *a, size_t type, struct cox_str e
 	pump_up(a);
 }
 
+void cox_agent_ads_tell_health(struct cox_agent_ads *a, struct cox_str unhealthy)
+{
+	a->has_health = true;
+	cox_buf_clear(&a->unhealthy);
+	cox_buf_append_str(&a->unhealthy, unhealthy);
+	if (!a->call || !a->is_own_subscribed)
+		return; /* told when there is a stream */
+	queue_health(a);
+	pump_up(a);
+}
+
 struct cox_str cox_agent_ads_node(const struct cox_agent_ads *a) { return cox_buf_str(a->node.n ? &a->node : &a->own_node); }
 
 bool cox_agent_ads_is_up(const struct cox_agent_ads *a) { return a->state == UP; }
@@ -443,6 +468,7 @@ static void on_server_closed(void *ctx)
 	queue_clear(&a->up);
 	cox_buf_fini(&a->node);
 	cox_buf_fini(&a->own_node);
+	cox_buf_fini(&a->unhealthy);
 	if (a->closed)
 		a->closed(a->closed_ctx);
 	cox_free(a);

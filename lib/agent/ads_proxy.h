@@ -55,6 +55,9 @@ void cox_agent_ads_dial(struct cox_agent_ads *a, const struct cox_agent_credenti
 void cox_agent_ads_fail(struct cox_agent_ads *a, const struct cox_err *err);
 /* Acknowledges the last response of a type, or with `error` rejects it. Nothing when none is owed. */
 void cox_agent_ads_answer(struct cox_agent_ads *a, size_t type, struct cox_str error);
+/* Tells the control plane whether the application is well (an empty text) or why not: on the stream that is open, and first on each later
+ * one. It answers nothing. Copies. */
+void cox_agent_ads_tell_health(struct cox_agent_ads *a, struct cox_str unhealthy);
 /* The node of Envoy's newest stream, encoded; empty: it has not said it yet. Borrowed until the next call. */
 struct cox_str cox_agent_ads_node(const struct cox_agent_ads *a);
 /* True from the first response until the stream ends. */

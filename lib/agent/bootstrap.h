@@ -5,6 +5,7 @@
 #ifndef COX_AGENT_BOOTSTRAP_H
 #define COX_AGENT_BOOTSTRAP_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -31,6 +32,10 @@ struct cox_str cox_agent_env(const char *const *env, const char *name);
  * POD_NAMESPACE), or a value cannot be understood; the path names the variable. */
 COX_MUST_USE enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err);
 
+/* A member of the PROXY_CONFIG in force, such as "readinessProbe"; NULL: it has none. Lives in the arena. */
+struct cox_json;
+COX_MUST_USE enum cox_rc cox_agent_proxy_config_find(const struct cox_agent_bootstrap *b, const char *member, struct cox_arena *arena,
+                                                     const struct cox_json **out, struct cox_err *err);
 /* Appends an envoy.config.core.v3.Node: the same as in the bootstrap, for an agent that speaks for itself. Errors as above. */
 COX_MUST_USE enum cox_rc cox_agent_node_encode(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err);
 

@@ -320,3 +320,12 @@ enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, st
 	out->discovery = first_of(b->discovery, first_of(text_of(config, "discoveryAddress"), fallback));
 	return COX_OK;
 }
+
+enum cox_rc cox_agent_proxy_config_find(const struct cox_agent_bootstrap *b, const char *member, struct cox_arena *arena,
+                                        const struct cox_json **out, struct cox_err *err)
+{
+	struct cox_json *config = cox_json_new_object(arena);
+	COX_TRY(read_proxy_config(b, arena, parse_pairs(arena, b->annotations), config, err));
+	*out = cox_json_get(config, cox_str_of(member));
+	return COX_OK;
+}

@@ -84,7 +84,7 @@ static enum cox_rc read_http(const struct cox_json *o, struct cox_arena *arena, 
 	return read_port(o, &p->port, err);
 }
 
-static enum cox_rc read_prober(const struct cox_json *o, struct cox_arena *arena, struct cox_agent_prober *p, struct cox_err *err)
+enum cox_rc cox_agent_prober_read(const struct cox_json *o, struct cox_arena *arena, struct cox_agent_prober *p, struct cox_err *err)
 {
 	const struct cox_json *http = cox_json_get(o, COX_STR("httpGet")), *tcp = cox_json_get(o, COX_STR("tcpSocket")),
 	                      *grpc = cox_json_get(o, COX_STR("grpc"));
@@ -140,7 +140,7 @@ enum cox_rc cox_agent_probers_read(struct cox_str json, struct cox_agent_probers
 		if (!p->is_lifecycle && !is_path(p->path, COX_STR("/app-health/"), probes))
 			rc = cox_err_set(err, COX_EINVAL, NULL, "no path of a probe or hook");
 		else
-			rc = read_prober(&root->members[i].value, &list.arena, p, err);
+			rc = cox_agent_prober_read(&root->members[i].value, &list.arena, p, err);
 		if (rc != COX_OK)
 			cox_err_wrap(err, "%.*s", COX_FMT(p->path));
 	}

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "codec/json.h"
 
 enum { COX_AGENT_PROBERS_MAX = 1000, COX_AGENT_PROBER_TEXT_MAX = 1024 * 1024 };
 enum cox_agent_prober_kind { COX_AGENT_PROBE_HTTP, COX_AGENT_PROBE_TCP, COX_AGENT_PROBE_GRPC };
@@ -31,6 +32,9 @@ struct cox_agent_probers {
 
 /* COX_EINVAL names the path and the member; an empty text is an empty list. */
 COX_MUST_USE enum cox_rc cox_agent_probers_read(struct cox_str json, struct cox_agent_probers *out, struct cox_err *err);
+/* One probe, as Kubernetes writes it: httpGet, tcpSocket or grpc; `out` comes zeroed. COX_EINVAL with the member. */
+COX_MUST_USE enum cox_rc cox_agent_prober_read(const struct cox_json *o, struct cox_arena *arena, struct cox_agent_prober *out,
+                                               struct cox_err *err);
 void cox_agent_probers_fini(struct cox_agent_probers *p);
 const struct cox_agent_prober *cox_agent_probers_find(const struct cox_agent_probers *p, struct cox_str path);
 

@@ -167,9 +167,12 @@ static enum cox_rc open_all(struct agent *a, const struct cox_agent_proxy *p, co
 	spec.ctx = a;
 	COX_TRY(open_dns(a, p, err));
 	/* The control plane makes the table only for those who ask. */
-	struct cox_agent_workload_spec workload = {
-		.loop = a->loop, .config = p->identity, .on_name_table = a->dns ? on_names : NULL, .tap_port = p->tap_port, .ctx = a
-	};
+	struct cox_agent_workload_spec workload = { .loop = a->loop,
+		                                    .config = p->identity,
+		                                    .on_name_table = a->dns ? on_names : NULL,
+		                                    .health = p->health,
+		                                    .tap_port = p->tap_port,
+		                                    .ctx = a };
 	COX_AUTO(cox_buf_fini) struct cox_buf node = { 0 };
 	if (p->is_envoy_off)
 		COX_TRY(cox_agent_node_encode(&p->bootstrap, &node, err));

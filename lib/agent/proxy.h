@@ -7,11 +7,13 @@
 
 #include "agent/bootstrap.h"
 #include "agent/envoy_proc.h"
+#include "agent/health.h"
 #include "agent/identity_config.h"
 
 struct cox_agent_proxy {
 	struct cox_agent_bootstrap bootstrap;
 	const struct cox_agent_identity_config *identity; /* borrowed */
+	const struct cox_agent_health_config *health;     /* borrowed; NULL: none */
 	bool is_envoy_off;                                /* DISABLE_ENVOY: certificates, secrets and names alone */
 	struct cox_envoy_spec envoy;                      /* bootstrap_path, ports, on_end and ctx are set by run() */
 	int uid, gid;                                     /* whom the agent becomes before it does anything; 0: who it is */

@@ -46,6 +46,7 @@ struct cox_agent_workload {
 	struct cox_agent_trust *trust;
 	struct cox_agent_ads *ads;
 	struct cox_agent_tap *tap;
+	struct cox_agent_health *health;
 	size_t bundle_type, mesh_type, names_type;
 	struct cox_timer *bundle_wait;
 	bool is_bundle_owed, is_closing;
@@ -381,6 +382,12 @@ static enum cox_rc open_ads(struct cox_agent_workload *w, struct cox_err *err)
 	return cox_agent_ads_open(&spec, &w->ads, err);
 }
 
+static void on_health(void *ctx, struct cox_str unhealthy)
+{
+	struct cox_agent_workload *w = ctx;
+	cox_agent_ads_tell_health(w->ads, unhealthy);
+}
+
 /* For people who look for a fault: a port that is taken costs no more than that. */
 static void open_tap(struct cox_agent_workload *w)
 {
@@ -432,6 +439,8 @@ enum cox_rc cox_agent_workload_open(const struct cox_agent_workload_spec *spec, 
 	}
 	open_tap(w);
 	open_identity(w);
+	if (spec->health && spec->health->is_on)
+		cox_agent_health_open(spec->loop, spec->health, on_health, w, &w->health);
 	*out = w;
 	return COX_OK;
 }
@@ -455,6 +464,7 @@ void cox_agent_workload_close(struct cox_agent_workload **wp, void (*closed)(voi
 	w->closed_ctx = ctx;
 	w->parts += 5;
 	cox_timer_free(&w->bundle_wait);
+	cox_agent_health_close(&w->health);
 	cox_agent_tap_close(&w->tap, part_gone, w);
 	cox_agent_ads_close(&w->ads, part_gone, w);
 	cox_agent_identity_close(&w->identity, part_gone, w);

@@ -12,6 +12,7 @@
 #ifndef COX_AGENT_WORKLOAD_H
 #define COX_AGENT_WORKLOAD_H
 
+#include "agent/health.h"
 #include "agent/identity_config.h"
 #include "loop/loop.h"
 
@@ -23,7 +24,8 @@ struct cox_agent_workload_spec {
 	/* The bytes of an istio.networking.nds.v1.NameTable, whenever there is another one; a failure rejects it. NULL: it is not asked
 	 * for. */
 	enum cox_rc (*on_name_table)(void *ctx, struct cox_str table, struct cox_err *err);
-	uint16_t tap_port;   /* 0: no tap */
+	const struct cox_agent_health_config *health; /* borrowed until closed(); NULL: somebody else watches the application */
+	uint16_t tap_port;                            /* 0: no tap */
 	struct cox_str node; /* encoded, where there is no Envoy: the agent speaks to the control plane for itself; borrowed until return */
 	void *ctx;
 };
