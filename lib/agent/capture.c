@@ -136,12 +136,12 @@ static enum cox_rc apply_iptables(const struct cox_agent_capture *c, bool v6, st
 	const char *restore[] = { v6 ? "ip6tables-restore" : "iptables-restore", "--noflush", "-w", "30", NULL };
 	COX_AUTO(cox_buf_fini) struct cox_buf saved = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf rules = { 0 };
-	COX_TRY(cox_agent_run(save, COX_STR(""), &saved, err));
+	COX_TRY(cox_agent_run(save, COX_STR(""), 0, &saved, err));
 	if (c)
 		cox_agent_capture_build(c, v6, cox_buf_str(&saved), &rules);
 	else
 		cox_agent_capture_build_clean(cox_buf_str(&saved), &rules);
-	return rules.n ? cox_agent_run(restore, cox_buf_str(&rules), NULL, err) : COX_OK;
+	return rules.n ? cox_agent_run(restore, cox_buf_str(&rules), 0, NULL, err) : COX_OK;
 }
 
 /* --- nftables --------------------------------------------------------------------------------- */
@@ -154,13 +154,13 @@ static enum cox_rc apply_nft(const struct cox_agent_capture *c, bool v6, struct 
 		cox_agent_capture_build_nft(c, v6, &rules);
 	else
 		cox_agent_capture_build_nft_clean(v6, &rules);
-	return cox_agent_run(argv, cox_buf_str(&rules), NULL, err);
+	return cox_agent_run(argv, cox_buf_str(&rules), 0, NULL, err);
 }
 
 static bool has_nft_table(bool v6)
 {
 	const char *argv[] = { "nft", "list", "table", v6 ? "ip6" : "ip", "coxswain", NULL };
-	return cox_agent_run(argv, COX_STR(""), NULL, NULL) == COX_OK;
+	return cox_agent_run(argv, COX_STR(""), 0, NULL, NULL) == COX_OK;
 }
 
 /* --- policy routing, addresses ----------------------------------------------------------------- */
@@ -178,15 +178,15 @@ static enum cox_rc apply_routes(const struct cox_agent_capture *c, bool is_wante
 	const char *route_add[] = { "ip", family, "route", "replace", "local", "default", "dev", "lo", "table", table, NULL };
 	struct cox_err ignored = { 0 };
 	/* An earlier run's; that there is none is no fault. */
-	for (int i = 0; i < 16 && cox_agent_run(rule_del, COX_STR(""), NULL, &ignored) == COX_OK; i++)
+	for (int i = 0; i < 16 && cox_agent_run(rule_del, COX_STR(""), 0, NULL, &ignored) == COX_OK; i++)
 		;
 	if (!is_wanted) {
-		enum cox_rc rc = cox_agent_run(route_del, COX_STR(""), NULL, &ignored);
+		enum cox_rc rc = cox_agent_run(route_del, COX_STR(""), 0, NULL, &ignored);
 		(void)rc; /* no such table: as wanted */
 		return COX_OK;
 	}
-	COX_TRY(cox_agent_run(rule_add, COX_STR(""), NULL, err));
-	return cox_agent_run(route_add, COX_STR(""), NULL, err);
+	COX_TRY(cox_agent_run(rule_add, COX_STR(""), 0, NULL, err));
+	return cox_agent_run(route_add, COX_STR(""), 0, NULL, err);
 }
 
 /* The IPv6 sister of 127.0.0.6: inbound passthrough and probes use it as source, so it has to be this host's. */
@@ -210,7 +210,7 @@ static void add_v6_source(void)
 static bool has_iptables(void)
 {
 	const char *argv[] = { "iptables-restore", "--version", NULL };
-	return cox_agent_run(argv, COX_STR(""), NULL, NULL) != COX_ENOTFOUND;
+	return cox_agent_run(argv, COX_STR(""), 0, NULL, NULL) != COX_ENOTFOUND;
 }
 
 static enum cox_rc apply_family(const struct cox_agent_capture *c, bool nft, bool v6, struct cox_err *err)

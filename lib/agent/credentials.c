@@ -1,6 +1,7 @@
 #include "agent/credentials.h"
 
 #include "agent/files.h"
+#include "agent/run.h"
 #include "agent/secret.h"
 
 #include <stdio.h>
@@ -20,10 +21,15 @@ static enum cox_rc load_roots(const struct cox_agent_credentials_spec *spec, str
 	return COX_OK;
 }
 
-static enum cox_rc load_token(const char *path, struct cox_buf *authorization, struct cox_err *err)
+static enum cox_rc load_token(const struct cox_agent_credentials_spec *spec, struct cox_buf *authorization, struct cox_err *err)
 {
+	const char *path = spec->token_command ? "the output of CREDENTIAL_FETCHER_COMMAND" : spec->token_file;
 	COX_AUTO(cox_agent_secret_fini) struct cox_buf text = { 0 };
-	COX_TRY(cox_agent_file_read(path, &text, err));
+	if (spec->token_command) {
+		cox_buf_reserve(&text, 2 * TOKEN_BYTES_MAX); /* growing would leave copies behind */
+		COX_TRY(cox_agent_run(spec->token_command, COX_STR(""), COX_AGENT_TOKEN_COMMAND_MS, &text, err));
+	} else
+		COX_TRY(cox_agent_file_read(path, &text, err));
 	struct cox_str token = cox_str_trim(cox_buf_str(&text));
 	for (size_t i = 0; i < token.n; i++)
 		if (token.p[i] <= ' ' || token.p[i] > '~')
@@ -67,8 +73,7 @@ enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *
 	struct cox_err why = { 0 };
 	/* A certificate proves nothing in clear text. */
 	bool can_cert = !spec->to->is_plain;
-	bool has_token =
-	    (!can_cert || !spec->prefers_cert || chain_pem.n == 0) && load_token(spec->token_file, &c.authorization, &why) == COX_OK;
+	bool has_token = (!can_cert || !spec->prefers_cert || chain_pem.n == 0) && load_token(spec, &c.authorization, &why) == COX_OK;
 	if (has_token || !can_cert)
 		chain_pem = key_pem = COX_STR("");
 	else if (chain_pem.n == 0 && spec->prov_cert && load_provisioned(spec->prov_cert, &chain, &key, &why) == COX_OK) {

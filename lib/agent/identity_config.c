@@ -222,6 +222,28 @@ static void set_files(const struct cox_agent_bootstrap *b, const char *secrets_d
 	c->root_file = cox_arena_str(arena, root).p;
 }
 
+/* CREDENTIAL_FETCHER_TYPE. A type of a cloud is a command here: whatever prints a token. */
+static enum cox_rc set_fetcher(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_identity_config *c,
+                               struct cox_err *err)
+{
+	struct cox_str type = env_or(b, "CREDENTIAL_FETCHER_TYPE", COX_STR("JWT")), command = env_of(b, "CREDENTIAL_FETCHER_COMMAND");
+	if (cox_str_eq(type, COX_STR("JWT")))
+		return COX_OK;
+	if (!cox_str_eq(type, COX_STR("Exec")))
+		return cox_err_set(err, COX_EINVAL, "CREDENTIAL_FETCHER_TYPE", "\"%.*s\" is not JWT or Exec", COX_FMT(type));
+	if (command.n == 0)
+		return cox_err_set(err, COX_EINVAL, "CREDENTIAL_FETCHER_COMMAND", "is not set; Exec runs it for each token");
+	const char **words = COX_ARENA_ARRAY(arena, const char *, command.n / 2 + 2);
+	struct cox_str rest = command, word;
+	size_t n = 0;
+	while (rest.p && cox_str_next(&rest, ' ', &word))
+		if ((word = cox_str_trim(word)).n)
+			words[n++] = cox_arena_str(arena, word).p;
+	words[n] = NULL;
+	c->token_command = words;
+	return COX_OK;
+}
+
 static const char *directory_of(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const char *name)
 {
 	struct cox_str v = env_of(b, name);
@@ -247,6 +269,7 @@ enum cox_rc cox_agent_identity_config_read(const struct cox_agent_bootstrap *b, 
 	bool is_first_party = cox_str_eq(env_of(b, "JWT_POLICY"), COX_STR("first-party-jwt"));
 	c.token_file = path_of(arena, secrets_dir, is_first_party ? "kubernetes.io/serviceaccount/token" : "tokens/istio-token");
 	c.has_dns_capture = env_is_true(b, "ISTIO_META_DNS_CAPTURE");
+	COX_TRY(set_fetcher(b, arena, &c, err));
 	set_files(b, secrets_dir, arena, &c);
 	COX_TRY(set_endpoints(b, secrets_dir, off, arena, &c, err));
 	if (!off) {

@@ -38,6 +38,7 @@ struct cox_agent_identity_config {
 	enum cox_agent_identity_mode mode;
 	struct cox_agent_endpoint ca, xds;
 	const char *token_file;
+	const char *const *token_command;              /* prints the token, in the place of the file; NULL: none. NULL at the end */
 	const char *prov_cert, *output_certs;          /* directories with cert-chain.pem, key.pem, root-cert.pem; NULL: none */
 	const char *chain_file, *key_file, *root_file; /* COX_AGENT_IDENTITY_FILES; else where they would be (see below) */
 	const char *crl_file;                          /* of the mesh's CA, mounted where there is one; NULL: not looked for */

@@ -38,6 +38,7 @@ static enum cox_rc prepare(struct cox_agent_identity_job *j)
 	struct cox_agent_credentials_spec spec = {
 		.to = &c->ca,
 		.token_file = c->token_file,
+		.token_command = c->token_command,
 		.prov_cert = c->prov_cert,
 		.chain_pem = cox_buf_str(&j->chain_pem),
 		.key_pem = cox_buf_str(&j->key_pem),

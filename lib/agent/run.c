@@ -1,8 +1,11 @@
 #include "agent/run.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,14 +82,26 @@ static void feed(int *fd, struct cox_str *input)
 		close_fd(fd);
 }
 
-static bool talk(struct child *c, struct cox_str input, struct cox_buf *out, struct cox_buf *errors)
+/* When to give up, by the clock that never jumps; 0: never. */
+static int poll_ms(int64_t until_ms)
+{
+	int64_t left = until_ms - cox_clock_mono_ms();
+	return until_ms == 0 ? -1 : left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+}
+
+static bool is_late(int64_t until_ms) { return until_ms != 0 && cox_clock_mono_ms() >= until_ms; }
+
+static bool talk(struct child *c, struct cox_str input, int64_t until_ms, struct cox_buf *out, struct cox_buf *errors)
 {
 	bool fits = true;
 	fcntl(c->in, F_SETFL, O_NONBLOCK);
-	while (c->out >= 0 || c->err >= 0) {
+	while ((c->out >= 0 || c->err >= 0) && !is_late(until_ms)) {
 		struct pollfd fds[3] = { { c->in, POLLOUT, 0 }, { c->out, POLLIN, 0 }, { c->err, POLLIN, 0 } };
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		int n = poll(fds, 3, poll_ms(until_ms));
+		if (n < 0 && errno != EINTR)
 			break;
+		if (n <= 0)
+			continue;
 		if (c->in >= 0 && fds[0].revents)
 			feed(&c->in, &input);
 		if (c->out >= 0 && fds[1].revents)
@@ -97,17 +112,39 @@ static bool talk(struct child *c, struct cox_str input, struct cox_buf *out, str
 	return fits;
 }
 
-enum cox_rc cox_agent_run(const char *const *argv, struct cox_str input, struct cox_buf *out, struct cox_err *err)
+/* Its output is over: it ends now, or somebody closed it to go on. */
+static int wait_for(const struct child *c, int64_t until_ms, bool *was_killed)
+{
+	int status = 0;
+	pid_t got = 0;
+	while (until_ms && !is_late(until_ms) && (got = waitpid(c->pid, &status, WNOHANG)) == 0)
+		poll(NULL, 0, 5);
+	if (got == c->pid)
+		return status;
+	if (until_ms) {
+		*was_killed = true;
+		kill(c->pid, SIGKILL);
+	}
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+enum cox_rc cox_agent_run(const char *const *argv, struct cox_str input, int64_t timeout_ms, struct cox_buf *out, struct cox_err *err)
 {
 	struct child c = { .in = -1, .out = -1, .err = -1 };
 	COX_AUTO(cox_buf_fini) struct cox_buf errors = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf dropped = { 0 };
+	int64_t until_ms = timeout_ms ? cox_clock_mono_ms() + timeout_ms : 0;
+	bool was_killed = false;
 	COX_TRY(spawn(argv, &c, err));
-	bool fits = talk(&c, input, out ? out : &dropped, &errors);
+	bool fits = talk(&c, input, until_ms, out ? out : &dropped, &errors);
 	close_fd(&c.in);
-	int status = 0;
-	while (waitpid(c.pid, &status, 0) < 0 && errno == EINTR)
-		;
+	close_fd(&c.out);
+	close_fd(&c.err);
+	int status = wait_for(&c, until_ms, &was_killed);
+	if (was_killed)
+		return cox_err_set(err, COX_ETIMEOUT, argv[0], "did not end within %lld ms", (long long)timeout_ms);
 	if (!fits)
 		return cox_err_set(err, COX_ELIMIT, argv[0], "printed more than %d bytes", COX_AGENT_RUN_OUTPUT_MAX);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)

@@ -243,6 +243,7 @@ static void run_credentials(void *arg)
 	struct cox_agent_credentials_spec spec = {
 		.to = &c->xds,
 		.token_file = c->token_file,
+		.token_command = c->token_command,
 		.prov_cert = c->prov_cert,
 		.chain_pem = cox_buf_str(&j->chain_pem),
 		.key_pem = cox_buf_str(&j->key_pem),

@@ -340,6 +340,23 @@ def test_crl_that_is_mounted(plane, tmp_path):
         assert crl_of(s, "ROOTCA") == "" and crl_of(f, file) == ""
 
 
+def test_token_of_a_command(plane, tmp_path):
+    """CREDENTIAL_FETCHER_TYPE=Exec: run for each request, so that a renewal has a fresh token; its failure is retried and named, and no token is logged."""
+    count, script = tmp_path / "count", tmp_path / "fetch"
+    script.write_text(f'#!/bin/sh\nn=$(cat {count} 2>/dev/null || echo 0)\nn=$((n + 1))\necho $n >{count}\n'
+                      'if [ $n = 1 ]; then echo no luck >&2; exit 4; fi\nif [ $n = 2 ]; then echo two words; exit 0; fi\necho "fresh-$1-$n"\n')
+    script.chmod(0o755)
+    plane.ttl_s = 6
+    env = {"CREDENTIAL_FETCHER_TYPE": "Exec", "CREDENTIAL_FETCHER_COMMAND": f"{script} secret"}
+    with agent_for(plane, env=env, token=None) as a:
+        a.wait_log("exit status 4: no luck")
+        a.wait_log("CREDENTIAL_FETCHER_COMMAND is not a token")
+        a.wait_log("renewed_after_ms")
+        tokens = [c["meta"]["authorization"] for c in plane.csrs]
+        assert tokens[0] == "Bearer fresh-secret-3" and tokens[1].startswith("Bearer fresh-secret-") and tokens[1] != tokens[0]
+        assert "fresh-secret" not in a.log()
+
+
 def test_virtual_machine_renews_by_its_certificate(tmp_path):
     """PROV_CERT instead of a token; OUTPUT_CERTS has what is in force; the next renewal goes by the new certificate."""
     root = Root("vm")

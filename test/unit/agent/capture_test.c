@@ -179,10 +179,16 @@ static void test_run_feeds_reads_and_reports(void **state)
 	memset(big, 'x', 300000);
 	const char *cat[] = { "cat", NULL }, *none[] = { "no-such-program-here", NULL };
 	const char *failing[] = { "sh", "-c", "echo because >&2; exit 3", NULL };
-	assert_int_equal(cox_agent_run(cat, cox_str_make(big, 300000), &out, &err), COX_OK);
+	assert_int_equal(cox_agent_run(cat, cox_str_make(big, 300000), 0, &out, &err), COX_OK);
 	assert_int_equal(out.n, 300000);
-	assert_int_equal(cox_agent_run(none, COX_STR(""), NULL, &err), COX_ENOTFOUND);
-	assert_int_equal(cox_agent_run(failing, COX_STR(""), NULL, &err), COX_EIO);
+	assert_int_equal(cox_agent_run(none, COX_STR(""), 0, NULL, &err), COX_ENOTFOUND);
+	/* What takes too long is killed, also when it gave its output away. */
+	static const char *const slow[] = { "sh", "-c", "echo x; exec sleep 1000", NULL };
+	static const char *const silent[] = { "sh", "-c", "exec >&- 2>&-; sleep 1000", NULL };
+	assert_int_equal(cox_agent_run(slow, COX_STR(""), 200, NULL, &err), COX_ETIMEOUT);
+	assert_int_equal(cox_agent_run(silent, COX_STR(""), 200, NULL, &err), COX_ETIMEOUT);
+	assert_int_equal(cox_agent_run(failing, COX_STR(""), 60000, NULL, &err), COX_EIO);
+	assert_int_equal(cox_agent_run(failing, COX_STR(""), 0, NULL, &err), COX_EIO);
 	assert_string_equal(err.text, "exit status 3: because");
 	cox_free(big);
 	cox_buf_fini(&out);

@@ -114,6 +114,12 @@ static void test_clear_text_and_files(void **state)
 	assert_true(c.mode == COX_AGENT_IDENTITY_NONE && c.xds.is_plain && c.xds.addr.port == 15010);
 	c = config_of((const char *[]){ "POD_NAMESPACE=a", "FILE_MOUNTED_CERTS=true", "ISTIO_META_TLS_CLIENT_KEY=/k", NULL }, false,
 	              &arena);
+	c = config_of(
+	    (const char *[]){ "POD_NAMESPACE=a", "CREDENTIAL_FETCHER_TYPE=Exec", "CREDENTIAL_FETCHER_COMMAND= print  token ", NULL }, false,
+	    &arena);
+	assert_string_equal(c.token_command[0], "print");
+	assert_string_equal(c.token_command[1], "token");
+	assert_null(c.token_command[2]);
 	c = config_of((const char *[]){ "POD_NAMESPACE=a", "PILOT_ENABLE_CA_CRL=false", NULL }, false, &arena);
 	assert_true(c.mode == COX_AGENT_IDENTITY_CSR && !c.crl_file && strstr(c.key_file, "/workload-spiffe-credentials/key.pem"));
 	c = config_of((const char *[]){ "POD_NAMESPACE=a", "FILE_MOUNTED_CERTS=true", "ISTIO_META_TLS_CLIENT_KEY=/k", NULL }, false,
@@ -149,6 +155,8 @@ static void test_config_refused(void **state)
 		"TRUST_DOMAIN=A B",
 		"SERVICE_ACCOUNT=a/b",
 		"WORKLOAD_IDENTITY_SOCKET_FILE=a/b",
+		"CREDENTIAL_FETCHER_TYPE=GoogleComputeEngine",
+		"CREDENTIAL_FETCHER_TYPE=Exec",
 		"COXSWAIN_ROTATION_JITTER=2h",
 	};
 	for (size_t i = 0; i < COX_LEN(bad); i++) {
