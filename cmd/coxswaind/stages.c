@@ -300,6 +300,7 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 	cox_kube_source_open(d->kube,
 	                     &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id),
 	                                                     .root_ns = cox_str_of(d->flags.ns),
+	                                                     .revision = cox_str_of(d->flags.revision),
 	                                                     .list_limit = (unsigned)d->flags.list_limit },
 	                     &sink, &d->kube_source);
 	secrets_set_kube(d->secrets, d->kube, d->kube_source);

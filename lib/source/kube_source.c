@@ -207,6 +207,8 @@ void cox_kube_source_open(struct cox_kube_client *client, const struct cox_kube_
 	s->sink = *sink;
 	s->spec.cluster_id = cox_arena_str(&s->text, spec->cluster_id);
 	s->spec.root_ns = spec->root_ns.n ? cox_arena_str(&s->text, spec->root_ns) : COX_STR("istio-system");
+	bool is_default = spec->revision.n == 0 || cox_str_eq(spec->revision, COX_STR("default"));
+	s->mesh_name = is_default ? COX_STR("istio") : cox_arena_printf(&s->text, "istio-%.*s", COX_FMT(spec->revision));
 	s->spec.digest_ms = spec->digest_ms == 0 ? DIGEST_MS : spec->digest_ms < 0 ? 0 : spec->digest_ms;
 	s->turn = cox_timer_new(cox_kube_client_loop(client), on_turn, s);
 	s->is_first_phase = true;
@@ -218,7 +220,7 @@ void cox_kube_source_open(struct cox_kube_client *client, const struct cox_kube_
 	s->reach.ctx = s;
 	cox_kube_client_reach_add(client, &s->reach);
 	kind_open(&s->kinds[COX_KIND_NAMESPACE], COX_STR(""), COX_STR(""));
-	kind_open(&s->kinds[COX_KIND_CONFIG_MAP], s->spec.root_ns, COX_STR("istio"));
+	kind_open(&s->kinds[COX_KIND_CONFIG_MAP], s->spec.root_ns, s->mesh_name);
 	*out = s;
 }
 
@@ -271,7 +273,7 @@ static char *object_key(enum cox_kind kind, struct cox_str ns, struct cox_str na
 
 static bool is_mesh_config(const struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
-	return kind == COX_KIND_CONFIG_MAP && cox_str_eq(ns, s->spec.root_ns) && cox_str_eq_cstr(name, "istio");
+	return kind == COX_KIND_CONFIG_MAP && cox_str_eq(ns, s->spec.root_ns) && cox_str_eq(name, s->mesh_name);
 }
 
 enum cox_rc cox_kube_source_want(struct cox_kube_source *s, enum cox_kind kind, struct cox_str ns, struct cox_str name)

@@ -17,6 +17,7 @@ struct cox_kube_source;
 struct cox_kube_source_spec {
 	struct cox_str cluster_id; /* the origin of every object */
 	struct cox_str root_ns;    /* where ConfigMap `istio` is; empty: istio-system */
+	struct cox_str revision;   /* of this control plane: ConfigMap `istio-<revision>`; empty or "default": `istio` */
 	unsigned list_limit;       /* objects per page; 0: 500 */
 	size_t max_object_bytes;   /* 0: 16 MiB */
 	int64_t digest_ms;         /* how often everything is compared with a fresh list; 0: 10 min, negative: never */

@@ -29,6 +29,7 @@ struct kind_watch {
 struct cox_kube_source {
 	struct cox_kube_client *client;
 	struct cox_kube_source_spec spec;
+	struct cox_str mesh_name; /* of the ConfigMap with the mesh configuration */
 	struct cox_source_sink sink;
 	struct cox_arena text;    /* of the spec */
 	struct cox_arena scratch; /* of one object */

@@ -175,3 +175,20 @@ def test_debug_pages_name_the_object(lab, ns, mesh):
     virtual_service(lab, ns, "web", 4)
     wait(lambda: any(o["kind"] == "VirtualService" and o["metadata"]["namespace"] == ns for o in c.json("/debug/configz")), 10)
     assert json.dumps(c.json("/debug/endpointz"))
+
+
+def test_mesh_configuration_of_a_revision(lab):
+    """ConfigMap istio-<revision> counts for the control plane of that revision, `istio` for the default one."""
+    def mesh_config(name, domain):
+        lab.apply(f"/api/v1/namespaces/istio-system/configmaps/{name}", {
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "istio-system"}, "data": {"mesh": f"trustDomain: {domain}\n"}})
+    mesh_config("istio", "plain.test")
+    mesh_config("istio-canary", "canary.test")
+    try:
+        for args, domain in (((), "plain.test"), (("--revision", "canary"), "canary.test")):
+            with Coxswaind(source=("--kubeconfig", lab.kubeconfig), args=args, env={"ENABLE_CA_SERVER": "false"}) as c:
+                c.wait_ready()
+                wait(lambda: c.json("/debug/mesh").get("trustDomain") == domain, 15)
+    finally:
+        for name in ("istio", "istio-canary"):
+            lab.delete(f"/api/v1/namespaces/istio-system/configmaps/{name}")
