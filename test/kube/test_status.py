@@ -80,7 +80,7 @@ def test_leader_hands_over(lab, driver, ns):
     assert lease["holderIdentity"] == "a" and lease["leaseDurationSeconds"] == 3
     a.close()
     assert "released" in a.since()
-    b.expect("leader 1", 3)
+    b.expect("leader 1", 10)
     c = driver("--status", "c")
     c.expect("synced")
     b.proc.kill()
