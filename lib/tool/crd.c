@@ -30,6 +30,7 @@ static const struct crd_extra {
 	{ COX_KIND_WORKLOAD_ENTRY,
 	  "we",
 	  { { "Age", NULL, NULL, NULL }, { "Address", ".spec.address", "string", "Address of the workload." } } },
+	{ COX_KIND_WORKLOAD_GROUP, "wg", { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_PEER_AUTHENTICATION,
 	  "pa",
 	  { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },

@@ -19,13 +19,14 @@ SMALL = {
     "ServiceEntry": {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"},
     "Sidecar": {"egress": [{"hosts": ["./*"]}]},
     "WorkloadEntry": {"address": "10.0.0.1"},
+    "WorkloadGroup": {"template": {"serviceAccount": "a"}, "probe": {"tcpSocket": {"port": 80}}},
     "PeerAuthentication": {"mtls": {"mode": "STRICT"}, "portLevelMtls": {"8080": {"mode": "DISABLE"}}, "selector": {"matchLabels": {"app": "a"}}},
 }
 VERSIONS = {"PeerAuthentication": ("v1", "v1beta1")}  # all others in three
 COLUMNS = {
     "VirtualService": ["Name", "Gateways", "Hosts", "Age"], "DestinationRule": ["Name", "Host", "Age"], "Gateway": ["Name", "Age"],
     "ServiceEntry": ["Name", "Hosts", "Location", "Resolution", "Age"], "Sidecar": ["Name", "Age"], "WorkloadEntry": ["Name", "Age", "Address"],
-    "PeerAuthentication": ["Name", "Mode", "Age"],
+    "PeerAuthentication": ["Name", "Mode", "Age"], "WorkloadGroup": ["Name", "Age"],
 }
 
 
