@@ -12,6 +12,7 @@
 #include "admin/admin.h"
 #include "ca/authority.h"
 #include "ca/revocation.h"
+#include "enroll/enroll.h"
 #include "kube/client.h"
 #include "loop/signal.h"
 #include "loop/timer.h"
@@ -31,6 +32,7 @@ struct daemon {
 	struct cox_ledger *ledger;            /* NULL: nothing is recorded or revoked */
 	struct serve *serve;                  /* stage_serve.c */
 	void (*on_blocked)(struct daemon *d); /* something was revoked; NULL: nobody looks */
+	struct cox_enroll *enroll;            /* workloads that register themselves */
 	struct cox_xds_server *xds;
 	struct cox_admin *admin;
 	struct cox_ca_processes *ca_processes; /* until the stage takes them */

@@ -1,6 +1,7 @@
 #include "daemon.h"
 #include "invalid.h"
 #include "stage_ca.h"
+#include "stage_enroll.h"
 #include "stage_serve.h"
 #include "stage_trust.h"
 
@@ -70,6 +71,7 @@ static void on_synced(void *arg)
 	struct daemon *d = arg;
 	cox_log(COX_LOG_INFO, "source", "complete source=%s", d->source_name);
 	cox_push_set_synced(d->push);
+	cox_enroll_synced(d->enroll);
 }
 
 static void on_stale(void *arg, bool stale)
@@ -218,6 +220,12 @@ static void stop_push(struct daemon *d)
 	secrets_free(d->secrets);
 }
 
+static enum cox_rc start_enroll(struct daemon *d, struct cox_err *err)
+{
+	struct cox_source_sink sink = make_sink(d);
+	return stage_enroll_start(d, &sink, err);
+}
+
 static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
 {
 	struct cox_xds_server_options opts = { .config_loop = d->loop,
@@ -228,6 +236,7 @@ static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
 	char text[320];
 	uint16_t port;
 	serve_fill(d, &opts);
+	opts.visits = cox_enroll_visits(d->enroll);
 	COX_TRY(cox_xds_server_open(&opts, &d->xds, err));
 	COX_TRY(serve_listen(d, err));
 	if (!d->flags.has_grpc)
@@ -349,9 +358,16 @@ static const struct stage {
 	enum cox_rc (*start)(struct daemon *d, struct cox_err *err);
 	void (*stop)(struct daemon *d);
 } stages[] = {
-	{ "kube", start_kube, stop_kube },       { "registry", start_registry, stop_registry }, { "push", start_push, stop_push },
-	{ "ca", stage_ca_start, stage_ca_stop }, { "trust", start_trust, stop_trust },          { "identity", start_serve, stop_serve },
-	{ "xds", start_xds, stop_xds },          { "source", start_source, stop_source },       { "admin", start_admin, stop_admin },
+	{ "kube", start_kube, stop_kube },
+	{ "registry", start_registry, stop_registry },
+	{ "push", start_push, stop_push },
+	{ "ca", stage_ca_start, stage_ca_stop },
+	{ "trust", start_trust, stop_trust },
+	{ "identity", start_serve, stop_serve },
+	{ "enroll", start_enroll, stage_enroll_stop },
+	{ "xds", start_xds, stop_xds },
+	{ "source", start_source, stop_source },
+	{ "admin", start_admin, stop_admin },
 };
 
 static void stop_stages(struct daemon *d, size_t started)

@@ -52,7 +52,8 @@ static const struct cox_field group_probe_fields[] = {
 	  .max = 1000),
 	F(group_probe, http_get, "httpGet", MSG, "Ask by HTTP.", SUB(group_http_get), .one_of = 1, .one_of_required = 1),
 	F(group_probe, tcp_socket, "tcpSocket", MSG, "Ask by connecting.", SUB(group_tcp_socket), .one_of = 1, .one_of_required = 1),
-	F(group_probe, exec, "exec", MSG, "Ask by a program on the workload's machine.", SUB(group_exec), .one_of = 1, .one_of_required = 1),
+	F(group_probe, exec, "exec", MSG, "Ask by a program on the workload's machine.", SUB(group_exec), .one_of = 1,
+	  .one_of_required = 1),
 	F(group_probe, grpc, "grpc", MSG, "Ask by gRPC.", SUB(group_grpc), .one_of = 1, .one_of_required = 1),
 };
 static MESSAGE(group_probe, "ReadinessProbe", "How a workload's agent asks whether its application is well.");

@@ -30,6 +30,7 @@ void cox_registry_free(struct cox_registry *r)
 	reg_units_fini(r);
 	reg_index_fini(r);
 	reg_secrets_fini(r);
+	reg_health_fini(r);
 	for (size_t k = 0; k < COX_KIND_COUNT; k++) {
 		reg_store_fini(&r->stores[k]);
 		reg_store_fini(&r->parked[k]);

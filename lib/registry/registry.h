@@ -28,6 +28,11 @@ void cox_registry_free(struct cox_registry *r);
 void cox_registry_put(struct cox_registry *r, const struct cox_object *o);
 void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 
+/* What a workload's own agent says of it, before it stands in the WorkloadEntry's status and instead of it: endpoints follow at once.
+ * Feeds like an event. COX_REPORTED_NONE: the status counts again. */
+enum cox_reported { COX_REPORTED_NONE, COX_REPORTED_HEALTHY, COX_REPORTED_UNHEALTHY };
+void cox_registry_report_health(struct cox_registry *r, struct cox_str ns, struct cox_str name, enum cox_reported health);
+
 /* What changed since the last cox_registry_take_changes(). */
 struct cox_change {
 	/* of the configuration object; COX_KIND_SERVICE for a service of any origin; COX_KIND_CONFIG_MAP: mesh configuration */

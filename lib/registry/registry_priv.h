@@ -71,6 +71,7 @@ struct cox_registry {
 	struct cox_guard guard;
 	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
 
+	struct cox_map reported;    /* WorkloadEntry id -> struct reg_reported */
 	struct cox_map bad_secrets; /* object id -> struct reg_bad_secret: newest versions that are not in force */
 
 	struct cox_registry_changes pending;
@@ -147,6 +148,10 @@ const struct cox_endpoint_set *reg_endpoints_seal(struct cox_registry *r, const 
 void reg_auto_update(struct cox_registry *r);
 /* Empty where none was given. */
 struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hostname, struct cox_arena *arena);
+
+/* health.c */
+bool reg_entry_is_healthy(const struct cox_registry *r, const struct cox_object *we);
+void reg_health_fini(struct cox_registry *r);
 
 /* secrets.c */
 /* Whether this version may be in force; `known`: the one that is, or NULL. What is wrong is kept as a finding. */

@@ -162,10 +162,7 @@ struct cox_endpoint reg_workload_of_entry(struct cox_registry *r, const struct c
 	const struct cox_kv *labels;
 	size_t n = reg_workload_entry_labels(we, &r->scratch, &labels);
 	struct cox_endpoint e = from_entry(r, object->spec, labels, n, we->meta.ns, we->meta.name);
-	if (object->status)
-		for (COX_EACH(struct cox_condition_state, c, object->status->conditions))
-			if (cox_str_eq(c->type, COX_STR("Healthy")) && cox_str_eq(c->status, COX_STR("False")))
-				e.health = COX_UNHEALTHY;
+	e.health = reg_entry_is_healthy(r, we) ? COX_HEALTHY : COX_UNHEALTHY;
 	return e;
 }
 

@@ -91,6 +91,13 @@ static void finish(struct cox_status *s, const char *result, int64_t wait_ms)
 static void failed(struct cox_status *s, int status, const struct cox_err *err)
 {
 	struct status_entry *e = s->current;
+	if (status == 409 && e) { /* somebody else wrote since it was read */
+		s->current = NULL;
+		enqueue(s, e);
+		cox_timer_stop(s->timer);
+		finish(s, "conflict", 1000 / s->rate);
+		return;
+	}
 	/* Gone, or changed in a way that brings a new event: nothing more to say. */
 	if (status == 404 || status == 409 || status == 400 || status == 422) {
 		if (status == 400 || status == 422)

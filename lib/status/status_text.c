@@ -108,6 +108,20 @@ bool status_is_said(const struct status_entry *e, int64_t generation, const stru
 	return is_same;
 }
 
+/* The list of conditions is one value to an apply, unless the schema says otherwise (Istio's does not): those of others, such as Healthy of
+ * a WorkloadEntry, go along as they were read. */
+static size_t foreign_conditions(struct cox_arena *a, const struct cox_json *was, struct cox_json *to)
+{
+	const struct cox_json *list = cox_json_at(was, "status.conditions");
+	size_t n = 0;
+	for (size_t i = 0; list && list->type == COX_JSON_ARRAY && i < list->n; i++)
+		if (!cox_str_eq_cstr(cox_json_str_at(&list->items[i], "type"), "Accepted")) {
+			cox_json_push(a, to, &list->items[i]);
+			n++;
+		}
+	return n;
+}
+
 void status_write(const struct status_entry *e, int64_t generation, const struct cox_json *was, struct cox_str now, struct cox_buf *out)
 {
 	const struct cox_kind_info *info = cox_kind_info(e->kind);
@@ -123,13 +137,16 @@ void status_write(const struct status_entry *e, int64_t generation, const struct
 	put(a, meta, "name", e->name);
 	if (e->ns.n)
 		put(a, meta, "namespace", e->ns);
-	cox_json_set(a, root, COX_STR("metadata"), meta);
 	struct cox_str since = now;
 	if (there && cox_str_eq(cox_json_str_at(there, "status"), cox_json_str_at(c, "status")) &&
 	    cox_json_str_at(there, "lastTransitionTime").n)
 		since = cox_json_str_at(there, "lastTransitionTime");
 	put(a, c, "lastTransitionTime", since);
 	cox_json_push(a, list, c);
+	/* With the version that was read, so that what is carried along is never older than what is there. */
+	if (foreign_conditions(a, was, list))
+		put(a, meta, "resourceVersion", cox_json_str_at(was, "metadata.resourceVersion"));
+	cox_json_set(a, root, COX_STR("metadata"), meta);
 	cox_json_set(a, status, COX_STR("conditions"), list);
 	cox_json_set(a, status, COX_STR("validationMessages"), messages(a, e));
 	if (generation)

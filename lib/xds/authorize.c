@@ -31,6 +31,21 @@ static void release_held(struct ads_stream *a)
 	a->auth.held_bytes = 0;
 }
 
+/* One of them may make the stream wait again: then the others do, in a list of their own. */
+void authorize_replay(struct ads_stream *a)
+{
+	__typeof__(a->auth.held) held = a->auth.held;
+	memset(&a->auth.held, 0, sizeof(a->auth.held));
+	a->auth.held_bytes = 0;
+	cox_grpc_stream_pause(a->grpc, false);
+	for (size_t i = 0; i < held.n; i++) {
+		if (!a->is_closing)
+			stream_on_message(a->home->server, a->grpc, cox_buf_str(&held.p[i]));
+		cox_buf_fini(&held.p[i]);
+	}
+	cox_vec_fini(&held);
+}
+
 static void on_known(void *ctx, enum cox_rc rc, const struct cox_identity *who, const struct cox_err *err)
 {
 	struct ads_stream *a = ctx;
@@ -47,10 +62,7 @@ static void on_known(void *ctx, enum cox_rc rc, const struct cox_identity *who, 
 		stream_refuse(a, COX_EDENIED, "revoked", cox_str_of(why.text));
 		return;
 	}
-	cox_grpc_stream_pause(a->grpc, false);
-	for (size_t i = 0; i < a->auth.held.n && !a->is_closing; i++)
-		stream_on_message(a->home->server, a->grpc, cox_buf_str(&a->auth.held.p[i]));
-	release_held(a);
+	authorize_replay(a);
 }
 
 void authorize_begin(struct ads_stream *a)
@@ -63,7 +75,7 @@ void authorize_begin(struct ads_stream *a)
 
 bool authorize_holds(struct ads_stream *a, struct cox_str message)
 {
-	if (!a->auth.ticket)
+	if (!a->auth.ticket && !a->is_held)
 		return false;
 	if (a->auth.held.n >= HELD_MAX || a->auth.held_bytes + message.n > HELD_BYTES_MAX) {
 		stream_refuse(a, COX_ELIMIT, "too_early", COX_STR("too many requests before the caller is known"));

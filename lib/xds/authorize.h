@@ -23,6 +23,8 @@ bool authorize_holds(struct ads_stream *a, struct cox_str message);
  * caller. */
 COX_MUST_USE enum cox_rc authorize_node(const struct ads_stream *a, const struct cox_proxy *proxy, struct cox_push_identity *out,
                                         const char **reason, struct cox_err *err);
+/* Nobody waits any more: the stream reads on, and the requests that were kept are looked at. */
+void authorize_replay(struct ads_stream *a);
 void authorize_end(struct ads_stream *a);
 /* Ends the streams of a loop whose identity or certificate is revoked. */
 void authorize_recheck(struct stream_loop *l);

@@ -11,6 +11,7 @@
 #include "ca/revocation.h"
 #include "net/grpc_server.h"
 #include "push/push.h"
+#include "xds/visit.h"
 
 /* Listeners, as gRPC tags. */
 enum { COX_XDS_PLAINTEXT, COX_XDS_TLS };
@@ -32,6 +33,7 @@ struct cox_xds_server_options {
 	struct cox_grpc_limits limits;
 	struct cox_str version; /* of coxswain, told as control_plane.identifier; copied */
 	struct cox_xds_auth auth;
+	struct cox_xds_visits visits;          /* workloads that register themselves */
 	const struct cox_grpc_method *methods; /* more methods for the same listeners (the CSR service); copied */
 	size_t method_count;
 	unsigned first_configs; /* streams that may get their first configuration at once, per loop; 0: 16 */

@@ -16,6 +16,9 @@ struct ads_stream {
 	struct cox_push_client *client;
 	struct ads_auth auth;
 	const struct cox_wanted *wanted[COX_PUSH_PARTS];
+	struct cox_push_identity identity; /* text of auth.who */
+	struct cox_xds_visit *visit;       /* NULL: it does not register itself */
+	bool is_held;                      /* requests wait for the visit's answer */
 	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */, watches_names;
 	int64_t connected_ms, wake_ms, event_ns;
 	uint64_t sent_bytes;
@@ -53,9 +56,16 @@ void stream_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 void stream_on_drained(void *ctx, struct cox_grpc_stream *s);
 /* Ends the stream, with a line in the log and a count under `reason`. */
 void stream_refuse(struct ads_stream *a, enum cox_rc rc, const char *reason, struct cox_str text);
+/* The visit may go on: gives the stream its core and what push has for it, then looks at the requests that waited. Takes `proxy`. */
+void stream_go_on(struct ads_stream *a, const struct cox_proxy *proxy);
 void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why);
 void stream_loop_init(struct stream_loop *l, struct cox_xds_server *server, struct cox_loop *loop);
 void stream_loop_fini(struct stream_loop *l);
+/* visit.c */
+/* True: the stream waits, and stream_go_on() or stream_refuse() follows. */
+bool visit_begin(struct ads_stream *a, const struct cox_proxy *proxy);
+void visit_health(struct ads_stream *a, bool is_well, struct cox_str why);
+void visit_end(struct ads_stream *a);
 /* health.c */
 extern const char health_check_path[], health_watch_path[];
 void health_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str message);

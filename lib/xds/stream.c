@@ -10,6 +10,9 @@
 
 enum { AGE_MS = 1000 };
 
+/* Pushed by agents: whether their application is well. Never answered. */
+static const struct cox_str health_url = COX_STR_INIT("type.googleapis.com/istio.v1.HealthInformation");
+
 static bool path_is_delta(const struct cox_grpc_stream *s)
 {
 	return cox_str_search(cox_str_of(cox_grpc_stream_method(s)->path), COX_STR("DeltaAggregated")) >= 0;
@@ -200,21 +203,9 @@ static void note_id(struct stream_loop *l, struct ads_stream *a)
 	        COX_FMT(a->proxy->id), cox_grpc_stream_peer_address(a->grpc), cox_grpc_stream_peer_address(other->grpc));
 }
 
-static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char **reason, struct cox_err *err)
+static void start(struct ads_stream *a, const struct cox_proxy *proxy)
 {
 	struct stream_loop *l = a->home;
-	struct cox_json *json;
-	struct cox_proxy *proxy;
-	struct cox_push_identity identity = { 0 };
-	if (!node.n)
-		return cox_err_set(err, COX_EINVAL, "node", "the first request of a stream must carry the node");
-	COX_TRY(cox_envoy_to_json(cox_envoy_message_find(COX_STR("envoy.config.core.v3.Node")), node, 0, &l->arena, &json, err));
-	COX_TRY(cox_proxy_build(json, &proxy, err));
-	enum cox_rc rc = authorize_node(a, proxy, &identity, reason, err);
-	if (rc != COX_OK) {
-		cox_proxy_unref(proxy);
-		return rc;
-	}
 	a->proxy = proxy;
 	a->core = cox_xds_core_new(&(struct cox_xds_core_options){ .is_delta = a->is_delta,
 	                                                           .has_vhds = a->is_delta && proxy->has_vhds,
@@ -226,12 +217,35 @@ static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char *
 	a->client = cox_push_attach(
 	    l->server->opts.push,
 	    &(struct cox_push_client_spec){
-	        .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = identity, .deliver = on_deliver, .arg = a });
+	        .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = a->identity, .deliver = on_deliver, .arg = a });
 	cox_metric_add(COX_M_XDS_CONNECTED, proxy->version.n ? proxy->version.p : "unknown", 1);
 	note_id(l, a);
 	cox_log(COX_LOG_INFO, "ads", "stream opened proxy=%.*s peer=%s protocol=%s", COX_FMT(proxy->id),
 	        cox_grpc_stream_peer_address(a->grpc), a->is_delta ? "delta" : "sotw");
-	return COX_OK;
+}
+
+/* Without a->proxy afterwards: a workload that registers itself waits for an answer. */
+static enum cox_rc begin(struct ads_stream *a, struct cox_str node, const char **reason, struct cox_err *err)
+{
+	struct cox_json *json;
+	struct cox_proxy *proxy;
+	if (!node.n)
+		return cox_err_set(err, COX_EINVAL, "node", "the first request of a stream must carry the node");
+	COX_TRY(cox_envoy_to_json(cox_envoy_message_find(COX_STR("envoy.config.core.v3.Node")), node, 0, &a->home->arena, &json, err));
+	COX_TRY(cox_proxy_build(json, &proxy, err));
+	enum cox_rc rc = authorize_node(a, proxy, &a->identity, reason, err);
+	if (rc == COX_OK && !visit_begin(a, proxy)) {
+		start(a, proxy);
+		return COX_OK;
+	}
+	cox_proxy_unref(proxy);
+	return rc;
+}
+
+void stream_go_on(struct ads_stream *a, const struct cox_proxy *proxy)
+{
+	start(a, proxy);
+	authorize_replay(a);
 }
 
 void stream_on_open(void *ctx, struct cox_grpc_stream *s)
@@ -269,7 +283,14 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	if (!a->proxy) {
 		*reason = "node";
 		COX_TRY(begin(a, d.node, reason, err));
-		COX_ASSERT(a->proxy);
+		if (!a->proxy) {
+			authorize_holds(a, message);
+			return COX_OK;
+		}
+	}
+	if (cox_str_eq(d.type_url, health_url)) {
+		visit_health(a, !d.request.has_error, d.request.error);
+		return COX_OK;
 	}
 	if (d.request.type == COX_TYPE_COUNT) {
 		cox_log(COX_LOG_DEBUG, "ads", "type not served proxy=%.*s type=%.*s", COX_FMT(a->proxy->id), COX_FMT(d.type_url));
@@ -344,6 +365,7 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 	}
 	if (why == COX_ETIMEOUT)
 		cox_metric_add(COX_M_XDS_WRITE_TIMEOUT, NULL, 1);
+	visit_end(a);
 	authorize_end(a);
 	cox_push_detach(l->server->opts.push, &a->client);
 	drop_from(l->ready.p, &l->ready.n, a);

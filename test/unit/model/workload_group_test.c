@@ -39,7 +39,8 @@ static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const 
 static enum cox_rc build(const char *version, const char *spec, const struct cox_object **out)
 {
 	struct cox_str yaml = cox_arena_printf(
-	    &arena, "apiVersion: networking.istio.io/%s\nkind: WorkloadGroup\nmetadata: {name: vms, namespace: shop}\nspec: %s\n", version, spec);
+	    &arena, "apiVersion: networking.istio.io/%s\nkind: WorkloadGroup\nmetadata: {name: vms, namespace: shop}\nspec: %s\n", version,
+	    spec);
 	diags = (struct cox_diags){ .arena = &arena };
 	assert_int_equal(cox_yaml_each(&arena, yaml, 1 << 20, on_doc, NULL, NULL), COX_OK);
 	return cox_object_build(document, COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);

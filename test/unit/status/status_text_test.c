@@ -59,6 +59,29 @@ static void accepted_and_invalid(void **state)
 	cox_arena_fini(&a);
 }
 
+/* covers: a141 */
+static void conditions_of_others_stay(void **state)
+{
+	static const char there[] =
+	    "{\"metadata\":{\"resourceVersion\":\"7\"},\"status\":{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\"},"
+	    "{\"type\":\"Healthy\",\"status\":\"False\",\"message\":\"status 503\"}]}}";
+	(void)state;
+	struct cox_arena a = { 0 };
+	struct cox_json *was = NULL;
+	struct status_entry e = entry(NULL, 0);
+	assert_int_equal(cox_json_parse(&a, cox_str_of(there), &was, NULL), COX_OK);
+	struct cox_json *v = written(&a, &e, 3, was, "T");
+	const struct cox_json *list = cox_json_at(v, "status.conditions");
+	assert_int_equal(list->n, 2);
+	assert_true(cox_str_eq_cstr(cox_json_str_at(&list->items[0], "type"), "Accepted"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(&list->items[1], "type"), "Healthy"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(&list->items[1], "message"), "status 503"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(v, "metadata.resourceVersion"), "7"));
+	v = written(&a, &e, 3, NULL, "T");
+	assert_null(cox_json_at(v, "metadata.resourceVersion"));
+	cox_arena_fini(&a);
+}
+
 static void long_messages_are_cut_at_a_character(void **state)
 {
 	(void)state;
@@ -80,7 +103,7 @@ static void long_messages_are_cut_at_a_character(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid), cmocka_unit_test(conditions_of_others_stay),
 		                            cmocka_unit_test(long_messages_are_cut_at_a_character) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
