@@ -98,6 +98,9 @@ struct cox_http_route {
 	const struct cox_percent *mirror_percentage;
 	const struct cox_cors_policy *cors_policy;
 	const struct cox_header_ops *headers;
+	/* Not of the object, set where delegates are merged in: where the route stands in the root's http[], counted from 1 (0: where it is
+	 * in the list), and in that of the root's delegate (0: none). */
+	uint32_t root_place, leaf_place;
 };
 struct cox_l4_route_destination {
 	const struct cox_destination *destination;

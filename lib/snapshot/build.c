@@ -126,9 +126,6 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	s->mesh = x->mesh->config;
 	s->compliance = cox_registry_compliance(r);
 	s->mesh_hash = s->compliance ? cox_hash_combine(x->mesh->hash, (struct cox_hash){ s->compliance, 0 }) : x->mesh->hash;
-	s->guard = cox_registry_guard(r);
-	if (s->guard.is_on || s->guard.tcp)
-		s->mesh_hash = cox_hash_combine(s->mesh_hash, (struct cox_hash){ s->guard.tcp, s->guard.is_on });
 	copy_svcs(s, r);
 	x->namespaces = snap_objects_build(r, COX_KIND_NAMESPACE, old ? old->namespaces : NULL);
 	x->nodes = snap_objects_build(r, COX_KIND_NODE, old ? old->nodes : NULL);

@@ -204,12 +204,15 @@ void snap_delegates_merge(struct cox_virtual_service *spec, const struct cox_vir
 	at = 0;
 	for (COX_EACH(struct cox_http_route, h, spec->http)) {
 		if (!h->delegate) {
-			all[n++] = *h;
+			all[n] = *h;
+			all[n++].root_place = (uint32_t)(h - spec->http.p) + 1;
 			continue;
 		}
 		const struct cox_virtual_service *d = delegates[at++];
 		for (size_t i = 0; d && i < d->http.n; i++) {
 			all[n] = d->http.p[i];
+			all[n].root_place = (uint32_t)(h - spec->http.p) + 1;
+			all[n].leaf_place = (uint32_t)i + 1;
 			n += merge_route(arena, h, &all[n]);
 		}
 	}

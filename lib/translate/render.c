@@ -1,3 +1,4 @@
+#include "translate/notes.h"
 #include "translate/secret.h"
 #include "translate/translate.h"
 
@@ -15,11 +16,17 @@ static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_r
 
 void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out)
 {
+	cox_translate_proxy_noted(s, p, memo, NULL, out);
+}
+
+void cox_translate_proxy_noted(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo,
+                               struct cox_route_notes *notes, struct cox_rendered *out)
+{
 	cox_resources by_type[COX_TYPE_COUNT] = { 0 };
 	struct cox_secret_names names = { 0 };
 	struct cox_workload *w = cox_workload_build(p, s);
 	struct cox_arena arena = { 0 };
-	struct cox_tr t = { .s = s, .view = &w->view, .memo = memo, .arena = &arena };
+	struct cox_tr t = { .s = s, .view = &w->view, .memo = memo, .arena = &arena, .notes = notes };
 
 	/* As if it had proved what its node says. */
 	cox_workload_set_access(w, &(struct cox_secret_access){ true, p->ns, p->service_account, COX_ACCESS_ALLOWED });

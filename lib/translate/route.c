@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "translate/filters.h"
+#include "translate/notes.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -54,6 +55,7 @@ static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Virt
 {
 	struct cox_arena *a = ctx->t->arena;
 	const struct cox_meta *meta = &vs->object->meta;
+	cox_route_notes_add(ctx->t->notes, vs, h, m);
 	PB_WITH (r, pb_route_v3_VirtualHost_routes(vh)) {
 		struct route_path path = { 0 };
 		struct cox_str name = h->name;
@@ -112,6 +114,7 @@ void route_default_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Vir
 	const struct cox_retry *retry = ctx->t->s->mesh->default_http_retry_policy;
 	struct cox_str cluster = cox_cluster_name(ctx->t->arena, "outbound", port, (struct cox_str){ 0 }, svc->svc->hostname);
 	cox_names_add(needs, cluster);
+	cox_route_notes_add(ctx->t->notes, NULL, NULL, NULL);
 	PB_WITH (r, pb_route_v3_VirtualHost_routes(vh)) {
 		pb_route_v3_Route_name(r, COX_STR("default"));
 		PB_WITH (m, pb_route_v3_Route_match(r))
@@ -250,10 +253,11 @@ bool cox_vhost_build(const struct cox_route_ctx *ctx, const struct cox_vhost_spe
 {
 	struct cox_tr *t = ctx->t;
 	struct cox_hash id = vhost_identity(ctx, spec);
-	const struct cox_bytes *b = cox_memo_bytes_find(t->memo, id);
+	const struct cox_bytes *b = t->notes ? NULL : cox_memo_bytes_find(t->memo, id);
 	if (b == NULL) {
 		COX_AUTO(cox_buf_fini) struct cox_buf buf = { 0 };
 		COX_AUTO(cox_names_fini) struct cox_names needs = { .arena = t->arena }, origins = { .arena = t->arena };
+		cox_route_notes_begin(t->notes, spec->name, spec->svc);
 		if (!vhost_write(ctx, spec, &buf, &needs)) {
 			cox_buf_clear(&buf);
 		} else {
@@ -271,6 +275,7 @@ bool cox_vhost_build(const struct cox_route_ctx *ctx, const struct cox_vhost_spe
 		return false;
 	}
 	vhost_open(b, out);
+	out->note = t->notes ? t->notes->open : NULL;
 	return true;
 }
 
@@ -409,6 +414,9 @@ const struct cox_resource *cox_route_config_build(struct cox_tr *t, struct cox_s
 {
 	if (n > 1)
 		qsort(vhosts, n, sizeof(*vhosts), vhost_cmp);
+	for (size_t i = 0; t->notes && i < n; i++)
+		if (vhosts[i].note)
+			vhosts[i].note->route_config = cox_arena_str(&t->notes->arena, name);
 	struct cox_hash id = config_identity(name, vhosts, vhosts_out ? 0 : n, has_ports, vhosts_out != NULL);
 	const struct cox_resource *r = cox_memo_find(t->memo, id);
 	if (r == NULL)

@@ -58,6 +58,7 @@ struct cox_vhost {
 	uint32_t skip;                 /* of tag and length: behind them is the bare VirtualHost */
 	struct cox_str needs;          /* clusters it names, joined by '\n'; in the block */
 	struct cox_str origins;        /* object ids, joined by '\n'; in the block */
+	struct cox_vhost_note *note;   /* where notes are kept (notes.h), else NULL */
 };
 void cox_vhost_fini(struct cox_vhost *v);
 

@@ -84,13 +84,15 @@ const struct cox_bytes *cox_memo_bytes_find(struct cox_memo *m, struct cox_hash 
 const struct cox_bytes *cox_memo_bytes_put_take(struct cox_memo *m, struct cox_hash identity, const struct cox_bytes *b);
 
 /* One job of translation. `arena` is scratch for the job. */
+struct cox_route_notes;
 struct cox_tr {
 	const struct cox_snapshot *s;
 	const struct cox_view *view;
 	const struct cox_scope *scope; /* sidecars; NULL for routers */
 	struct cox_memo *memo;
 	struct cox_arena *arena;
-	uint64_t built; /* counts resources really built (not found in the memo) */
+	uint64_t built;                /* counts resources really built (not found in the memo) */
+	struct cox_route_notes *notes; /* NULL but for people (notes.h) */
 };
 typedef COX_VEC(const struct cox_resource *) cox_resources; /* each holds a reference */
 
