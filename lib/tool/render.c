@@ -1,238 +1,19 @@
 #include "tool/render.h"
 
-#include <stdio.h>
-
 #include "codec/json.h"
-#include "envoy/transcode.h"
-#include "model/core.h"
-#include "registry/registry.h"
-#include "snapshot/snapshot.h"
-#include "source/dir_source.h"
-#include "translate/secret.h"
-#include "translate/translate.h"
-#include "validate/report.h"
+#include "tool/world.h"
 
-enum { NODE_FILE_BYTES_MAX = 1024 * 1024 };
-
-/* --- reading ------------------------------------------------------------------------------ */
-
-struct load {
-	struct cox_registry *registry;
-	struct cox_buf *notes;
-};
-
-static void load_put(void *arg, const struct cox_object *o) { cox_registry_put(((struct load *)arg)->registry, o); }
-
-static void load_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
-{
-	cox_registry_remove(((struct load *)arg)->registry, kind, ns, name);
-}
-
-static void load_report(void *arg, const struct cox_source_report *report)
-{
-	struct load *l = arg;
-	struct cox_str kind = report->kind < COX_KIND_COUNT ? cox_kind_info(report->kind)->name : COX_STR("");
-	struct cox_report_about about = { kind, report->ns, report->name, report->origin };
-	cox_report_write(report->diags, &about, l->notes);
-}
-
-static void load_done(void *arg) { (void)arg; }
-static void load_stale(void *arg, bool stale) { (void)arg, (void)stale; }
-
-static enum cox_rc load_path(const struct cox_render_options *opts, struct cox_registry *r, struct cox_buf *notes, struct cox_err *err)
-{
-	struct load l = { r, notes };
-	struct cox_source_sink sink = { load_put, load_remove, load_report, load_done, load_stale, load_done, &l };
-	struct cox_registry_changes changes = { 0 };
-
-	COX_TRY(cox_dir_load(opts->path, &sink, err));
-	cox_registry_take_changes(r, &changes);
-	cox_registry_changes_fini(&changes);
-	return COX_OK;
-}
-
-static enum cox_rc file_read(const char *path, struct cox_buf *out, struct cox_err *err)
-{
-	FILE *f = fopen(path, "rb");
-	if (f == NULL)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "cannot read %s", path);
-	char *at = cox_buf_reserve(out, NODE_FILE_BYTES_MAX);
-	out->n += fread(at, 1, NODE_FILE_BYTES_MAX, f);
-	bool is_whole = feof(f) != 0 && ferror(f) == 0;
-	(void)fclose(f);
-	return is_whole ? COX_OK : cox_err_set(err, COX_ELIMIT, NULL, "%s is longer than a node can be, or cannot be read", path);
-}
-
-/* --- the node ----------------------------------------------------------------------------- */
-
-static void set_str(struct cox_arena *a, struct cox_json *o, const char *key, struct cox_str v)
-{
-	if (v.n > 0)
-		cox_json_set(a, o, cox_str_of(key), cox_json_new_str(a, v));
-}
-
-/* "ReplicaSet/web-5d4f8" is owned by a Deployment "web": the part before the last dash. */
-static struct cox_str workload_name(const struct cox_object *pod)
-{
-	struct cox_str name = pod->meta.owner_name;
-	ptrdiff_t dash = cox_str_rfind(name, '-');
-	if (name.n == 0)
-		return pod->meta.name;
-	return cox_str_eq_cstr(pod->meta.owner_kind, "ReplicaSet") && dash > 0 ? cox_str_sub(name, 0, (size_t)dash) : name;
-}
-
-static void node_locality(struct cox_arena *a, struct cox_json *node, struct cox_str locality)
-{
-	static const char *const parts[] = { "region", "zone", "sub_zone" };
-	struct cox_json *l = cox_json_new_object(a);
-	struct cox_str part;
-
-	if (locality.n == 0)
-		return;
-	for (size_t i = 0; i < COX_LEN(parts) && cox_str_next(&locality, '/', &part); i++)
-		set_str(a, l, parts[i], part);
-	cox_json_set(a, node, COX_STR("locality"), l);
-}
-
-static void node_extensions(struct cox_arena *a, struct cox_json *node, bool is_upstream)
-{
-	static const char *const istio[] = { "istio.metadata_exchange", "istio.alpn", "istio.stats" };
-	struct cox_json *list = cox_json_new_array(a);
-	for (size_t i = 0; i < COX_LEN(istio) && !is_upstream; i++) {
-		struct cox_json *e = cox_json_new_object(a);
-		set_str(a, e, "name", cox_str_of(istio[i]));
-		cox_json_push(a, list, e);
-	}
-	cox_json_set(a, node, COX_STR("extensions"), list);
-}
-
-/* All addresses, as an agent names them. */
-static void set_ips(struct cox_arena *a, struct cox_json *m, const struct cox_pod_status *status)
-{
-	struct cox_buf ips = { 0 };
-	for (size_t i = 0; status != NULL && i < status->pod_ips.n; i++)
-		cox_buf_printf(&ips, "%s%.*s", i > 0 ? "," : "", COX_FMT(status->pod_ips.p[i].ip));
-	if (ips.n > 0)
-		set_str(a, m, "INSTANCE_IPS", cox_arena_str(a, cox_buf_str(&ips)));
-	cox_buf_fini(&ips);
-}
-
-static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_object *pod,
-                                     const struct cox_snapshot *s)
-{
-	const struct cox_pod *spec = pod->spec;
-	struct cox_json *m = cox_json_new_object(a), *labels = cox_json_new_object(a);
-
-	for (COX_EACH(struct cox_kv, kv, pod->meta.labels))
-		cox_json_set(a, labels, kv->key, cox_json_new_str(a, kv->value));
-	cox_json_set(a, m, COX_STR("LABELS"), labels);
-	set_str(a, m, "NAMESPACE", pod->meta.ns);
-	set_str(a, m, "CLUSTER_ID", s->cluster_id);
-	set_str(a, m, "MESH_ID", s->mesh->trust_domain);
-	set_str(a, m, "WORKLOAD_NAME", workload_name(pod));
-	if (spec->spec != NULL) {
-		struct cox_str account = spec->spec->service_account_name;
-		set_str(a, m, "SERVICE_ACCOUNT", account.n > 0 ? account : COX_STR("default"));
-		set_str(a, m, "NODE_NAME", spec->spec->node_name);
-	}
-	set_ips(a, m, spec->status);
-	if (opts->no_sds)
-		set_str(a, m, "COXSWAIN_SDS", COX_STR("none"));
-	return m;
-}
-
-static enum cox_rc node_of_pod(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_registry *r,
-                               const struct cox_snapshot *s, struct cox_json **out, struct cox_err *err)
-{
-	ptrdiff_t dot = cox_str_rfind(opts->proxy, '.');
-	struct cox_str name = dot < 0 ? opts->proxy : cox_str_sub(opts->proxy, 0, (size_t)dot);
-	struct cox_str ns = dot < 0 ? COX_STR("default") : cox_str_sub(opts->proxy, (size_t)dot + 1, opts->proxy.n);
-	const struct cox_object *pod = cox_registry_object_find(r, COX_KIND_POD, ns, name);
-	if (pod == NULL)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "there is no Pod %.*s in namespace %.*s", COX_FMT(name), COX_FMT(ns));
-
-	const struct cox_pod *spec = pod->spec;
-	struct cox_str ip = spec->status != NULL ? spec->status->pod_ip : (struct cox_str){ 0 };
-	struct cox_json *node = cox_json_new_object(a);
-	set_str(a, node, "id",
-	        cox_arena_printf(a, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", opts->is_router ? "router" : "sidecar", COX_FMT(ip), COX_FMT(name),
-	                         COX_FMT(ns), COX_FMT(ns), COX_FMT(s->domain)));
-	cox_json_set(a, node, COX_STR("metadata"), pod_metadata(a, opts, pod, s));
-	if (spec->spec != NULL)
-		node_locality(a, node, cox_snapshot_node_locality(s, spec->spec->node_name));
-	node_extensions(a, node, opts->is_upstream);
-	*out = node;
-	return COX_OK;
-}
-
-static enum cox_rc node_find(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_registry *r,
-                             const struct cox_snapshot *s, struct cox_json **out, struct cox_err *err)
-{
-	struct cox_buf text = { 0 };
-	if (opts->node_file == NULL)
-		return node_of_pod(a, opts, r, s, out, err);
-	enum cox_rc rc = file_read(opts->node_file, &text, err);
-	if (rc == COX_OK) /* the tree points into its text, which so has to live in the arena */
-		rc = cox_json_parse(a, cox_arena_str(a, cox_buf_str(&text)), out, err);
-	cox_buf_fini(&text);
-	return rc;
-}
-
-/* --- writing ------------------------------------------------------------------------------ */
-
-static enum cox_rc set_to_json(struct cox_arena *a, const struct cox_set *set, struct cox_json *into, struct cox_err *err)
-{
-	for (size_t i = 0; i < set->n; i++) {
-		struct cox_buf flat = { 0 };
-		struct cox_json *tree = NULL;
-		cox_resource_flatten(set->items[i], &flat);
-		struct cox_str wire = cox_arena_str(a, cox_buf_str(&flat));
-		cox_buf_fini(&flat);
-		COX_TRY(cox_envoy_any_to_json(cox_type_url(set->type), wire, COX_TRANSCODE_KEEP_OPAQUE, a, &tree, err));
-		if (set->type == COX_TYPE_SDS)
-			cox_secret_redact(a, tree);
-		cox_json_set(a, into, set->items[i]->name, tree);
-	}
-	return COX_OK;
-}
-
-static enum cox_rc rendered_write(struct cox_arena *a, const struct cox_render_options *opts, const struct cox_rendered *r,
-                                  struct cox_buf *out, struct cox_err *err)
-{
-	struct cox_json *all = cox_json_new_object(a);
-	for (int type = 0; type < COX_TYPE_COUNT; type++) {
-		if (opts->only != COX_TYPE_COUNT ? opts->only != (enum cox_type)type : r->sets[type]->n == 0)
-			continue;
-		struct cox_json *into = cox_json_set(a, all, cox_type_short((enum cox_type)type), cox_json_new_object(a));
-		COX_TRY(set_to_json(a, r->sets[type], into, err));
-	}
-	if (opts->format == COX_RENDER_YAML)
-		cox_json_write_yaml(out, all);
-	else
-		cox_json_write(out, all, 1, false);
-	cox_buf_append_char(out, '\n');
-	return COX_OK;
-}
-
-static enum cox_rc render_with(const struct cox_render_options *opts, const struct cox_registry *r, const struct cox_snapshot *s,
-                               struct cox_buf *out, struct cox_err *err)
+static enum cox_rc write_all(const struct cox_render_options *opts, const struct cox_rendered *r, struct cox_buf *out, struct cox_err *err)
 {
 	struct cox_arena arena = { 0 };
-	struct cox_rendered rendered = { 0 };
-	struct cox_json *node = NULL;
-	struct cox_proxy *proxy = NULL;
-
-	enum cox_rc rc = node_find(&arena, opts, r, s, &node, err);
-	if (rc == COX_OK)
-		rc = cox_proxy_build(node, &proxy, err);
+	struct cox_json *all = NULL;
+	enum cox_rc rc = cox_rendered_to_json(r, opts->only, &arena, &all, err);
 	if (rc == COX_OK) {
-		struct cox_memo *memo = cox_memo_new();
-		proxy->has_vhds = false; /* whole routes are what a reader wants to see */
-		cox_translate_proxy(s, proxy, memo, &rendered);
-		rc = rendered_write(&arena, opts, &rendered, out, err);
-		cox_rendered_fini(&rendered);
-		cox_memo_free(memo);
-		cox_proxy_unref(proxy);
+		if (opts->format == COX_RENDER_YAML)
+			cox_json_write_yaml(out, all);
+		else
+			cox_json_write(out, all, 1, false);
+		cox_buf_append_char(out, '\n');
 	}
 	cox_arena_fini(&arena);
 	return rc;
@@ -240,19 +21,22 @@ static enum cox_rc render_with(const struct cox_render_options *opts, const stru
 
 enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_buf *out, struct cox_buf *notes, struct cox_err *err)
 {
-	struct cox_registry_options ro = { .domain = COX_STR("cluster.local"),
-		                           .cluster_id = COX_STR("Kubernetes"),
-		                           .root_namespace = COX_STR("istio-system"),
-		                           .compliance = opts->compliance,
-		                           .mesh_yaml = opts->mesh_yaml };
-	struct cox_registry *r = cox_registry_new(&ro);
-	enum cox_rc rc = load_path(opts, r, notes, err);
+	struct cox_world *w = cox_world_new(&(struct cox_world_options){ .compliance = opts->compliance, .mesh_yaml = opts->mesh_yaml });
+	struct cox_who who = { opts->proxy, opts->node_file, opts->is_upstream, opts->is_router, false, opts->no_sds };
+	struct cox_rendered rendered = { 0 };
+	struct cox_proxy *proxy = NULL;
 
+	enum cox_rc rc = cox_world_load(w, opts->path, notes, err);
 	if (rc == COX_OK) {
-		struct cox_snapshot *s = cox_snapshot_build(r, NULL);
-		rc = render_with(opts, r, s, out, err);
-		cox_snapshot_unref(s);
+		cox_world_freeze(w, NULL);
+		rc = cox_world_proxy(w, &who, &proxy, err);
 	}
-	cox_registry_free(r);
+	if (rc == COX_OK) {
+		cox_translate_proxy(w->snapshot, proxy, w->memo, &rendered);
+		rc = write_all(opts, &rendered, out, err);
+		cox_rendered_fini(&rendered);
+		cox_proxy_unref(proxy);
+	}
+	cox_world_free(&w);
 	return rc;
 }
