@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int usage(void)
+static int usage(FILE *to)
 {
 	fputs("usage: coxctl cert list [--identity SPIFFE-ID | --namespace NS] [-o json]\n"
 	      "       coxctl cert revoke --serial HEX | --identity SPIFFE-ID | --namespace NS [--reason TEXT]\n"
@@ -17,8 +17,8 @@ static int usage(void)
 	      "Revoking an identity or namespace revokes all its certificates and refuses new ones until it is taken back.\n"
 	      "  --kubeconfig FILE, -i istio-system   the cluster, and the control plane's namespace\n"
 	      "  --caDir DIR                          the state directory of a control plane without a kube-apiserver\n",
-	      stderr);
-	return 2;
+	      to);
+	return to == stdout ? 0 : 2;
 }
 
 static const struct option longs[] = {
@@ -61,15 +61,17 @@ int coxctl_cert(int argc, char **argv)
 	struct cox_buf out = { 0 };
 	struct cox_err err = { 0 };
 	char text[768];
+	if (coxctl_wants_help(argc, argv))
+		return usage(stdout);
 	if (argc < 2)
-		return usage();
+		return usage(stderr);
 	o.is_list = strcmp(argv[1], "list") == 0;
 	o.revoke.is_undone = strcmp(argv[1], "unrevoke") == 0;
 	o.is_rotate = strcmp(argv[1], "rotate-root") == 0;
 	if (!o.is_list && !o.is_rotate && !o.revoke.is_undone && strcmp(argv[1], "revoke") != 0)
-		return usage();
+		return usage(stderr);
 	if (!options_parse(argc - 1, argv + 1, &o))
-		return usage();
+		return usage(stderr);
 	if (!o.kubeconfig && !o.state_dir && env && *env)
 		o.kubeconfig = env;
 	(void)!cox_log_set_levels(COX_STR("default:warn"));

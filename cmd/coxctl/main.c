@@ -19,6 +19,7 @@ static const struct verb {
 } verbs[] = {
 	{ "cert", "issued certificates: cert list; cert revoke --serial|--identity|--namespace; cert rotate-root", coxctl_cert },
 	{ "crd", "write the CustomResourceDefinitions: crd generate --out DIR", coxctl_crd },
+	{ "explain", "where a request goes and why: explain route --from POD.NAMESPACE --to URL -f DIR", coxctl_explain },
 	{ "render", "what a proxy would get: render -f DIR --proxy POD.NAMESPACE [--type cds] [-o yaml]", coxctl_render },
 	{ "version", "print the version", version },
 };
@@ -29,6 +30,14 @@ static int usage(FILE *to)
 	for (size_t i = 0; i < COX_LEN(verbs); i++)
 		fprintf(to, "  %-16s %s\n", verbs[i].name, verbs[i].help);
 	return to == stdout ? 0 : 2;
+}
+
+bool coxctl_wants_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
 }
 
 int main(int argc, char **argv)

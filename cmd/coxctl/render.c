@@ -8,13 +8,13 @@
 #include <string.h>
 #include <strings.h>
 
-static int usage(void)
+static int usage(FILE *to)
 {
 	fputs("usage: coxctl render -f DIR|FILE --proxy POD.NAMESPACE [--type cds|eds|lds|rds] [-o json|yaml]\n"
 	      "                     [--class istio|upstream] [--router] [--no-sds] [--node FILE]\n"
 	      "                     [--compliance fips-140-2|fips-140-3|pqc]\n",
-	      stderr);
-	return 2;
+	      to);
+	return to == stdout ? 0 : 2;
 }
 
 static bool type_parse(const char *text, enum cox_type *out)
@@ -75,8 +75,10 @@ int coxctl_render(int argc, char **argv)
 	struct cox_err err = { 0 };
 	char text[768];
 
+	if (coxctl_wants_help(argc, argv))
+		return usage(stdout);
 	if (!options_parse(argc, argv, &o))
-		return usage();
+		return usage(stderr);
 	enum cox_rc rc = cox_tool_render(&o, &out, &notes, &err);
 	if (notes.n > 0)
 		(void)fwrite(notes.p, 1, notes.n, stderr);

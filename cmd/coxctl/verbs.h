@@ -5,8 +5,14 @@
 #ifndef COX_COXCTL_VERBS_H
 #define COX_COXCTL_VERBS_H
 
+#include <stdbool.h>
+
 int coxctl_cert(int argc, char **argv);
 int coxctl_crd(int argc, char **argv);
+int coxctl_explain(int argc, char **argv);
 int coxctl_render(int argc, char **argv);
+
+/* "-h" or "--help" is among the arguments: usage goes to stdout, status 0. */
+bool coxctl_wants_help(int argc, char **argv);
 
 #endif

@@ -68,7 +68,6 @@ struct cox_registry {
 	bool is_auto_dirty;
 
 	const struct cox_mesh_shared *mesh;
-	struct cox_guard guard;
 	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
 
 	struct cox_map reported;    /* WorkloadEntry id -> struct reg_reported */
