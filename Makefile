@@ -173,7 +173,7 @@ fuzz: fuzz-build
 
 # --- the rest -----------------------------------------------------------------------------
 
-.PHONY: sim-asan sim-ubsan lint format analyze asan ubsan tsan instrumented check bench sim demo golden crd install clean
+.PHONY: sim-asan sim-ubsan lint format analyze asan ubsan tsan instrumented check bench sim oracle demo golden crd install clean
 ## lint          layers, fences, sizes, bans, headers, formatting, hardening of the programs, what make install puts where
 lint: all
 	@hack/lint
@@ -209,6 +209,11 @@ sim-asan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN=address sim
 sim-ubsan:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-ubsan SAN=undefined sim
+## oracle        thousands of random requests: a real Envoy and `coxctl explain route` must agree (ORACLE_SEEDS=1-12 ORACLE_REQUESTS=200)
+ORACLE_SEEDS ?= 1-12
+ORACLE_REQUESTS ?= 200
+oracle: $(BUILD)/coxctl
+	@COX_BUILD=$(abspath $(BUILD)) $$(hack/venv)/bin/python test/lib/routeoracle.py --seeds $(ORACLE_SEEDS) --requests $(ORACLE_REQUESTS)
 $(BUILD)/obj/sim/%.o: test/sim/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
