@@ -34,10 +34,11 @@ static void read_endpoints(void *arg)
 static void read_configs(void *arg)
 {
 	struct query *q = arg;
+	bool all = cox_httpd_has_query(q->r, "all");
 	q->out = cox_json_new_array(&q->arena);
 	for (int kind = 0; kind < COX_KIND_COUNT; kind++) {
 		const struct cox_object *const *objects;
-		if (!cox_kind_info((enum cox_kind)kind)->ours)
+		if (kind == COX_KIND_SECRET || (!cox_kind_info((enum cox_kind)kind)->ours && !all))
 			continue;
 		size_t n = cox_registry_objects(q->a->opts.registry, (enum cox_kind)kind, &objects);
 		for (size_t i = 0; i < n; i++)
@@ -191,7 +192,7 @@ static const struct {
 	{ "registryz", "services", on_services },
 	{ "endpointz", "endpoints by service", on_endpoints },
 	{ "endpointShardz", "endpoints by service", on_endpoints },
-	{ "configz", "configuration objects in force", on_configs },
+	{ "configz", "configuration objects in force; ?all: Services, Pods and the like, too (never Secrets)", on_configs },
 	{ "mesh", "the mesh configuration in force", on_mesh },
 	{ "certz", "the certificate authority: roots, chain, expiry, phase of a rotation; ?issued: what it issued", on_certs },
 	{ "push_status", "the push engine's figures", on_push },

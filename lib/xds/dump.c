@@ -82,6 +82,24 @@ static void add_sync(struct dump_call *c, struct ads_stream *s)
 	cox_json_push(a, c->out, o);
 }
 
+/* What, with the metadata, makes the same proxy again: tools render what this one would get. */
+static void add_node(struct cox_arena *a, struct cox_json *into, const struct cox_proxy *p)
+{
+	struct cox_json *node = cox_json_new_object(a), *locality = cox_json_new_object(a), *extensions = cox_json_new_array(a);
+	set_str(a, node, "id", p->id);
+	set_str(a, locality, "region", p->region);
+	set_str(a, locality, "zone", p->zone);
+	set_str(a, locality, "sub_zone", p->sub_zone);
+	cox_json_set(a, node, COX_STR("locality"), locality);
+	if (p->klass == COX_CLASS_ISTIO) { /* any name of Istio's means its class */
+		struct cox_json *e = cox_json_new_object(a);
+		set_str(a, e, "name", COX_STR("istio.stats"));
+		cox_json_push(a, extensions, e);
+	}
+	cox_json_set(a, node, COX_STR("extensions"), extensions);
+	cox_json_set(a, into, COX_STR("node"), node);
+}
+
 static void add_ads(struct dump_call *c, struct ads_stream *s)
 {
 	struct cox_arena *a = c->arena;
@@ -96,6 +114,7 @@ static void add_ads(struct dump_call *c, struct ads_stream *s)
 	cox_json_set(a, o, COX_STR("sentBytes"), cox_json_new_i64(a, (int64_t)s->sent_bytes));
 	if (s->proxy->metadata)
 		cox_json_set(a, o, COX_STR("metadata"), cox_json_clone(a, s->proxy->metadata));
+	add_node(a, o, s->proxy);
 	for (size_t t = 0; t < COX_TYPE_COUNT; t++) {
 		struct cox_xds_type_state st;
 		cox_xds_core_state(s->core, (enum cox_type)t, &st);
