@@ -1,26 +1,57 @@
 #include "translate/notes.h"
+#include "translate/render_priv.h"
 #include "translate/secret.h"
 #include "translate/translate.h"
 
-static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, cox_resources *by_type)
+/* What every proxy of the view has. */
+static void render_scope(struct cox_tr *t, struct cox_render_cache *cache, cox_resources *by_type)
+{
+	cox_resources made[COX_TYPE_COUNT] = { 0 };
+	if (render_view_take(cache, t->view->key, by_type))
+		return;
+	cox_translate_clusters(t, &made[COX_TYPE_CDS]);
+	cox_translate_endpoints(t, &made[COX_TYPE_EDS]);
+	cox_translate_outbound(t, &made[COX_TYPE_LDS], &made[COX_TYPE_RDS], &made[COX_TYPE_VHDS]);
+	if (t->view->dns_capture) /* such a proxy's agent asks for it */
+		cox_vec_push(&made[COX_TYPE_NDS], cox_translate_names(t));
+	render_view_keep(cache, t->view->key, made);
+	for (int type = 0; type < COX_TYPE_COUNT; type++) {
+		for (size_t i = 0; i < made[type].n; i++)
+			cox_vec_push(&by_type[type], made[type].p[i]);
+		cox_vec_fini(&made[type]);
+	}
+}
+
+static void render_sidecar(struct cox_tr *t, const struct cox_workload *w, struct cox_render_cache *cache, cox_resources *by_type)
 {
 	t->scope = cox_scope_build(t->s, t->view->ns, t->view->labels.p, t->view->labels.n, t->arena);
 	/* The workload's own ports first: of equal names the first stays, and a listener that really binds must not be lost. */
 	cox_translate_inbound(t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_LDS]);
-	cox_translate_clusters(t, &by_type[COX_TYPE_CDS]);
-	cox_translate_endpoints(t, &by_type[COX_TYPE_EDS]);
-	cox_translate_outbound(t, &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS], &by_type[COX_TYPE_VHDS]);
-	if (t->view->dns_capture) /* such a proxy's agent asks for it */
-		cox_vec_push(&by_type[COX_TYPE_NDS], cox_translate_names(t));
+	render_scope(t, cache, by_type);
 }
+
+static void render(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_route_notes *notes,
+                   struct cox_render_cache *cache, struct cox_rendered *out);
 
 void cox_translate_proxy(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_rendered *out)
 {
-	cox_translate_proxy_noted(s, p, memo, NULL, out);
+	render(s, p, memo, NULL, NULL, out);
 }
 
 void cox_translate_proxy_noted(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo,
                                struct cox_route_notes *notes, struct cox_rendered *out)
+{
+	render(s, p, memo, notes, NULL, out);
+}
+
+void cox_translate_proxy_cached(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo,
+                                struct cox_render_cache *cache, struct cox_rendered *out)
+{
+	render(s, p, memo, NULL, cache, out);
+}
+
+static void render(const struct cox_snapshot *s, const struct cox_proxy *p, struct cox_memo *memo, struct cox_route_notes *notes,
+                   struct cox_render_cache *cache, struct cox_rendered *out)
 {
 	cox_resources by_type[COX_TYPE_COUNT] = { 0 };
 	struct cox_secret_names names = { 0 };
@@ -34,7 +65,7 @@ void cox_translate_proxy_noted(const struct cox_snapshot *s, const struct cox_pr
 		cox_translate_gateway(&t, w, &by_type[COX_TYPE_CDS], &by_type[COX_TYPE_EDS], &by_type[COX_TYPE_LDS], &by_type[COX_TYPE_RDS],
 		                      &names);
 	} else {
-		render_sidecar(&t, w, by_type);
+		render_sidecar(&t, w, cache, by_type);
 		cox_secret_names_of_rules(&t, w, &names);
 	}
 	cox_translate_secrets(&t, w, &names, &by_type[COX_TYPE_SDS]);
