@@ -9,6 +9,7 @@
 
 int coxctl_cert(int argc, char **argv);
 int coxctl_crd(int argc, char **argv);
+int coxctl_diff(int argc, char **argv);
 int coxctl_explain(int argc, char **argv);
 int coxctl_render(int argc, char **argv);
 

@@ -89,26 +89,19 @@ static enum cox_rc text_read(const char *path, struct cox_arena *a, struct cox_s
 	return is_whole ? COX_OK : cox_err_set(err, COX_EIO, NULL, "cannot read all of %s", path);
 }
 
-static enum cox_rc dump_use(struct cox_explain *e, struct cox_str text, struct cox_err *err)
-{
-	struct cox_json *tree = NULL;
-	COX_TRY(cox_json_parse(&e->start.arena, text, &tree, err));
-	COX_TRY(cox_oracle_add_dump(&e->start.oracle, tree, err));
-	e->start.is_dump = true;
-	return COX_OK;
-}
-
 static enum cox_rc dump_open(struct cox_explain *e, const struct cox_explain_options *o, struct cox_err *err)
 {
+	struct cox_json *tree = NULL;
 	struct cox_str text;
 	if (o->config_dump) {
 		COX_TRY(text_read(o->config_dump, &e->start.arena, &text, err));
+		COX_TRY(cox_json_parse(&e->start.arena, text, &tree, err));
 	} else {
-		struct cox_str path = cox_arena_printf(&e->arena, "/debug/config_dump?include_eds&proxyID=%.*s%s", COX_FMT(o->who.proxy),
-		                                       cox_str_rfind(o->who.proxy, '.') < 0 ? ".default" : "");
-		COX_TRY(cox_tool_fetch(o->server, path, &e->start.arena, &text, err));
+		COX_TRY(cox_tool_fetch_dump(o->server, o->who.proxy, &e->start.arena, &tree, err));
 	}
-	return dump_use(e, text, err);
+	COX_TRY(cox_oracle_add_dump(&e->start.oracle, tree, err));
+	e->start.is_dump = true;
+	return COX_OK;
 }
 
 /* Without objects a proxy has the name that it is called by, and no more. */
@@ -130,6 +123,8 @@ static enum cox_rc world_open(struct cox_explain *e, const struct cox_explain_op
 		COX_TRY(cox_world_load(e->world, o->path, notes, err));
 	else
 		COX_TRY(cox_tool_fetch_world(o->server, e->world, notes, err));
+	if (o->server)
+		COX_TRY(cox_tool_fetch_nodes(o->server, &e->arena, &e->nodes, err));
 	cox_world_freeze(e->world, NULL);
 	return COX_OK;
 }
@@ -139,7 +134,9 @@ static enum cox_rc start_open(struct cox_explain *e, const struct cox_explain_op
 	struct explained *x = &e->start;
 	bool dumped = o->config_dump || o->server;
 	if (e->world) {
-		enum cox_rc rc = explained_open(e, &o->who, x, err);
+		struct cox_who who = o->who;
+		who.node = cox_tool_node_find(e->nodes, who.proxy);
+		enum cox_rc rc = explained_open(e, &who, x, err);
 		if (rc != COX_OK && !(dumped && rc == COX_ENOTFOUND))
 			return rc;
 	}

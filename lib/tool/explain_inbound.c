@@ -2,6 +2,7 @@
 #include "tool/explain_priv.h"
 
 #include "model/core.h"
+#include "tool/fetch.h"
 
 /* Where the connection was meant to go at first. */
 static const struct cox_oracle_endpoint *original_dst(struct question *q, const struct cox_json *cluster)
@@ -59,6 +60,7 @@ static struct explained *other_get(struct question *q, const struct cox_object *
 		               .is_upstream = q->e->is_upstream,
 		               .guess_router = true,
 		               .no_sds = q->e->no_sds };
+	who.node = cox_tool_node_find(q->e->nodes, who.proxy);
 	if (explained_open(q->e, &who, x, err) != COX_OK) {
 		explained_fini(x);
 		cox_free(x);

@@ -23,6 +23,7 @@ struct cox_explain {
 	struct explained start;
 	struct cox_map others; /* pod id -> struct explained, of destinations */
 	struct cox_arena arena;
+	struct cox_json *nodes; /* who is connected to a live server; NULL: not known */
 	bool is_upstream, no_sds;
 };
 

@@ -22,7 +22,11 @@ static enum cox_rc write_all(const struct cox_render_options *opts, const struct
 enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_buf *out, struct cox_buf *notes, struct cox_err *err)
 {
 	struct cox_world *w = cox_world_new(&(struct cox_world_options){ .compliance = opts->compliance, .mesh_yaml = opts->mesh_yaml });
-	struct cox_who who = { opts->proxy, opts->node_file, opts->is_upstream, opts->is_router, false, opts->no_sds };
+	struct cox_who who = { .proxy = opts->proxy,
+		               .node_file = opts->node_file,
+		               .is_upstream = opts->is_upstream,
+		               .is_router = opts->is_router,
+		               .no_sds = opts->no_sds };
 	struct cox_rendered rendered = { 0 };
 	struct cox_proxy *proxy = NULL;
 

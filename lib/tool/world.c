@@ -246,6 +246,10 @@ static enum cox_rc node_find(struct cox_arena *a, const struct cox_who *opts, co
                              struct cox_json **out, struct cox_err *err)
 {
 	struct cox_buf text = { 0 };
+	if (opts->node) {
+		*out = cox_json_clone(a, opts->node);
+		return COX_OK;
+	}
 	if (opts->node_file == NULL)
 		return node_of_pod(a, opts, r, s, out, err);
 	enum cox_rc rc = file_read(opts->node_file, &text, err);

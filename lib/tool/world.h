@@ -41,6 +41,7 @@ void cox_world_freeze(struct cox_world *w, const struct cox_snapshot *before);
 /* Who a proxy is. */
 struct cox_who {
 	struct cox_str proxy;        /* "pod.namespace" or "pod"; the node is made from the Pod object */
+	const struct cox_json *node; /* a node message, as a live server has it; wins over all of the following. May be NULL */
 	const char *node_file;       /* a node message as JSON, instead of what the Pod says; may be NULL */
 	bool is_upstream, is_router; /* a stock Envoy instead of Istio's; a gateway */
 	bool guess_router;           /* a gateway where a Gateway's selector names the Pod */
