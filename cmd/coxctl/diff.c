@@ -38,11 +38,17 @@ struct args {
 };
 
 static const struct option longs[] = {
-	{ "filename", required_argument, NULL, 'f' }, { "base", required_argument, NULL, 'b' },
-	{ "server", required_argument, NULL, 's' },   { "delete", required_argument, NULL, 'd' },
-	{ "proxy", required_argument, NULL, 'p' },    { "all", no_argument, NULL, 'a' },
-	{ "class", required_argument, NULL, 'c' },    { "no-sds", no_argument, NULL, 'N' },
-	{ "output", required_argument, NULL, 'o' },   { NULL, 0, NULL, 0 },
+	{ "filename", required_argument, NULL, 'f' },
+	{ "base", required_argument, NULL, 'b' },
+	{ "server", required_argument, NULL, 's' },
+	{ "delete", required_argument, NULL, 'd' },
+	{ "proxy", required_argument, NULL, 'p' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "sent", no_argument, NULL, 'S' },
+	{ "class", required_argument, NULL, 'c' },
+	{ "no-sds", no_argument, NULL, 'N' },
+	{ "output", required_argument, NULL, 'o' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static bool form_parse(const char *text, enum form *out)
@@ -66,6 +72,7 @@ static bool option_take(int c, struct args *a)
 	case 'p': a->proxies[a->o.proxies.n++] = cox_str_of(optarg); return true;
 	case 'b': a->o.base = optarg; return true;
 	case 's': a->o.server = optarg; return true;
+	case 'S': a->o.is_against_sent = true; return true;
 	case 'a': a->o.is_detailed = true; return true;
 	case 'N': a->o.who.no_sds = true; return true;
 	case 'c': a->o.who.is_upstream = strcmp(optarg, "upstream") == 0; return a->o.who.is_upstream || strcmp(optarg, "istio") == 0;
@@ -80,7 +87,10 @@ static bool args_parse(int argc, char **argv, struct args *a)
 	for (int c; (c = getopt_long(argc, argv, "f:o:", longs, NULL)) != -1;)
 		if (!option_take(c, a))
 			return false;
-	return optind == argc && a->o.changes.n + a->o.deletes.n > 0 && !(a->o.base && a->o.server) && (a->o.base || a->o.server);
+	if (a->o.is_against_sent && !a->o.server)
+		return false;
+	return optind == argc && (a->o.changes.n + a->o.deletes.n > 0 || a->o.is_against_sent) && !(a->o.base && a->o.server) &&
+	       (a->o.base || a->o.server);
 }
 
 static void answer_print(const struct args *a, const struct cox_json *answer)

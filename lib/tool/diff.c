@@ -132,7 +132,11 @@ static void group_join(struct diff *d, struct cox_json *effect, struct cox_str p
 static void proxy_compare(struct diff *d, struct cox_str name)
 {
 	struct cox_rendered before = { 0 }, after = { 0 };
-	bool was = side_render(d, &d->before, name, &before), is = side_render(d, &d->after, name, &after);
+	bool was = d->o->is_against_sent ? diff_sent_read(d->o->server, name, d->a, &before, NULL) == COX_OK
+	                                 : side_render(d, &d->before, name, &before);
+	bool is = side_render(d, &d->after, name, &after);
+	if (d->o->is_against_sent && was && is)
+		diff_sent_align(&before, &after);
 	struct cox_json *effect =
 	    was || is ? diff_effect(d->a, was ? &before : NULL, is ? &after : NULL, d->o->is_detailed && was && is) : NULL;
 	d->proxies += was || is;

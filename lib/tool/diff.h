@@ -18,7 +18,8 @@ struct cox_diff_options {
 	                                     with a proxy, or every Pod where none says so */
 	struct cox_who who;               /* class and kind of all proxies; its `proxy` is not read */
 	struct cox_world_options world;
-	bool is_detailed; /* with the differences inside of resources */
+	bool is_against_sent; /* `server`: before is what its proxies were really sent, by whatever version it is */
+	bool is_detailed;     /* with the differences inside of resources */
 };
 /* The answer as a document (README of this module), in `arena`: "effect" says whether anything would change, "refused" what would not be
  * taken. COX_ENOTFOUND, COX_EINVAL, COX_EIO with text: nothing is known. */

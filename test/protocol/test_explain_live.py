@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from coxswain import BUILD, CDS, EDS, LDS, RDS, TREE, Coxswaind, Stream, node
+from coxswain import BUILD, CDS, EDS, LDS, RDS, TREE, VHDS, Coxswaind, Stream, node
 
 sys.path.insert(0, os.path.join(TREE, "test", "golden"))
 sys.path.insert(0, os.path.join(TREE, "test", "reference"))
@@ -71,6 +71,7 @@ def explained(mesh, server):
             stream.fetch(kind, names)
         a = coxctl("explain", "route", "--server", server, "--from", "client.default", "--to", "http://reviews:9080/x", "--class", "upstream",
                    "--no-sds", "-o", "json", status=0)
+        rehearsed(mesh, server)
     finally:
         stream.close()
     assert a["from"]["configuration"] == "dump" and a["cluster"] == "outbound|9080|v1|reviews.default.svc.cluster.local"
@@ -79,3 +80,27 @@ def explained(mesh, server):
     done = subprocess.run([os.path.join(BUILD, "coxctl"), "explain", "route", "--server", server, "--from", "nobody.default", "--to", "http://reviews/"],
                           capture_output=True, text=True)
     assert done.returncode == 1 and "not connected" in done.stderr
+
+
+def rehearsed(mesh, server):
+    """What the proxy was sent is what this coxctl makes of the objects; with a change it is not. Nothing is said of what it did not ask for."""
+    same = coxctl("diff", "--sent", "--server", server, "-o", "json", status=0)
+    assert (same["proxies"], same["effect"]) == (1, False), same
+    other = coxctl("diff", "--sent", "--server", server, "-f", os.path.join(mesh.dir, "change.yaml"), "-o", "json", status=1)
+    assert [g["proxies"] for g in other["groups"]] == [["client.default"]]
+    assert other["groups"][0]["resources"] == {"RDS": {"changed": ["9080"]}}, "80 was not asked for"
+    assert {s["route"] for s in other["groups"][0]["shifts"]} >= {"only", "jason"}
+
+
+def test_virtual_hosts_on_demand(mesh):
+    """A proxy of Istio's that gets its virtual hosts one by one has the same as one that gets whole routes."""
+    server = f"http://127.0.0.1:{mesh.http_port}"
+    who = node(pod="reviews-v1", ip="10.0.0.11", labels={"app": "reviews", "version": "v1"}, extensions=("istio.stats",))
+    with Stream(mesh.grpc_port, who) as stream:
+        for kind, names in ((CDS, []), (LDS, []), (RDS, ["80", "9080"]), (VHDS, [])):
+            stream.fetch(kind, names)
+        a = coxctl("explain", "route", "--server", server, "--from", "reviews-v1.default", "--to", "http://reviews:9080/v2?debug=1", "-o", "json", status=0)
+        assert a["outbound"]["virtualHost"]["name"] == "9080/reviews.default.svc.cluster.local:9080"
+        assert a["outbound"]["route"]["source"] == {"object": "VirtualService default/reviews", "field": "spec.http[0].match[1]"}
+        same = coxctl("diff", "--sent", "--server", server, "-o", "json", status=0)
+        assert (same["proxies"], same["effect"]) == (1, False), same
