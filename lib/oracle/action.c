@@ -137,7 +137,7 @@ static void rewrite(struct walk *w, const struct cox_json *a)
 		out->new_authority = v->text;
 	else if ((v = oracle_get(a, "host_rewrite_header")))
 		(void)oracle_header(w, v->text, &out->new_authority);
-	if (out->targets.n == 1 && out->targets.p[0].weight && (v = oracle_get(out->targets.p[0].weight, "host_rewrite_literal")))
+	else if (out->targets.n == 1 && out->targets.p[0].weight && (v = oracle_get(out->targets.p[0].weight, "host_rewrite_literal")))
 		out->new_authority = v->text;
 }
 

@@ -57,6 +57,8 @@ static struct cox_json *note_source(struct question *q, const struct cox_route_n
 	ptrdiff_t match = match_index(n);
 	struct cox_str field = cox_arena_printf(a, "spec.http[%u]", root);
 	struct cox_json *s;
+	if (o->kind != COX_KIND_VIRTUAL_SERVICE) /* made of something else: its fields have other places */
+		return explain_source_new(a, explain_object_text(a, o->id), (struct cox_str){ 0 });
 	if (n->http->leaf_place) { /* what a match came from is not told apart: it is the root's and the delegate's together */
 		const struct cox_delegate *d = COX_SPEC(cox_virtual_service_object, o)->spec->http.p[root].delegate;
 		struct cox_str ns = d->ns.n > 0 ? d->ns : o->meta.ns;

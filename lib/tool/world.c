@@ -308,7 +308,7 @@ static enum cox_rc set_to_json(struct cox_arena *a, const struct cox_set *set, s
 		COX_TRY(cox_envoy_any_to_json(cox_type_url(set->type), wire, COX_TRANSCODE_KEEP_OPAQUE, a, &tree, err));
 		if (set->type == COX_TYPE_SDS)
 			cox_secret_redact(a, tree);
-		cox_json_set(a, into, set->items[i]->name, tree);
+		cox_json_set(a, into, cox_arena_str(a, set->items[i]->name), tree);
 	}
 	return COX_OK;
 }

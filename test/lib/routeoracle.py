@@ -145,6 +145,12 @@ class World:
         if kind == "weights":
             on, n = r.randrange(3), r.choice([2, 3])
             route["route"] = [{"destination": self.destination(), "weight": 100 if i == on % n else 0} for i in range(n)]
+            if r.random() < 0.3:  # any of them may be taken
+                for d in route["route"]:
+                    d["weight"] = r.choice([0, 1, 30, 70])
+                route["route"][0]["weight"] = 10
+            if r.random() < 0.3:
+                route["route"][0]["headers"] = {"request": {"set": {"host": "weighted.example.com"}}}
         else:
             route["route"] = [{"destination": self.destination()}]
         self.decorate(route)
@@ -213,7 +219,13 @@ class World:
         self.docs += [pod("client", "default", {"app": "client"}, "10.0.0.1"), pod("gw", "edge", {"istio": "ingress"}, "10.0.9.1")]
         self.docs.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"},
                           "data": {"mesh": json.dumps({"accessLogFile": log, "accessLogFormat": LOG,
+                                                       "pathNormalization": {"normalization": r.choice(
+                                                           ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"])},
                                                        "outboundTrafficPolicy": {"mode": r.choice(["ALLOW_ANY", "REGISTRY_ONLY"])}})}})
+        if r.random() < 0.3:
+            egress = r.choice([[{"hosts": ["./*"]}], [{"hosts": ["./s1.default.svc.cluster.local", "./*.example.com"]}],
+                               [{"port": {"number": 8080, "protocol": "HTTP", "name": "alt"}, "hosts": ["*/*"]}, {"hosts": ["default/*"]}]])
+            self.docs.append(doc("Sidecar", "default", {"egress": egress}))
         for i in range(12):
             name = f"s{i}"
             ports = [{"name": "http", "port": 80}] + ([{"name": "http-alt", "port": 8080}] if i % 2 else [])
@@ -233,6 +245,15 @@ class World:
             self.virtual_service(f"vs-s{i}", [f"s{i}"], r.choice([None, None, ["mesh"], ["mesh", "edge/main"]]))
         for i in range(4):
             self.virtual_service(f"bare-{i}", [f"bare{i}.example.com", f"also{i}.example.net"], r.choice([None, ["mesh", "edge/main"]]))
+        for i, host in enumerate(["entry.example.com", "*.entry.example.org"]):
+            self.docs.append(doc("ServiceEntry", f"entry-{i}", {
+                "hosts": [host], "location": "MESH_INTERNAL", "resolution": "STATIC", "addresses": [f"10.2.0.{i + 1}"],
+                "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+                "endpoints": [{"address": "127.0.1.1", "ports": {"http": upstream_port}}]}))
+            if r.random() < 0.6:
+                self.virtual_service(f"vs-entry-{i}", [host], r.choice([None, ["mesh", "edge/main"]]))
+            else:
+                self.hosts[SIDECAR].append((f"entry-{i}", [host]))
         self.virtual_service("wild", ["*.example.com"], r.choice([None, ["mesh", "edge/main"]]))
         self.virtual_service("wilder", ["*.a.example.com", "*.example.org"], None)
         for i in range(5):
@@ -296,7 +317,7 @@ class World:
         name, hosts = r.choice(self.hosts[who])
         q = {"path": "/", "headers": {}, "query": [], "method": "GET", "host": self.host_of(hosts), "port": port}
         if r.random() < 0.06:
-            q["host"] = r.choice(["nobody.example.com", "s99", "x.y", "front.example.com", "10.1.0.3", "127.0.0.1"])
+            q["host"] = r.choice(["nobody.example.com", "s99", "x.y", "front.example.com", "10.1.0.3", "10.2.0.1", "127.0.0.1", "s11", "s9:8080"])
         if self.matches.get(name) and r.random() < 0.85:
             self.satisfying(r.choice(self.matches[name]), q)
         else:
@@ -382,7 +403,7 @@ class Envoy:
                 c.pop("eds_cluster_config")
                 c["load_assignment"] = envoy_check.bare(rendered["EDS"].get(name, {"cluster_name": name}))
         rendered.pop("EDS", None)
-        rendered["RDS"] = {n: r for n, r in rendered["RDS"].items()}
+        rendered.setdefault("RDS", {})
         self.admin = free_port()
         config = envoy_check.bootstrap(rendered)
         config["static_resources"]["listeners"] = [l for l in config["static_resources"]["listeners"] if not l["name"].startswith("check ")]
@@ -513,12 +534,24 @@ def log_read(path, want):
     return rows
 
 
+def several(status, cluster, flags, shares):
+    """A weighted route took one of its destinations: a live one, one without endpoints, or one that is not there."""
+    if "NC" in flags:
+        return None if any(not c["exists"] for c in shares.values()) else "cluster"
+    if status == 200 and "UH" not in flags:  # gRPC hears of trouble with 200, too
+        return None if cluster in shares and shares[cluster]["exists"] else "cluster"
+    return None if "UH" in flags and cluster in shares and not any(e["usable"] for e in shares[cluster].get("endpoints", [])) else "status"
+
+
 def compare(q, real, row, said):
     """What is different, or None."""
     cluster, status, flags = row
     outcome = said["outcome"]
     if said.get("cluster") == "PassthroughCluster" == cluster:
         return None  # nothing was redirected here, so there is no original destination to go to
+    shares = {c["name"]: c for c in said["outbound"].get("clusters", []) if c["percent"] > 0}
+    if outcome in ("forward", "noUpstream", "noCluster") and len(shares) > 1:
+        return several(status, cluster, flags, shares)
     if outcome == "forward":
         if real["status"] != 200 or said.get("cluster") != cluster:
             return "cluster"
