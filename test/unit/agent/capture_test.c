@@ -184,7 +184,7 @@ static void test_run_feeds_reads_and_reports(void **state)
 	assert_int_equal(cox_agent_run(none, COX_STR(""), 0, NULL, &err), COX_ENOTFOUND);
 	/* What takes too long is killed, also when it gave its output away. */
 	static const char *const slow[] = { "sh", "-c", "echo x; exec sleep 1000", NULL };
-	static const char *const silent[] = { "sh", "-c", "exec >&- 2>&-; sleep 1000", NULL };
+	static const char *const silent[] = { "sh", "-c", "exec >&- 2>&-; exec sleep 1000", NULL };
 	assert_int_equal(cox_agent_run(slow, COX_STR(""), 200, NULL, &err), COX_ETIMEOUT);
 	assert_int_equal(cox_agent_run(silent, COX_STR(""), 200, NULL, &err), COX_ETIMEOUT);
 	assert_int_equal(cox_agent_run(failing, COX_STR(""), 60000, NULL, &err), COX_EIO);
