@@ -17,7 +17,18 @@ struct init_flags {
 	const char *resolv_conf;
 };
 
-enum { OPT_CLEAN = 256, OPT_REDIRECT_DNS, OPT_ALL_DNS, OPT_RESOLV_CONF, OPT_DROP_INVALID, OPT_NFT, OPT_BACKEND, OPT_ALWAYS, OPT_LOG };
+enum {
+	OPT_CLEAN = 256,
+	OPT_REDIRECT_DNS,
+	OPT_ALL_DNS,
+	OPT_RESOLV_CONF,
+	OPT_DROP_INVALID,
+	OPT_NFT,
+	OPT_BACKEND,
+	OPT_ALWAYS,
+	OPT_LOG,
+	OPT_LOG_JSON
+};
 
 static const struct option options[] = {
 	{ "envoy-port", required_argument, NULL, 'p' },
@@ -50,6 +61,7 @@ static const struct option options[] = {
 	{ "force-apply", optional_argument, NULL, OPT_ALWAYS },
 	{ "reconcile", optional_argument, NULL, OPT_ALWAYS },
 	{ "log_output_level", required_argument, NULL, OPT_LOG },
+	{ "log_as_json", no_argument, NULL, OPT_LOG_JSON },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -120,6 +132,7 @@ static bool set_flag(struct init_flags *f, int flag)
 		return true;
 	case OPT_BACKEND: return read_backend(c);
 	case OPT_LOG: return cox_log_set_levels(cox_str_of(optarg)) == COX_OK;
+	case OPT_LOG_JSON: cox_log_set_json(true); return true;
 	case OPT_ALWAYS: return read_switch(&on);
 	default: return false;
 	}

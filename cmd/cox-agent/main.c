@@ -37,7 +37,7 @@ static const char usage_text[] =
     "request: --debug-port 15000\n"
     "\n"
     "proxy: --discovery HOST:PORT  --domain cluster.local  --envoy PROGRAM  --uid 1337 --gid 1337  --config-dir /etc/istio/proxy\n"
-    "       --pod-info-dir /etc/istio/pod  --concurrency N  --proxy-log-level warning  --log-level info\n"
+    "       --pod-info-dir /etc/istio/pod  --concurrency N  --proxy-log-level warning  --log-level info  --log_as_json\n"
     "       --admin-port 15000 --status-port 15020 --prometheus-port 15090 --health-port 15021 --tap-port 15004  --status-address ADDRESS\n"
     "       --bootstrap-only     print the bootstrap and end\n"
     "       --identity auto|none   certificates for Envoy; none: a lab without TLS   --secrets-dir /var/run/secrets\n"
@@ -105,6 +105,7 @@ enum {
 	OPT_BOOTSTRAP_ONLY,
 	OPT_IDENTITY,
 	OPT_SECRETS_DIR,
+	OPT_LOG_JSON,
 };
 
 static const struct option proxy_options[] = {
@@ -131,6 +132,7 @@ static const struct option proxy_options[] = {
 	{ "bootstrap-only", no_argument, NULL, OPT_BOOTSTRAP_ONLY },
 	{ "identity", required_argument, NULL, OPT_IDENTITY },
 	{ "secrets-dir", required_argument, NULL, OPT_SECRETS_DIR },
+	{ "log_as_json", no_argument, NULL, OPT_LOG_JSON },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -173,6 +175,7 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	case OPT_COMPONENT_LOG: f->proxy.envoy.component_log_level = optarg; return true;
 	case OPT_RESOLV_CONF: f->proxy.resolv_conf = optarg; return true;
 	case OPT_LOG: return cox_log_set_levels(cox_str_of(optarg)) == COX_OK;
+	case OPT_LOG_JSON: cox_log_set_json(true); return true;
 	case OPT_ADMIN_PORT: return cmd_port(optarg, &b->admin_port);
 	case OPT_STATUS_PORT: return cmd_port(optarg, &b->status_port);
 	case OPT_PROMETHEUS_PORT: return cmd_port(optarg, &b->prometheus_port);

@@ -21,6 +21,7 @@ static const struct verb {
 	{ "crd", "write the CustomResourceDefinitions: crd generate --out DIR", coxctl_crd },
 	{ "diff", "what a change would do, before it is applied: diff -f CHANGE.yaml --base DIR", coxctl_diff },
 	{ "explain", "where a request goes and why: explain route --from POD.NAMESPACE --to URL -f DIR", coxctl_explain },
+	{ "kube-inject", "sidecars into YAML, as the webhook does: kube-inject -f FILE", coxctl_kube_inject },
 	{ "render", "what a proxy would get: render -f DIR --proxy POD.NAMESPACE [--type cds] [-o yaml]", coxctl_render },
 	{ "version", "print the version", version },
 };

@@ -11,6 +11,7 @@ int coxctl_cert(int argc, char **argv);
 int coxctl_crd(int argc, char **argv);
 int coxctl_diff(int argc, char **argv);
 int coxctl_explain(int argc, char **argv);
+int coxctl_kube_inject(int argc, char **argv);
 int coxctl_render(int argc, char **argv);
 
 /* "-h" or "--help" is among the arguments: usage goes to stdout, status 0. */

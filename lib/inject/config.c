@@ -1,0 +1,163 @@
+/* The injector's configuration from its ConfigMaps' texts. */
+#include "inject/inject_priv.h"
+
+#include "codec/yaml.h"
+
+/* --- key `config`, as a table ----------------------------------------------------------------------------- */
+
+struct settings {
+	struct cox_str policy;
+	COX_LIST(struct cox_str) default_templates;
+	struct cox_str aliases, templates;
+	COX_LIST(struct inject_selector) never, always;
+	COX_LIST(struct cox_kv) annotations;
+};
+
+#define ROW(of, member, json, ftype, ...)                                                               \
+	{                                                                                               \
+		.name = json, .type = COX_F_##ftype, .offset = offsetof(struct of, member), __VA_ARGS__ \
+	}
+
+static const struct cox_field requirement_fields[] = {
+	ROW(inject_requirement, key, "key", STR, .flags = COX_F_REQUIRED),
+	ROW(inject_requirement, op, "operator", STR, .flags = COX_F_REQUIRED),
+	ROW(inject_requirement, values, "values", STR, .flags = COX_F_LIST),
+};
+static void requirement_check(const void *value, const char *path, struct cox_diags *diags)
+{
+	const struct inject_requirement *q = value;
+	static const char *const known[] = { "In", "NotIn", "Exists", "DoesNotExist" };
+	for (size_t i = 0; i < COX_LEN(known); i++)
+		if (cox_str_eq_cstr(q->op, known[i]))
+			return;
+	cox_diag_add(diags, COX_SEV_ERROR, 0, path, "operator \"%.*s\": In, NotIn, Exists or DoesNotExist", COX_FMT(q->op));
+}
+static const struct cox_message requirement_message = { .name = "LabelSelectorRequirement",
+	                                                .size_bytes = sizeof(struct inject_requirement),
+	                                                .fields = requirement_fields,
+	                                                .field_count = COX_LEN(requirement_fields),
+	                                                .check = requirement_check };
+static const struct cox_field selector_fields[] = {
+	ROW(inject_selector, labels, "matchLabels", STR_MAP),
+	ROW(inject_selector, requirements, "matchExpressions", MSG, .flags = COX_F_LIST, .sub = &requirement_message),
+};
+static const struct cox_message selector_message = { .name = "LabelSelector",
+	                                             .size_bytes = sizeof(struct inject_selector),
+	                                             .fields = selector_fields,
+	                                             .field_count = COX_LEN(selector_fields) };
+static const struct cox_field settings_fields[] = {
+	ROW(settings, policy, "policy", STR),
+	ROW(settings, default_templates, "defaultTemplates", STR, .flags = COX_F_LIST),
+	ROW(settings, aliases, "aliases", RAW),
+	ROW(settings, templates, "templates", RAW),
+	ROW(settings, never, "neverInjectSelector", MSG, .flags = COX_F_LIST, .sub = &selector_message),
+	ROW(settings, always, "alwaysInjectSelector", MSG, .flags = COX_F_LIST, .sub = &selector_message),
+	ROW(settings, annotations, "injectedAnnotations", STR_MAP),
+};
+static const struct cox_message settings_message = {
+	.name = "InjectorConfig", .size_bytes = sizeof(struct settings), .fields = settings_fields, .field_count = COX_LEN(settings_fields)
+};
+
+/* --- reading ------------------------------------------------------------------------------------------------ */
+
+struct reading {
+	struct cox_json *root;
+	struct cox_err *err;
+	enum cox_rc rc;
+};
+
+static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
+{
+	struct reading *r = arg;
+	(void)text;
+	if (r->rc != COX_OK)
+		return;
+	if (!root) {
+		if (r->err)
+			*r->err = *err;
+		r->rc = COX_EINVAL;
+	} else if (r->root) {
+		r->rc = cox_err_set(r->err, COX_EINVAL, NULL, "more than one document");
+	} else {
+		r->root = root;
+	}
+}
+
+/* An object; an empty one for an empty text. */
+static enum cox_rc read_object(struct cox_arena *arena, struct cox_str text, const char *what, const struct cox_json **out,
+                               struct cox_err *err)
+{
+	struct reading r = { .err = err };
+	enum cox_rc rc = cox_yaml_each(arena, cox_arena_str(arena, text), COX_JSON_BYTES_MAX, on_document, &r, err);
+	if (rc == COX_OK)
+		rc = r.rc;
+	if (rc == COX_OK && r.root && r.root->type != COX_JSON_OBJECT)
+		rc = cox_err_set(err, COX_EINVAL, NULL, "not an object");
+	if (rc != COX_OK) {
+		cox_err_wrap(err, "%s", what);
+		return rc;
+	}
+	*out = r.root ? r.root : cox_json_new_object(arena);
+	return COX_OK;
+}
+
+static enum cox_rc take_settings(struct cox_inject_config *c, const struct cox_json *doc, struct cox_diags *diags, struct cox_err *err)
+{
+	size_t errors = diags->errors;
+	const struct settings *s = cox_message_decode(&settings_message, doc, "", &c->arena, diags);
+	if (!s || diags->errors != errors)
+		return cox_err_set(err, COX_EINVAL, NULL, "ConfigMap istio-sidecar-injector, key config: %s",
+		                   diags->n ? diags->items[diags->n - 1].text.p : "not an object");
+	if (s->templates.n > 2) /* more than {} */
+		return cox_err_set(
+		    err, COX_EINVAL, "templates",
+		    "ConfigMap istio-sidecar-injector, key config: templates of one's own are not read; leave the key out for the built-in sidecar, "
+		    "gateway and mounted-secret");
+	c->enabled = s->policy.n == 0 || cox_str_eq_cstr(s->policy, "enabled");
+	if (s->policy.n && !c->enabled && !cox_str_eq_cstr(s->policy, "disabled"))
+		return cox_err_set(err, COX_EINVAL, "policy", "ConfigMap istio-sidecar-injector: policy \"%.*s\": enabled or disabled",
+		                   COX_FMT(s->policy));
+	c->never.p = s->never.p, c->never.n = s->never.n;
+	c->always.p = s->always.p, c->always.n = s->always.n;
+	c->annotations.p = s->annotations.p, c->annotations.n = s->annotations.n;
+	c->default_templates.p = s->default_templates.p, c->default_templates.n = s->default_templates.n;
+	c->aliases = cox_json_get(doc, COX_STR("aliases"));
+	return COX_OK;
+}
+
+enum cox_rc cox_inject_config_build(const struct cox_inject_sources *from, struct cox_diags *diags, struct cox_inject_config **out,
+                                    struct cox_err *err)
+{
+	struct cox_inject_config *c = COX_NEW(struct cox_inject_config);
+	cox_ref_init(&c->ref);
+	c->revision = cox_arena_str(&c->arena, from->revision);
+	const struct cox_json *settings = NULL;
+	enum cox_rc rc = read_object(&c->arena, from->config, "ConfigMap istio-sidecar-injector, key config", &settings, err);
+	if (rc == COX_OK)
+		rc = read_object(&c->arena, from->values, "ConfigMap istio-sidecar-injector, key values", &c->values, err);
+	if (rc == COX_OK)
+		rc = read_object(&c->arena, from->mesh, "ConfigMap istio, key mesh", &c->mesh, err);
+	if (rc == COX_OK)
+		rc = take_settings(c, settings, diags, err);
+	if (rc != COX_OK) {
+		cox_inject_config_unref(c);
+		return rc;
+	}
+	*out = c;
+	return COX_OK;
+}
+
+const struct cox_inject_config *cox_inject_config_ref(const struct cox_inject_config *c)
+{
+	cox_ref_get(&((struct cox_inject_config *)c)->ref);
+	return c;
+}
+
+void cox_inject_config_unref(const struct cox_inject_config *c)
+{
+	struct cox_inject_config *mine = (struct cox_inject_config *)c;
+	if (!mine || !cox_ref_put(&mine->ref))
+		return;
+	cox_arena_fini(&mine->arena);
+	cox_free(mine);
+}
