@@ -39,6 +39,7 @@ struct daemon {
 	struct cox_ca *ca;                     /* NULL: ENABLE_CA_SERVER=false */
 	struct external_ca *external_ca;       /* external_ca.c; NULL: the CA is our own */
 	struct trust *trust;                   /* stage_trust.c */
+	struct webhook *webhook;               /* stage_webhook.c; NULL: off */
 	struct cox_timer *ca_timer;
 	struct cox_buf trust_domain; /* that the CA was told */
 	struct cox_kube_client *kube;

@@ -19,6 +19,7 @@ static const struct flag table[] = {
 	{ "caDir", NULL, TEXT, AT(ca_dir), 0, "with --configDir: where the CA keeps its root; without it a root ends with the process" },
 	{ "grpcAddr", NULL, ADDR, AT(grpc), AT(has_grpc), "xDS in clear text (:15010; empty: off)" },
 	{ "secureGRPCAddr", NULL, ADDR, AT(secure_grpc), AT(has_secure_grpc), "xDS and certificates over TLS (:15012; empty: off)" },
+	{ "httpsAddr", NULL, ADDR, AT(https), AT(has_https), "admission webhooks (:15017, with --configDir off; empty: off)" },
 	{ "httpAddr", NULL, ADDR, AT(http), AT(has_http), "/ready and /debug (:8080; empty: off)" },
 	{ "monitoringAddr", NULL, ADDR, AT(monitoring), AT(has_monitoring), "/metrics, /version and /debug (:15014; empty: off)" },
 	{ "meshConfig", NULL, TEXT, AT(mesh_config), 0, "file with the mesh configuration, in force until ConfigMap istio is there" },
@@ -119,12 +120,15 @@ enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err
 		               .list_limit = 500,
 		               .has_grpc = true,
 		               .has_secure_grpc = true,
+		               .has_https = true,
 		               .has_http = true,
 		               .has_monitoring = true };
 	COX_TRY(cox_addr_parse(COX_STR(":15010"), &out->grpc, err));
 	COX_TRY(cox_addr_parse(COX_STR(":15012"), &out->secure_grpc, err));
+	COX_TRY(cox_addr_parse(COX_STR(":15017"), &out->https, err));
 	COX_TRY(cox_addr_parse(COX_STR(":8080"), &out->http, err));
 	COX_TRY(cox_addr_parse(COX_STR(":15014"), &out->monitoring, err));
+	bool said_https = false;
 	for (int i = 1; i < argc; i++) {
 		struct cox_str arg = cox_str_of(argv[i]);
 		if (!cox_str_has_prefix(arg, COX_STR("-")))
@@ -138,7 +142,11 @@ enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err
 		if (!value)
 			return cox_err_set(err, COX_EINVAL, NULL, "--%s needs a value", f->name);
 		COX_TRY(set_value(f, value, out, err));
+		said_https |= strcmp(f->name, "httpsAddr") == 0;
 	}
+	/* No kube-apiserver, no reviews. */
+	if (out->config_dir && !said_https)
+		out->has_https = false;
 	return check(out, err);
 }
 

@@ -1,5 +1,6 @@
 #include "stage_serve.h"
 #include "external_ca.h"
+#include "stage_webhook.h"
 
 #include "base/log.h"
 #include "ca/authn.h"
@@ -68,6 +69,7 @@ static void on_certificate(void *arg, const struct cox_serving_now *now)
 	cox_tls_unref(&d->serve->tls);
 	d->serve->tls = cox_tls_ref(now->tls);
 	listen_tls(d);
+	webhook_on_certificate(d, now);
 }
 
 static void add_name(struct cox_str *names, size_t *n, struct cox_arena *arena, struct cox_str name)
@@ -215,6 +217,7 @@ void serve_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
 {
 	if (d->serve && d->serve->serving)
 		cox_serving_bundle(d->serve->serving, b);
+	webhook_on_bundle(d, b);
 }
 
 void serve_on_mesh(struct daemon *d)

@@ -4,6 +4,7 @@
 #include "stage_enroll.h"
 #include "stage_serve.h"
 #include "stage_trust.h"
+#include "stage_webhook.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,7 +28,8 @@ static void on_put(void *arg, const struct cox_object *o)
 {
 	struct daemon *d = arg;
 	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
-	cox_registry_put(d->registry, o);
+	if (!webhook_on_object(d, o->kind, o->meta.ns, o->meta.name, o))
+		cox_registry_put(d->registry, o);
 	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
 	if (d->status && cox_kind_info(o->kind)->ours && !cox_str_eq(cox_buf_str(&d->reported), o->id))
 		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
@@ -38,7 +40,8 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 {
 	struct daemon *d = arg;
 	cox_log(COX_LOG_DEBUG, "source", "remove kind=%s ns=%.*s name=%.*s", kind_label(kind), COX_FMT(ns), COX_FMT(name));
-	cox_registry_remove(d->registry, kind, ns, name);
+	if (!webhook_on_object(d, kind, ns, name, NULL))
+		cox_registry_remove(d->registry, kind, ns, name);
 	trust_on_object(d, kind, ns, name, NULL);
 	invalid_forget(d->invalid, kind, ns, name);
 	if (d->status)
@@ -313,6 +316,7 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 	                                                     .list_limit = (unsigned)d->flags.list_limit },
 	                     &sink, &d->kube_source);
 	secrets_set_kube(d->secrets, d->kube, d->kube_source);
+	webhook_on_source(d);
 	return COX_OK;
 }
 
@@ -363,6 +367,7 @@ static const struct stage {
 	{ "push", start_push, stop_push },
 	{ "ca", stage_ca_start, stage_ca_stop },
 	{ "trust", start_trust, stop_trust },
+	{ "webhook", start_webhook, stop_webhook },
 	{ "identity", start_serve, stop_serve },
 	{ "enroll", start_enroll, stage_enroll_stop },
 	{ "xds", start_xds, stop_xds },

@@ -1,0 +1,179 @@
+#include "stage_webhook.h"
+
+#include "base/log.h"
+#include "ca/csr.h"
+#include "model/core.h"
+#include "webhook/registration.h"
+#include "webhook/webhook.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct webhook {
+	struct cox_webhook *server; /* NULL until there is a certificate */
+	struct cox_registration *registration;
+	struct cox_inject_config *config;
+	struct cox_buf chain, key;             /* the certificate in force */
+	struct cox_buf settings, values, mesh; /* texts of the ConfigMaps */
+	char injector_name[128], mesh_name[128];
+};
+
+static struct cox_str env(const char *name) { return cox_str_of(cox_env_get(name)); }
+
+/* --- the server ------------------------------------------------------------------------------------------------- */
+
+static void open_server(struct daemon *d)
+{
+	struct webhook *w = d->webhook;
+	struct cox_err err = { 0 };
+	char text[320];
+	uint16_t port;
+	if (w->server || w->chain.n == 0)
+		return;
+	if (cox_webhook_open(
+	        &(struct cox_webhook_spec){ .addr = d->flags.https, .chain_pem = cox_buf_str(&w->chain), .key_pem = cox_buf_str(&w->key) },
+	        &w->server, &port, &err) != COX_OK) {
+		cox_log(COX_LOG_ERROR, "webhook", "not listening: %s", err.text);
+		return;
+	}
+	d->flags.https.port = port;
+	cox_log(COX_LOG_INFO, "webhook", "listening over TLS addr=%s", cox_addr_format(&d->flags.https, text, sizeof(text)));
+	cox_webhook_set_native_sidecars(w->server, cox_str_eq_cstr(env("ENABLE_NATIVE_SIDECARS"), "true"));
+	if (w->config)
+		cox_webhook_set_config(w->server, w->config);
+	if (w->registration)
+		cox_registration_set_ready(w->registration);
+}
+
+void webhook_on_certificate(struct daemon *d, const struct cox_serving_now *now)
+{
+	struct webhook *w = d->webhook;
+	struct cox_err err = { 0 };
+	if (!w)
+		return;
+	cox_wipe(&w->key);
+	cox_buf_clear(&w->chain);
+	cox_buf_append_str(&w->chain, now->chain_pem);
+	cox_buf_append_str(&w->key, now->key_pem);
+	if (!w->server)
+		open_server(d);
+	else if (cox_webhook_set_cert(w->server, now->chain_pem, now->key_pem, &err) != COX_OK)
+		cox_log(COX_LOG_ERROR, "webhook", "the new certificate cannot be served with: %s", err.text);
+}
+
+void webhook_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
+{
+	struct cox_buf pem = { 0 };
+	if (!d->webhook || !d->webhook->registration)
+		return;
+	for (size_t i = 0; i < b->root_n; i++)
+		cox_buf_append_str(&pem, b->roots_pem[i]);
+	cox_registration_set_bundle(d->webhook->registration, cox_buf_str(&pem));
+	cox_buf_fini(&pem);
+}
+
+/* --- the injector's configuration ---------------------------------------------------------------------------------- */
+
+static void configure(struct daemon *d)
+{
+	struct webhook *w = d->webhook;
+	COX_AUTO(cox_arena_fini) struct cox_arena scratch = { 0 };
+	struct cox_diags diags = { .arena = &scratch };
+	struct cox_err err = { 0 };
+	struct cox_inject_config *c = NULL;
+	struct cox_inject_sources from = { cox_buf_str(&w->settings), cox_buf_str(&w->values), cox_buf_str(&w->mesh),
+		                           cox_str_of(d->flags.revision) };
+	if (cox_str_eq_cstr(from.revision, "default"))
+		from.revision = (struct cox_str){ 0 };
+	enum cox_rc rc = cox_inject_config_build(&from, &diags, &c, &err);
+	for (size_t i = 0; i < diags.n; i++)
+		cox_log(COX_LOG_WARN, "webhook", "ConfigMap %s: %.*s: %.*s", w->injector_name, COX_FMT(diags.items[i].path),
+		        COX_FMT(diags.items[i].text));
+	if (rc != COX_OK) {
+		char text[600];
+		cox_log(COX_LOG_ERROR, "webhook", "the injector's configuration is left as it was: %s",
+		        cox_err_describe(&err, text, sizeof(text)));
+		return;
+	}
+	cox_inject_config_unref(w->config);
+	w->config = c;
+	if (w->server)
+		cox_webhook_set_config(w->server, c);
+}
+
+static void take(struct cox_buf *to, const struct cox_config_map *map, const char *key)
+{
+	struct cox_str v = map ? cox_kv_get(map->data.p, map->data.n, cox_str_of(key)) : (struct cox_str){ 0 };
+	cox_buf_clear(to);
+	cox_buf_append_str(to, v);
+}
+
+bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, struct cox_str name, const struct cox_object *o)
+{
+	struct webhook *w = d->webhook;
+	if (!w || kind != COX_KIND_CONFIG_MAP || !cox_str_eq_cstr(ns, d->flags.ns))
+		return false;
+	const struct cox_config_map *map = o ? COX_SPEC(cox_config_map, o) : NULL;
+	if (cox_str_eq_cstr(name, w->mesh_name)) {
+		take(&w->mesh, map, "mesh");
+		configure(d);
+		return false; /* the registry reads it too */
+	}
+	if (!cox_str_eq_cstr(name, w->injector_name))
+		return false;
+	take(&w->settings, map, "config");
+	take(&w->values, map, "values");
+	configure(d);
+	return true;
+}
+
+void webhook_on_source(struct daemon *d)
+{
+	struct webhook *w = d->webhook;
+	if (w && d->kube_source &&
+	    cox_kube_source_want(d->kube_source, COX_KIND_CONFIG_MAP, cox_str_of(d->flags.ns), cox_str_of(w->injector_name)) != COX_OK)
+		cox_log(COX_LOG_ERROR, "webhook", "ConfigMap %s cannot be watched", w->injector_name);
+}
+
+/* --- the stage ------------------------------------------------------------------------------------------------------- */
+
+enum cox_rc start_webhook(struct daemon *d, struct cox_err *err)
+{
+	(void)err;
+	if (!d->flags.has_https)
+		return COX_OK;
+	struct webhook *w = d->webhook = COX_NEW(struct webhook);
+	bool is_default = !d->flags.revision[0] || strcmp(d->flags.revision, "default") == 0;
+	struct cox_str named = env("INJECTION_WEBHOOK_CONFIG_MAP");
+	if (named.n)
+		snprintf(w->injector_name, sizeof(w->injector_name), "%.*s", COX_FMT(named));
+	else
+		snprintf(w->injector_name, sizeof(w->injector_name), "istio-sidecar-injector%s%s", is_default ? "" : "-",
+		         is_default ? "" : d->flags.revision);
+	snprintf(w->mesh_name, sizeof(w->mesh_name), "istio%s%s", is_default ? "" : "-", is_default ? "" : d->flags.revision);
+	cox_buf_append_str(&w->mesh, cox_buf_str(&d->mesh_yaml));
+	configure(d);
+	if (d->kube)
+		w->registration = cox_registration_open(
+		    &(struct cox_registration_spec){ .kube = d->kube,
+		                                     .revision = is_default ? (struct cox_str){ 0 } : cox_str_of(d->flags.revision),
+		                                     .ns = cox_str_of(d->flags.ns) });
+	return COX_OK;
+}
+
+void stop_webhook(struct daemon *d)
+{
+	struct webhook *w = d->webhook;
+	if (!w)
+		return;
+	cox_registration_close(&w->registration);
+	cox_webhook_close(&w->server);
+	cox_inject_config_unref(w->config);
+	cox_wipe(&w->key);
+	cox_buf_fini(&w->chain);
+	cox_buf_fini(&w->settings);
+	cox_buf_fini(&w->values);
+	cox_buf_fini(&w->mesh);
+	cox_free(w);
+	d->webhook = NULL;
+}

@@ -1,0 +1,205 @@
+"""The admission webhooks, called by a real kube-apiserver; kubectl's view of it.
+
+covers: d1 d2 d21 d22 d24 d25 d26 d30
+"""
+import base64
+import glob
+import json
+import os
+import socket
+import ssl
+import subprocess
+import time
+import urllib.request
+
+import pytest
+import yaml
+
+import kubelab
+from coxswain import Coxswaind
+from kubelab import wait
+
+HOOKS = os.path.join(kubelab.TREE, "manifests/webhooks.yaml")
+COXCTL = os.path.join(kubelab.BUILD, "coxctl")
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def pod(name, ns, **meta):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": ns, **meta},
+            "spec": {"serviceAccountName": "default", "containers": [{"name": "app", "image": "web:1", "ports": [{"containerPort": 8080}]}]}}
+
+
+class Hooks:
+    def __init__(self, lab, revision):
+        self.lab, self.port, self.revision = lab, free_port(), revision
+        self.names = []  # paths of what is registered
+
+    def manifests(self):
+        """Those of manifests/, for our revision, at an address that needs no cluster network."""
+        for doc in json.loads(json.dumps(list(yaml.safe_load_all(open(HOOKS))))):  # anchors become copies
+            doc["metadata"]["name"] += "-" + self.revision
+            doc["metadata"]["labels"]["istio.io/rev"] = self.revision
+            for hook in doc["webhooks"]:
+                for e in hook.get("namespaceSelector", {}).get("matchExpressions", []) + hook.get("objectSelector", {}).get("matchExpressions", []):
+                    if e.get("values") == ["default"]:
+                        e["values"] = [self.revision]
+                path = hook["clientConfig"].pop("service")["path"]
+                hook["clientConfig"]["url"] = f"https://localhost:{self.port}{path}"
+                hook["name"] = self.revision + "." + hook["name"]
+            yield doc
+
+    def path(self, doc):
+        return "/apis/admissionregistration.k8s.io/v1/" + doc["kind"].lower() + "s"
+
+    def register(self):
+        for doc in self.manifests():
+            self.lab.call("POST", self.path(doc), doc)
+            self.names.append(self.path(doc) + "/" + doc["metadata"]["name"])
+
+    def entries(self):
+        return [h for n in self.names for h in self.lab.call("GET", n)["webhooks"]]
+
+    def close(self):
+        for n in self.names:
+            self.lab.delete(n)
+
+
+@pytest.fixture(scope="module")
+def hooks(lab):
+    for path in sorted(glob.glob(os.path.join(kubelab.TREE, "crd/networking*.yaml"))):
+        lab.crd(path)
+    one = Hooks(lab, "hooked")
+    with Coxswaind(source=["--kubeconfig", lab.kubeconfig], args=["--revision", "hooked", f"--httpsAddr=127.0.0.1:{one.port}"],
+                   env={"ISTIOD_CUSTOM_HOST": "localhost"}) as daemon:
+        one.daemon = daemon
+        daemon.wait_ready()
+        one.register()
+        wait(lambda: all(h["clientConfig"].get("caBundle") for h in one.entries()), 20)
+        yield one
+        one.close()
+
+
+def make(lab, body):
+    made = lab.call("POST", f"/api/v1/namespaces/{body['metadata']['namespace']}/pods", body)
+    lab.delete(f"/api/v1/namespaces/{body['metadata']['namespace']}/pods/{made['metadata']['name']}?gracePeriodSeconds=0")
+    return made
+
+
+def test_pods_are_injected_where_it_is_asked_for(lab, hooks, ns):
+    lab.namespace("hooked-on", {"istio.io/rev": "hooked"})
+    for n in ("hooked-on", ns):
+        wait(lambda: lab.call("GET", f"/api/v1/namespaces/{n}/serviceaccounts/default", ok=(200, 404)).get("kind") == "ServiceAccount" or
+             lab.call("POST", f"/api/v1/namespaces/{n}/serviceaccounts", {"metadata": {"name": "default"}}, ok=(201, 409)) and False, 10)
+    made = wait(lambda: next((m for m in [make(lab, pod("a", "hooked-on"))] if "sidecar.istio.io/status" in m["metadata"].get("annotations", {})), None), 10)
+    assert [c["name"] for c in made["spec"]["containers"]] == ["app", "istio-proxy"]
+    assert [c["name"] for c in made["spec"]["initContainers"]] == ["istio-init"]
+    assert made["metadata"]["labels"]["security.istio.io/tlsMode"] == "istio"
+
+    # Byte for byte what the command line makes of it.
+    done = subprocess.run([COXCTL, "kube-inject", "-f", "-", "--revision", "hooked"], input=json.dumps(pod("a", "hooked-on")), capture_output=True, text=True)
+    by_hand = yaml.safe_load(done.stdout)
+    mine = next(c for c in by_hand["spec"]["containers"] if c["name"] == "istio-proxy")
+    theirs = next(c for c in made["spec"]["containers"] if c["name"] == "istio-proxy")
+    assert theirs["args"] == mine["args"] and [e["name"] for e in theirs["env"]] == [e["name"] for e in mine["env"]]
+    assert json.loads(made["metadata"]["annotations"]["sidecar.istio.io/status"]) == json.loads(by_hand["metadata"]["annotations"]["sidecar.istio.io/status"])
+
+    assert [c["name"] for c in make(lab, pod("b", ns))["spec"]["containers"]] == ["app"], "not labelled"
+    assert [c["name"] for c in make(lab, pod("c", ns, labels={"istio.io/rev": "hooked"}))["spec"]["containers"]] == ["app", "istio-proxy"]
+    assert [c["name"] for c in make(lab, pod("d", "hooked-on", labels={"sidecar.istio.io/inject": "false"}))["spec"]["containers"]] == ["app"]
+
+
+def test_wrong_objects_are_refused_with_their_fields(lab, hooks, ns):
+    """Validation fails closed from the moment it was seen to work."""
+    wait(lambda: all(h["failurePolicy"] == "Fail" for h in hooks.entries()), 20)
+    bad = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "bad", "namespace": ns},
+           "spec": {"hosts": ["a", "a"], "http": [{"match": [{"uri": {"prefix": "/x", "exact": "/y"}}], "route": [{"destination": {"host": "b"}, "weight": 50}]}]}}
+    answer = lab.call("POST", f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices", bad, ok=(400, 403, 422))
+    assert "VirtualService " + ns + "/bad is not valid" in answer["message"] and "spec." in answer["message"], answer
+    good = {**bad, "metadata": {"name": "good", "namespace": ns}, "spec": {"hosts": ["a"], "http": [{"route": [{"destination": {"host": "b"}}]}]}}
+    lab.call("POST", f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices", good)
+    lab.delete(f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices/good")
+
+
+def test_a_bundle_that_somebody_broke_is_mended(lab, hooks):
+    name = hooks.names[0]
+    doc = lab.call("GET", name)
+    right = doc["webhooks"][0]["clientConfig"]["caBundle"]
+    for hook in doc["webhooks"]:
+        hook["clientConfig"]["caBundle"] = base64.b64encode(base64.b64decode(right).replace(b"CERTIFICATE", b"CERTIFICATE")[:-1]).decode()
+    lab.call("PUT", name, doc)
+    wait(lambda: all(h["clientConfig"]["caBundle"] == right for h in lab.call("GET", name)["webhooks"]), 10)
+
+
+class Direct:
+    """The webhook's port, without the kube-apiserver."""
+
+    def __init__(self, hooks):
+        self.context = ssl._create_unverified_context()
+        self.url = f"https://localhost:{hooks.port}"
+
+    def __call__(self, path, body, kind="application/json"):
+        body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, body, {"Content-Type": kind}), context=self.context, timeout=20) as r:
+                return r.status, json.loads(r.read())
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+
+
+def review(obj, version="v1", **request):
+    return {"apiVersion": "admission.k8s.io/" + version, "kind": "AdmissionReview",
+            "request": {"uid": "u-1", "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "namespace": "x", "object": obj, **request}}
+
+
+def test_reviews_of_every_sort(hooks):
+    """covers: d18 d19 d20"""
+    ask = Direct(hooks)
+    for version in ("v1", "v1beta1"):
+        code, out = ask("/inject", review(pod("p", "x"), version))
+        assert code == 200 and out["apiVersion"] == "admission.k8s.io/" + version and out["response"]["uid"] == "u-1" and out["response"]["allowed"]
+        assert out["response"]["patchType"] == "JSONPatch" and json.loads(base64.b64decode(out["response"]["patch"]))
+    code, out = ask("/inject/cluster/c--slash--1/net/n1/istio_meta_x/y", review(pod("p", "x")))
+    patch = json.dumps(json.loads(base64.b64decode(out["response"]["patch"])))
+    assert '"c/1"' in patch and '"ISTIO_META_NETWORK", "value": "n1"' in patch and '"ISTIO_META_X", "value": "y"' in patch
+    host = pod("p", "x")
+    host["spec"]["hostNetwork"] = True
+    code, out = ask("/inject", review(host))
+    assert out["response"]["allowed"] and "patch" not in out["response"] and "hostNetwork" in out["response"]["warnings"][0]
+    code, out = ask("/inject", review({"metadata": {}, "spec": {"containers": []}}))
+    assert code == 200 and not out["response"]["allowed"] and "spec.containers" in out["response"]["status"]["message"]
+
+
+@pytest.mark.parametrize("body,code,says", [
+    (b"{", 400, "line"), (b"", 400, "AdmissionReview"), (b"[]", 400, "AdmissionReview"), (b'{"kind":"AdmissionReview"}', 400, "apiVersion"),
+    (b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}', 400, "no request"),
+    (b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{}}', 400, "uid"), (b"[" * 100000, 400, ""), (b"x" * 10000000, 413, "")])
+def test_what_is_no_review_is_told_so(hooks, body, code, says):
+    """covers: d20"""
+    for path in ("/inject", "/validate"):
+        try:
+            got, text = Direct(hooks)(path, body)
+        except (urllib.error.URLError, ConnectionError, ssl.SSLError):
+            assert code == 413  # the server may close while the rest is still being sent
+            continue
+        assert got == code and says in text
+    assert Direct(hooks)("/inject", b"{}", "text/plain")[0] == 415
+
+
+def test_many_at_once(hooks):
+    """covers: d20  Hundreds of pods at one moment, as a rolling restart makes them; nobody waits long."""
+    import concurrent.futures
+    ask, slow = Direct(hooks), []
+
+    def one(i):
+        began = time.monotonic()
+        code, out = ask("/inject", review(pod(f"p{i}", "x")))
+        slow.append(time.monotonic() - began)
+        return code == 200 and out["response"]["allowed"]
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(one, range(600)))
+    assert sorted(slow)[-1] < 5
