@@ -39,7 +39,6 @@ static const struct flag table[] = {
 	{ "kubernetesListLimit", NULL, INTEGER, AT(list_limit), 0, "objects a page in lists (500)" },
 	{ "log_output_level", NULL, TEXT, AT(log_levels), 0, "default:info, or module:level,..." },
 	{ "log_as_json", NULL, SWITCH, AT(log_json), 0, "log lines as JSON" },
-	{ "httpsAddr", NULL, IGNORED, 0, 0, "webhooks: not served yet" },
 	{ "registries", NULL, IGNORED, 0, 0, "always Kubernetes" },
 	{ "profile", NULL, IGNORED, 0, 0, "Go profiling" },
 	{ "ctrlz_port", NULL, IGNORED, 0, 0, "see /debug/list" },
