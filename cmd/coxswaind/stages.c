@@ -362,17 +362,10 @@ static const struct stage {
 	enum cox_rc (*start)(struct daemon *d, struct cox_err *err);
 	void (*stop)(struct daemon *d);
 } stages[] = {
-	{ "kube", start_kube, stop_kube },
-	{ "registry", start_registry, stop_registry },
-	{ "push", start_push, stop_push },
-	{ "ca", stage_ca_start, stage_ca_stop },
-	{ "trust", start_trust, stop_trust },
-	{ "webhook", start_webhook, stop_webhook },
-	{ "identity", start_serve, stop_serve },
-	{ "enroll", start_enroll, stage_enroll_stop },
-	{ "xds", start_xds, stop_xds },
-	{ "source", start_source, stop_source },
-	{ "admin", start_admin, stop_admin },
+	{ "kube", start_kube, stop_kube },       { "registry", start_registry, stop_registry }, { "push", start_push, stop_push },
+	{ "ca", stage_ca_start, stage_ca_stop }, { "trust", start_trust, stop_trust },          { "webhook", start_webhook, stop_webhook },
+	{ "identity", start_serve, stop_serve }, { "enroll", start_enroll, stage_enroll_stop }, { "xds", start_xds, stop_xds },
+	{ "source", start_source, stop_source }, { "admin", start_admin, stop_admin },
 };
 
 static void stop_stages(struct daemon *d, size_t started)
