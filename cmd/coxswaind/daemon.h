@@ -59,7 +59,7 @@ struct daemon {
 	int exit_status;
 	struct cox_hash ca_mesh_told; /* the mesh configuration whose caCertificates were spoken of */
 	struct cox_hash discovery;    /* of the mesh whose discoverySelectors are in force */
-	struct cox_buf mesh_yaml;
+	struct cox_buf mesh_yaml, networks_yaml;
 	char source_name[32];
 };
 

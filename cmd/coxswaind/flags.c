@@ -23,6 +23,7 @@ static const struct flag table[] = {
 	{ "httpAddr", NULL, ADDR, AT(http), AT(has_http), "/ready and /debug (:8080; empty: off)" },
 	{ "monitoringAddr", NULL, ADDR, AT(monitoring), AT(has_monitoring), "/metrics, /version and /debug (:15014; empty: off)" },
 	{ "meshConfig", NULL, TEXT, AT(mesh_config), 0, "file with the mesh configuration, in force until ConfigMap istio is there" },
+	{ "networksConfig", NULL, TEXT, AT(networks_config), 0, "file with meshNetworks, in force until ConfigMap istio has them" },
 	{ "tlsCertFile", NULL, TEXT, AT(tls_cert_file), 0, "certificate to serve with in place of one by our CA; watched" },
 	{ "tlsKeyFile", NULL, TEXT, AT(tls_key_file), 0, "its key" },
 	{ "caCertFile", NULL, TEXT, AT(ca_cert_file), 0, "more roots for client certificates" },

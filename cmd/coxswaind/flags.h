@@ -6,7 +6,7 @@
 #include "net/addr.h"
 
 struct flags {
-	const char *kubeconfig, *config_dir, *ca_dir, *mesh_config, *domain, *cluster_id, *ns, *revision;
+	const char *kubeconfig, *config_dir, *ca_dir, *mesh_config, *networks_config, *domain, *cluster_id, *ns, *revision;
 	const char *tls_cert_file, *tls_key_file, *ca_cert_file;
 	struct cox_addr grpc, secure_grpc, https, http, monitoring;
 	bool has_grpc, has_secure_grpc, has_https, has_http, has_monitoring;

@@ -108,18 +108,18 @@ static struct cox_source_sink make_sink(struct daemon *d)
 
 /* --- stages: start in this order, end in the reverse one ------------------------------------------------ */
 
-static enum cox_rc read_mesh_file(struct daemon *d, struct cox_err *err)
+static enum cox_rc read_file(const char *flag, const char *path, struct cox_buf *out, struct cox_err *err)
 {
-	int fd = d->flags.mesh_config ? open(d->flags.mesh_config, O_RDONLY | O_CLOEXEC) : -1;
-	if (!d->flags.mesh_config)
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (!path)
 		return COX_OK;
 	if (fd < 0)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "--meshConfig: %s cannot be opened", d->flags.mesh_config);
+		return cox_err_set(err, COX_ENOTFOUND, NULL, "%s: %s cannot be opened", flag, path);
 	ssize_t n;
-	while ((n = read(fd, cox_buf_reserve(&d->mesh_yaml, 4096), 4096)) > 0 && d->mesh_yaml.n < MESH_FILE_BYTES_MAX)
-		d->mesh_yaml.n += (size_t)n;
+	while ((n = read(fd, cox_buf_reserve(out, 4096), 4096)) > 0 && out->n < MESH_FILE_BYTES_MAX)
+		out->n += (size_t)n;
 	close(fd);
-	return n < 0 ? cox_err_set(err, COX_EIO, NULL, "--meshConfig: %s cannot be read", d->flags.mesh_config) : COX_OK;
+	return n < 0 ? cox_err_set(err, COX_EIO, NULL, "%s: %s cannot be read", flag, path) : COX_OK;
 }
 
 /* The client of the local kube-apiserver; none with a directory. */
@@ -156,11 +156,13 @@ static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 	if (!cox_compliance_parse(policy, &compliance))
 		return cox_err_set(err, COX_EINVAL, "COMPLIANCE_POLICY", "must be fips-140-2, fips-140-3 or pqc, is \"%.*s\"",
 		                   COX_FMT(policy));
-	COX_TRY(read_mesh_file(d, err));
+	COX_TRY(read_file("--meshConfig", d->flags.mesh_config, &d->mesh_yaml, err));
+	COX_TRY(read_file("--networksConfig", d->flags.networks_config, &d->networks_yaml, err));
 	d->registry = cox_registry_new(&(struct cox_registry_options){ .domain = cox_str_of(d->flags.domain),
 	                                                               .cluster_id = cox_str_of(d->flags.cluster_id),
 	                                                               .root_namespace = cox_str_of(d->flags.ns),
 	                                                               .mesh_yaml = cox_buf_str(&d->mesh_yaml),
+	                                                               .networks_yaml = cox_buf_str(&d->networks_yaml),
 	                                                               .compliance = compliance,
 	                                                               .revision = cox_str_of(d->flags.revision) });
 	return COX_OK;
@@ -425,6 +427,7 @@ static void free_rest(struct daemon *d)
 	cox_ca_processes_end(&d->ca_processes);
 	cox_buf_fini(&d->trust_domain);
 	cox_buf_fini(&d->mesh_yaml);
+	cox_buf_fini(&d->networks_yaml);
 	cox_buf_fini(&d->reported);
 	invalid_free(d->invalid);
 	cox_free(d);

@@ -106,8 +106,8 @@ static void add_workload_entry(struct cox_registry *r, const struct cox_workload
                                const struct cox_svc *svc)
 {
 	bool is_socket = cox_str_has_prefix(we->address, COX_STR("unix://"));
-	if (we->address.n == 0)
-		return;
+	if (we->address.n == 0 && workload->network.n == 0)
+		return; /* without an address it is reached through its network's gateway */
 	for (COX_EACH(struct cox_svc_port, sp, svc->ports)) {
 		uint16_t port = sp->target_port;
 		if (is_socket)

@@ -13,6 +13,7 @@ struct cox_registry *cox_registry_new(const struct cox_registry_options *opts)
 		{ &r->opts.cluster_id, opts->cluster_id, COX_STR_INIT("Kubernetes") },
 		{ &r->opts.root_namespace, opts->root_namespace, COX_STR_INIT("istio-system") },
 		{ &r->opts.mesh_yaml, opts->mesh_yaml, COX_STR_INIT("{}") },
+		{ &r->opts.networks_yaml, opts->networks_yaml, COX_STR_INIT("{}") },
 		{ &r->opts.revision, opts->revision, COX_STR_INIT("default") },
 	};
 	for (size_t i = 0; i < COX_LEN(texts); i++)
@@ -20,6 +21,7 @@ struct cox_registry *cox_registry_new(const struct cox_registry_options *opts)
 	r->opts.compliance = opts->compliance;
 	r->is_bulk = true;
 	reg_mesh_init(r);
+	reg_networks_init(r);
 	return r;
 }
 
@@ -31,6 +33,7 @@ void cox_registry_free(struct cox_registry *r)
 	reg_index_fini(r);
 	reg_secrets_fini(r);
 	reg_health_fini(r);
+	reg_networks_fini(r);
 	for (size_t k = 0; k < COX_KIND_COUNT; k++) {
 		reg_store_fini(&r->stores[k]);
 		reg_store_fini(&r->parked[k]);
@@ -57,6 +60,10 @@ static void mark_namespace(struct cox_registry *r, struct cox_str ns)
 	reg_store_range(services, COX_KIND_SERVICE, ns, &from, &to);
 	for (; from < to; from++)
 		reg_unit_mark_by_id(r, COX_KIND_SERVICE, ns, services->p[from]->meta.name);
+	const struct reg_store *entries = &r->stores[COX_KIND_SERVICE_ENTRY]; /* they may select its pods */
+	reg_store_range(entries, COX_KIND_SERVICE_ENTRY, ns, &from, &to);
+	for (; from < to; from++)
+		reg_unit_mark_by_id(r, COX_KIND_SERVICE_ENTRY, ns, entries->p[from]->meta.name);
 }
 
 /* Its labels decide whether it is selected and on which network it is, an annotation how its traffic is spread. */
@@ -76,7 +83,7 @@ void reg_apply(struct cox_registry *r, const struct cox_object *old, const struc
 {
 	const struct cox_object *o = now ? now : old;
 	switch (o->kind) {
-	case COX_KIND_SERVICE:
+	case COX_KIND_SERVICE: reg_networks_service_changed(r, old, now); /* fall through */
 	case COX_KIND_SERVICE_ENTRY: reg_unit_changed(r, old, now); return;
 	case COX_KIND_ENDPOINT_SLICE: reg_slice_changed(r, old, now); return;
 	case COX_KIND_POD: reg_pod_changed(r, old, now); return;
@@ -84,6 +91,7 @@ void reg_apply(struct cox_registry *r, const struct cox_object *old, const struc
 	case COX_KIND_CONFIG_MAP:
 		if (reg_mesh_is_source(r, o)) {
 			reg_mesh_reload(r);
+			reg_networks_reload(r);
 			return;
 		}
 		break;
@@ -136,6 +144,8 @@ void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_
 
 void cox_registry_take_changes(struct cox_registry *r, struct cox_registry_changes *out)
 {
+	if (r->are_networks_dirty && reg_networks_update(r))
+		reg_change_add(r, COX_KIND_CONFIG_MAP, COX_STR("meshNetworks"), r->opts.root_namespace, false);
 	reg_units_resolve(r);
 	if (r->is_bulk) { /* the first list left room for what is not built twice */
 		cox_vec_fini(&r->eps);
@@ -214,6 +224,11 @@ size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *are
 		cox_vec_push(&all, ((struct cox_registry_finding){
 		                       cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)),
 		                       COX_STR("data.mesh"), cox_arena_str(arena, cox_buf_str(&r->mesh_error)), COX_SEV_ERROR, false }));
+	if (r->networks_error.n > 0)
+		cox_vec_push(&all, ((struct cox_registry_finding){
+		                       cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)),
+		                       COX_STR("data.meshNetworks"), cox_arena_str(arena, cox_buf_str(&r->networks_error)),
+		                       r->networks_are_bad ? COX_SEV_ERROR : COX_SEV_WARNING, false }));
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->slots, e));)
 		for (const struct reg_slot *s = e->value; s; s = s->next)
 			slot_findings(s, arena, &all);

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "model/mesh.h"
+#include "registry/networks.h"
 #include "registry/service.h"
 
 struct cox_registry;
@@ -17,6 +18,7 @@ struct cox_registry_options {
 	struct cox_str cluster_id;      /* "Kubernetes" */
 	struct cox_str root_namespace;  /* "istio-system"; where ConfigMap `istio` is */
 	struct cox_str mesh_yaml;       /* initial mesh configuration (--meshConfig file); a ConfigMap replaces it. May be empty */
+	struct cox_str networks_yaml;   /* the same for meshNetworks (--networksConfig). May be empty */
 	enum cox_compliance compliance; /* of all TLS that is translated */
 	struct cox_str revision;        /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
 };
@@ -73,6 +75,8 @@ struct cox_mesh_shared {
 };
 const struct cox_mesh_shared *cox_registry_mesh_share(const struct cox_registry *r); /* adds a reference */
 void cox_mesh_shared_unref(const struct cox_mesh_shared *m);
+/* The gateways between networks, as of the last cox_registry_take_changes(). Adds a reference. */
+const struct cox_networks *cox_registry_networks_share(const struct cox_registry *r);
 /* The options in force: the cluster's DNS domain, its id, and the root namespace (mesh configuration first). Borrowed like the tables. */
 struct cox_str cox_registry_domain(const struct cox_registry *r);
 struct cox_str cox_registry_cluster_id(const struct cox_registry *r);

@@ -9,6 +9,7 @@
 #define COX_REGISTRY_PRIV_H
 
 #include "model/core.h"
+#include "model/networks.h"
 #include "model/service_entry.h"
 #include "registry/registry.h"
 
@@ -69,6 +70,11 @@ struct cox_registry {
 
 	const struct cox_mesh_shared *mesh;
 	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
+
+	struct cox_mesh_networks *mesh_networks; /* never NULL */
+	struct cox_buf networks_error;           /* what is wrong or odd about the newest ones */
+	bool networks_are_bad, are_networks_dirty;
+	const struct cox_networks *networks; /* never NULL after the first take_changes */
 
 	struct cox_map reported;    /* WorkloadEntry id -> struct reg_reported */
 	struct cox_map bad_secrets; /* object id -> struct reg_bad_secret: newest versions that are not in force */
@@ -147,6 +153,16 @@ const struct cox_endpoint_set *reg_endpoints_seal(struct cox_registry *r, const 
 void reg_auto_update(struct cox_registry *r);
 /* Empty where none was given. */
 struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hostname, struct cox_arena *arena);
+
+/* networks.c */
+void reg_networks_init(struct cox_registry *r);
+void reg_networks_reload(struct cox_registry *r);
+struct cox_str reg_network_of_pod(const struct cox_registry *r, const struct cox_object *pod, struct cox_str node_name);
+struct cox_str reg_network_of_address(const struct cox_registry *r, struct cox_str address);
+void reg_networks_service_changed(struct cox_registry *r, const struct cox_object *old, const struct cox_object *now);
+/* True: the table is another one. */
+bool reg_networks_update(struct cox_registry *r);
+void reg_networks_fini(struct cox_registry *r);
 
 /* health.c */
 bool reg_entry_is_healthy(const struct cox_registry *r, const struct cox_object *we);

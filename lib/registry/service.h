@@ -81,6 +81,7 @@ struct cox_endpoint {
 	struct cox_str hostname, subdomain; /* of pods in headless services */
 	struct cox_str tls_mode;            /* "istio" where it speaks mTLS, else empty */
 	struct cox_str pod_name;
+	bool is_gateway; /* never of a set: translation puts a network's gateway in the place of the endpoints behind it */
 };
 
 /* All endpoints of a service, every port; sorted by (port_name, locality, address, port). */

@@ -85,12 +85,6 @@ struct cox_str cox_registry_node_locality(const struct cox_object *node, struct 
 	return s;
 }
 
-static struct cox_str default_network(const struct cox_registry *r)
-{
-	const struct cox_object *root = reg_object(r, COX_KIND_NAMESPACE, (struct cox_str){ 0 }, cox_registry_root_namespace(r));
-	return root ? cox_kv_get(root->meta.labels.p, root->meta.labels.n, COX_STR("topology.istio.io/network")) : (struct cox_str){ 0 };
-}
-
 struct cox_endpoint reg_workload_of_pod(struct cox_registry *r, const struct cox_object *pod)
 {
 	const struct cox_pod_spec *spec = COX_SPEC(cox_pod, pod)->spec;
@@ -107,9 +101,7 @@ struct cox_endpoint reg_workload_of_pod(struct cox_registry *r, const struct cox
 	    e.locality.n == 0 && e.node_name.n > 0 ? reg_object(r, COX_KIND_NODE, (struct cox_str){ 0 }, e.node_name) : NULL;
 	if (node)
 		e.locality = cox_registry_node_locality(node, &r->scratch);
-	e.network = label(&e, COX_STR("topology.istio.io/network"));
-	if (e.network.n == 0)
-		e.network = default_network(r);
+	e.network = reg_network_of_pod(r, pod, e.node_name);
 	if (cox_str_eq(label(&e, COX_STR("security.istio.io/tlsMode")), COX_STR("istio")))
 		e.tls_mode = COX_STR("istio");
 	e.canonical_name = cox_canonical_name(e.labels.p, e.labels.n, e.workload);
@@ -134,7 +126,7 @@ size_t reg_workload_entry_labels(const struct cox_object *we, struct cox_arena *
 }
 
 static struct cox_endpoint from_entry(struct cox_registry *r, const struct cox_workload_entry *we, const struct cox_kv *labels, size_t n,
-                                      struct cox_str ns, struct cox_str name)
+                                      struct cox_str ns, struct cox_str name, bool is_external)
 {
 	struct cox_endpoint e = {
 		.ns = ns, .workload = name, .cluster_id = r->opts.cluster_id, .locality = we->locality, .network = we->network
@@ -146,6 +138,8 @@ static struct cox_endpoint from_entry(struct cox_registry *r, const struct cox_w
 		e.locality = cox_locality_of_labels(labels, n, &r->scratch);
 	if (e.network.n == 0)
 		e.network = label(&e, COX_STR("topology.istio.io/network"));
+	if (e.network.n == 0 && !is_external) /* what is outside the mesh is on none of its networks */
+		e.network = reg_network_of_address(r, we->address);
 	struct cox_str mode = label(&e, COX_STR("security.istio.io/tlsMode"));
 	if (mode.n > 0 ? cox_str_eq(mode, COX_STR("istio")) : we->service_account.n > 0)
 		e.tls_mode = COX_STR("istio"); /* an account means that somebody there has a certificate */
@@ -161,7 +155,7 @@ struct cox_endpoint reg_workload_of_entry(struct cox_registry *r, const struct c
 	const struct cox_workload_entry_object *object = COX_SPEC(cox_workload_entry_object, we);
 	const struct cox_kv *labels;
 	size_t n = reg_workload_entry_labels(we, &r->scratch, &labels);
-	struct cox_endpoint e = from_entry(r, object->spec, labels, n, we->meta.ns, we->meta.name);
+	struct cox_endpoint e = from_entry(r, object->spec, labels, n, we->meta.ns, we->meta.name, false);
 	e.health = reg_entry_is_healthy(r, we) ? COX_HEALTHY : COX_UNHEALTHY;
 	return e;
 }
@@ -169,5 +163,6 @@ struct cox_endpoint reg_workload_of_entry(struct cox_registry *r, const struct c
 struct cox_endpoint reg_workload_inline(struct cox_registry *r, const struct cox_object *se, const struct cox_workload_entry *we,
                                         struct cox_str name)
 {
-	return from_entry(r, we, we->labels.p, we->labels.n, se->meta.ns, name);
+	bool is_external = COX_SPEC(cox_service_entry_object, se)->spec->location == COX_SE_MESH_EXTERNAL;
+	return from_entry(r, we, we->labels.p, we->labels.n, se->meta.ns, name, is_external);
 }

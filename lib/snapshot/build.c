@@ -126,6 +126,9 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	s->mesh = x->mesh->config;
 	s->compliance = cox_registry_compliance(r);
 	s->mesh_hash = s->compliance ? cox_hash_combine(x->mesh->hash, (struct cox_hash){ s->compliance, 0 }) : x->mesh->hash;
+	s->networks = cox_registry_networks_share(r);
+	if (s->networks->gateways.n)
+		s->mesh_hash = cox_hash_combine(s->mesh_hash, s->networks->hash);
 	copy_svcs(s, r);
 	x->namespaces = snap_objects_build(r, COX_KIND_NAMESPACE, old ? old->namespaces : NULL);
 	x->nodes = snap_objects_build(r, COX_KIND_NODE, old ? old->nodes : NULL);
@@ -174,6 +177,7 @@ void cox_snapshot_unref(const struct cox_snapshot *s)
 	snap_objects_unref(x->nodes);
 	snap_objects_unref(x->namespaces);
 	cox_mesh_shared_unref(x->mesh);
+	cox_networks_unref(mine->networks);
 	struct cox_arena arena = mine->arena;
 	cox_arena_fini(&arena);
 	cox_free(mine);

@@ -3,7 +3,11 @@
 #include "translate/cluster_priv.h"
 #include "translate/filters.h"
 
-static uint32_t endpoint_weight(const struct cox_endpoint *e) { return e->weight > 0 ? e->weight : 1; }
+static uint32_t endpoint_weight(const struct cox_tr *t, const struct cox_endpoint *e)
+{
+	uint64_t weight = (uint64_t)(e->weight > 0 ? e->weight : 1) * (e->is_gateway ? 1 : t->s->networks->scale);
+	return weight <= UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
+}
 
 static bool health_is_sent(const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
 {
@@ -35,16 +39,13 @@ static bool endpoint_belongs(const struct cox_tr *t, const struct cox_cluster_sp
 {
 	const struct cox_subset *subset = spec->subset;
 
-	if (!cox_str_eq(e->port_name, spec->port->name) || (e->svc_port != 0 && e->svc_port != spec->port->port) || e->address.n == 0)
+	if (!cox_str_eq(e->port_name, spec->port->name) || (e->svc_port != 0 && e->svc_port != spec->port->port))
 		return false;
 	if (subset != NULL && !cox_kv_is_subset(subset->labels.p, subset->labels.n, e->labels.p, e->labels.n))
 		return false;
 	if (spec->snap->svc->is_node_local && t->view->node_name.n > 0 && !cox_str_eq(e->node_name, t->view->node_name))
 		return false;
-	/* An endpoint on another network is reached through that network's gateway, which is not known here. */
-	if (t->view->network.n > 0 && e->network.n > 0 && !cox_str_eq(t->view->network, e->network))
-		return false;
-	return is_reachable(t->view, e->address) && health_is_sent(spec, e);
+	return health_is_sent(spec, e);
 }
 
 static struct cox_lb_group *group_of(cox_lb_groups *groups, struct cox_str locality)
@@ -58,6 +59,71 @@ static struct cox_lb_group *group_of(cox_lb_groups *groups, struct cox_str local
 	return g;
 }
 
+/* The workload itself may refuse mTLS on this port; a rule of mode ISTIO_MUTUAL insists on it all the same. */
+static bool is_mtls_off(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+{
+	if (e->is_gateway)
+		return false;
+	if (spec->policy.tls != NULL)
+		return spec->policy.tls->mode != COX_TLS_ISTIO_MUTUAL;
+	return cox_snapshot_mtls_server(t->s, e->ns, e->labels.p, e->labels.n, e->port) == COX_MTLS_DISABLE;
+}
+
+/* --- other networks ------------------------------------------------------------------------ */
+
+static bool is_here(const struct cox_view *v, const struct cox_endpoint *e)
+{
+	return v->network.n == 0 || e->network.n == 0 || cox_str_eq(v->network, e->network);
+}
+
+/* The place of all endpoints behind this gateway, in their locality. Labels say what failoverPriority may ask for. */
+static struct cox_endpoint *gateway_of(const struct cox_tr *t, struct cox_lb_group *g, const struct cox_network_gateway *gw)
+{
+	for (size_t i = 0; i < g->items.n; i++)
+		if (g->items.p[i]->is_gateway && g->items.p[i]->port == gw->port && cox_str_eq(g->items.p[i]->address, gw->address) &&
+		    cox_str_eq(g->items.p[i]->network, gw->network))
+			return (struct cox_endpoint *)g->items.p[i];
+	struct cox_endpoint *e = COX_ARENA_NEW(t->arena, struct cox_endpoint);
+	struct cox_kv *labels = COX_ARENA_ARRAY(t->arena, struct cox_kv, 2);
+	labels[0] = (struct cox_kv){ COX_STR("topology.istio.io/cluster"), t->s->cluster_id };
+	labels[1] = (struct cox_kv){ COX_STR("topology.istio.io/network"), gw->network };
+	*e = (struct cox_endpoint){ .address = gw->address,
+		                    .port = gw->port,
+		                    .network = gw->network,
+		                    .cluster_id = t->s->cluster_id,
+		                    .locality = g->locality,
+		                    .tls_mode = COX_STR("istio"),
+		                    .is_gateway = true };
+	e->labels.p = labels;
+	e->labels.n = 2;
+	cox_vec_push(&g->items, e);
+	return e;
+}
+
+/* An endpoint on another network is reached through that network's gateways, which look at the SNI of mutual TLS and at nothing else; so
+ * one that does not speak it cannot be reached. Its weight is split among them. False: the endpoint is reached directly. */
+static bool put_behind_gateways(const struct cox_tr *t, const struct cox_cluster_spec *spec, struct cox_lb_group *g,
+                                const struct cox_endpoint *e)
+{
+	const struct cox_network_gateway *gws;
+	size_t n = is_here(t->view, e) ? 0 : cox_networks_gateways(t->s->networks, e->network, &gws), usable = 0;
+	for (size_t i = 0; i < n; i++)
+		usable += is_reachable(t->view, gws[i].address);
+	if (n == 0)
+		return false;
+	if (!usable || e->health != COX_HEALTHY || !cox_str_eq_cstr(e->tls_mode, "istio") || is_mtls_off(t, spec, e))
+		return true;
+	uint32_t share = endpoint_weight(t, e) / (uint32_t)usable;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_reachable(t->view, gws[i].address))
+			continue;
+		struct cox_endpoint *at = gateway_of(t, g, &gws[i]);
+		at->weight += share > 0 ? share : 1;
+		g->weight += share > 0 ? share : 1;
+	}
+	return true;
+}
+
 static void groups_collect(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint_set *endpoints,
                            cox_lb_groups *groups)
 {
@@ -65,9 +131,16 @@ static void groups_collect(const struct cox_tr *t, const struct cox_cluster_spec
 		if (!endpoint_belongs(t, spec, e))
 			continue;
 		struct cox_lb_group *g = group_of(groups, e->locality);
-		g->weight += endpoint_weight(e);
+		if (put_behind_gateways(t, spec, g, e) || e->address.n == 0 || !is_reachable(t->view, e->address))
+			continue;
+		g->weight += endpoint_weight(t, e);
 		cox_vec_push(&g->items, e);
 	}
+	size_t kept = 0;
+	for (size_t i = 0; i < groups->n; i++) /* all of a locality may be out of reach */
+		if (groups->p[i].items.n > 0)
+			groups->p[kept++] = groups->p[i];
+	groups->n = kept;
 }
 
 static void groups_fini(cox_lb_groups *groups)
@@ -83,14 +156,6 @@ static void struct_str(struct pb_google_protobuf_Struct s, struct cox_str key, s
 {
 	PB_WITH (v, pb_google_protobuf_Struct_fields(s, key))
 		pb_google_protobuf_Value_string_value(v, value);
-}
-
-/* The workload itself may refuse mTLS on this port; a rule of mode ISTIO_MUTUAL insists on it all the same. */
-static bool is_mtls_off(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
-{
-	if (spec->policy.tls != NULL)
-		return spec->policy.tls->mode != COX_TLS_ISTIO_MUTUAL;
-	return cox_snapshot_mtls_server(t->s, e->ns, e->labels.p, e->labels.n, e->port) == COX_MTLS_DISABLE;
 }
 
 /* "workload;namespace;canonical service;canonical revision;cluster": what telemetry of the other side shows. */
@@ -126,11 +191,11 @@ static void lb_endpoint_write(struct pb_endpoint_v3_LbEndpoint lb, const struct 
 	PB_WITH (ep, pb_endpoint_v3_LbEndpoint_endpoint(lb))
 		PB_WITH (address, pb_endpoint_v3_Endpoint_address(ep))
 			cox_address_write(address, e->address, e->port);
-	if (has_health)
+	if (has_health && !e->is_gateway)
 		pb_endpoint_v3_LbEndpoint_health_status(lb, health_of(e));
 	PB_WITH (m, pb_endpoint_v3_LbEndpoint_metadata(lb))
 		endpoint_metadata_write(m, t, spec, e);
-	pb_endpoint_v3_LbEndpoint_load_balancing_weight(lb, endpoint_weight(e));
+	pb_endpoint_v3_LbEndpoint_load_balancing_weight(lb, endpoint_weight(t, e));
 }
 
 static void locality_write(struct pb_endpoint_v3_LocalityLbEndpoints l, struct cox_str locality)
