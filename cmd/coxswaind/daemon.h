@@ -45,7 +45,8 @@ struct daemon {
 	struct cox_kube_client *kube;
 	struct cox_kube_source *kube_source;
 	struct cox_dir_source *dir_source;
-	struct cox_status *status; /* with a kube-apiserver only */
+	struct cox_status *status;       /* with a kube-apiserver only */
+	struct cox_addresses *addresses; /* PILOT_ENABLE_IP_AUTOALLOCATE */
 	struct cox_lease *lease;
 	struct findings *findings;
 	struct secrets *secrets; /* what proxies need of the kube-apiserver for their secrets */

@@ -13,6 +13,7 @@ struct findings {
 	struct cox_registry *registry;
 	struct cox_push *push;
 	struct cox_status *status;
+	struct cox_addresses *addresses;
 	struct cox_timer *timer;
 	struct cox_map said;    /* "<object id> <path> <text>": owned keys; value is the key */
 	struct cox_map objects; /* ids of objects with findings in their status */
@@ -50,6 +51,7 @@ void findings_free(struct findings *f)
 }
 
 void findings_set_status(struct findings *f, struct cox_status *status) { f->status = status; }
+void findings_set_addresses(struct findings *f, struct cox_addresses *addresses) { f->addresses = addresses; }
 void findings_poke(struct findings *f) { cox_timer_start(f->timer, SETTLE_MS, 0); }
 
 static void add(struct cox_map *m, struct cox_str key)
@@ -104,6 +106,18 @@ static void tell_log(struct findings *f, const struct cox_findings *found)
 	f->said = now;
 }
 
+static void tell_addresses(struct findings *f)
+{
+	const struct cox_object *const *entries;
+	size_t n = f->addresses ? cox_registry_objects(f->registry, COX_KIND_SERVICE_ENTRY, &entries) : 0;
+	for (size_t i = 0; i < n; i++) {
+		struct cox_se_address *list;
+		size_t count = cox_registry_auto_addresses(f->registry, entries[i], &f->arena, &list);
+		if (!cox_registry_auto_addresses_are_said(entries[i], list, count))
+			cox_addresses_set(f->addresses, entries[i]->meta.ns, entries[i]->meta.name, list, count);
+	}
+}
+
 static void on_settled(void *arg)
 {
 	struct findings *f = arg;
@@ -121,6 +135,7 @@ static void on_settled(void *arg)
 	cox_metric_set(COX_M_CONFLICT_TCP_TCP, NULL, (double)found.counts[COX_FINDING_ADDRESS_CONFLICT]);
 	cox_metric_set(COX_M_CONFLICT_INBOUND, NULL, (double)found.counts[COX_FINDING_TARGET_PORT_CONFLICT]);
 	tell_log(f, &found);
+	tell_addresses(f);
 	for (size_t i = 0, n; i < found.items.n; i += n) {
 		for (n = 1; i + n < found.items.n && cox_str_eq(found.items.p[i + n].object_id, found.items.p[i].object_id); n++)
 			;

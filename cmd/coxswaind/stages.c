@@ -31,6 +31,8 @@ static void on_put(void *arg, const struct cox_object *o)
 	if (!webhook_on_object(d, o->kind, o->meta.ns, o->meta.name, o))
 		cox_registry_put(d->registry, o);
 	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
+	if (o->kind == COX_KIND_SERVICE_ENTRY)
+		findings_poke(d->findings); /* its status may have lost the addresses */
 	if (d->status && cox_kind_info(o->kind)->ours && !cox_str_eq(cox_buf_str(&d->reported), o->id))
 		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
 	cox_buf_clear(&d->reported);
@@ -273,6 +275,10 @@ static void on_leader(void *arg, bool is_leader)
 	cox_log(COX_LOG_INFO, "status", "%s", is_leader ? "this replica writes status" : "another replica writes status");
 	cox_metric_set(COX_M_LEADER, "status", is_leader);
 	cox_status_lead(d->status, is_leader);
+	if (d->addresses)
+		cox_addresses_lead(d->addresses, is_leader);
+	if (is_leader)
+		findings_poke(d->findings);
 	trust_on_leader(d, is_leader);
 }
 
@@ -287,6 +293,9 @@ static enum cox_rc start_status(struct daemon *d, struct cox_err *err)
 	snprintf(identity, sizeof(identity), "%s-%d-%08x", host, (int)getpid(), cox_random_below(UINT32_MAX));
 	cox_status_open(d->kube, NULL, &d->status);
 	findings_set_status(d->findings, d->status);
+	if (!cox_str_eq(cox_str_of(cox_env_get("PILOT_ENABLE_IP_AUTOALLOCATE")), COX_STR("false")))
+		cox_addresses_open(d->kube, &d->addresses);
+	findings_set_addresses(d->findings, d->addresses);
 	cox_lease_open(d->kube,
 	               &(struct cox_lease_spec){ .ns = cox_str_of(d->flags.ns),
 	                                         .name = COX_STR("coxswain-status-leader"),
@@ -299,8 +308,11 @@ static enum cox_rc start_status(struct daemon *d, struct cox_err *err)
 static void stop_status(struct daemon *d)
 {
 	cox_lease_close(&d->lease);
-	if (d->findings)
+	if (d->findings) {
 		findings_set_status(d->findings, NULL);
+		findings_set_addresses(d->findings, NULL);
+	}
+	cox_addresses_close(&d->addresses);
 	cox_status_close(&d->status);
 }
 

@@ -20,11 +20,13 @@ bool reg_entry_wants_address(const struct cox_object *o, struct cox_str host)
 	const struct cox_service_entry *se = object->spec;
 	if (!se || se->addresses.n > 0 || is_wildcard(host) || se->resolution == COX_SE_NONE)
 		return false;
-	return !cox_str_eq(cox_kv_get(o->meta.labels.p, o->meta.labels.n, COX_STR("networking.istio.io/enable-autoallocate-ip")),
-	                   COX_STR("false"));
+	struct cox_str key = COX_STR("networking.istio.io/enable-autoallocate-ip"), off = COX_STR("false");
+	return !cox_str_eq(cox_kv_get(o->meta.labels.p, o->meta.labels.n, key), off) &&
+	       !cox_str_eq(cox_kv_get(o->meta.annotations.p, o->meta.annotations.n, key), off);
 }
 
-/* The user's, else those that an allocation controller wrote into the status, else ours. */
+/* The user's, else those that an allocation controller wrote into the status, else ours. An address of our range counts only where it is
+ * this host's: an older host may have it. */
 static void build_addresses(struct cox_registry *r, const struct cox_object *o, struct cox_svc *out)
 {
 	const struct cox_service_entry_object *object = COX_SPEC(cox_service_entry_object, o);
@@ -34,15 +36,16 @@ static void build_addresses(struct cox_registry *r, const struct cox_object *o, 
 		return;
 	out->addresses_are_auto = true;
 	size_t max = object->status ? object->status->addresses.n : 0, n = 0;
-	struct cox_str *ips = COX_ARENA_ARRAY(&r->scratch, struct cox_str, max + 1);
+	struct cox_str *ips = COX_ARENA_ARRAY(&r->scratch, struct cox_str, max + 1), ours = reg_auto_address(r, out->hostname, &r->scratch);
 	for (size_t i = 0; i < max; i++) {
 		const struct cox_se_address *a = &object->status->addresses.p[i];
-		if (a->value.n > 0 && (a->host.n == 0 || cox_str_eq(a->host, out->hostname)))
+		if (a->value.n > 0 && (a->host.n == 0 || cox_str_eq(a->host, out->hostname)) &&
+		    (!reg_is_auto_address(a->value) || cox_str_eq(a->value, ours)))
 			ips[n++] = a->value;
 	}
 	if (n == 0) {
-		ips[0] = reg_auto_address(r, out->hostname, &r->scratch);
-		n = ips[0].n > 0;
+		ips[0] = ours;
+		n = ours.n > 0;
 	}
 	out->addresses.p = ips;
 	out->addresses.n = n;

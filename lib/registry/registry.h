@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "model/mesh.h"
+#include "model/service_entry.h"
 #include "registry/networks.h"
 #include "registry/service.h"
 
@@ -75,6 +76,12 @@ struct cox_mesh_shared {
 };
 const struct cox_mesh_shared *cox_registry_mesh_share(const struct cox_registry *r); /* adds a reference */
 void cox_mesh_shared_unref(const struct cox_mesh_shared *m);
+/* The addresses that a ServiceEntry's hosts have of us, as of the last cox_registry_take_changes(): what its status should say. In `arena`.
+ */
+size_t cox_registry_auto_addresses(const struct cox_registry *r, const struct cox_object *entry, struct cox_arena *arena,
+                                   struct cox_se_address **out);
+/* The entry's status says that, and no other address of ours. */
+bool cox_registry_auto_addresses_are_said(const struct cox_object *entry, const struct cox_se_address *list, size_t n);
 /* The gateways between networks, as of the last cox_registry_take_changes(). Adds a reference. */
 const struct cox_networks *cox_registry_networks_share(const struct cox_registry *r);
 /* The options in force: the cluster's DNS domain, its id, and the root namespace (mesh configuration first). Borrowed like the tables. */

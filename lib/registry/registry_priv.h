@@ -151,6 +151,8 @@ const struct cox_endpoint_set *reg_endpoints_seal(struct cox_registry *r, const 
 
 /* auto_address.c */
 void reg_auto_update(struct cox_registry *r);
+/* Whether it is in the range that we give addresses from. */
+bool reg_is_auto_address(struct cox_str address);
 /* Empty where none was given. */
 struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hostname, struct cox_arena *arena);
 

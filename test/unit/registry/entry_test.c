@@ -242,6 +242,73 @@ static void test_auto_addresses(void **state)
 	cox_registry_free(r);
 }
 
+static size_t wished(struct cox_registry *r, const char *name, struct cox_arena *arena, struct cox_se_address **list, bool *is_said)
+{
+	const struct cox_object *o = cox_registry_object_find(r, COX_KIND_SERVICE_ENTRY, COX_STR("se"), cox_str_of(name));
+	size_t n = cox_registry_auto_addresses(r, o, arena, list);
+	*is_said = cox_registry_auto_addresses_are_said(o, *list, n);
+	return n;
+}
+
+#define ADDRESSED(name, created, hosts, more, status)                                                                                     \
+	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: se, creationTimestamp: \"" created \
+	"\"" more "}\nspec: {hosts: [" hosts                                                                                              \
+	"], resolution: DYNAMIC_DNS, ports: [{name: http, number: 80, protocol: HTTP}]}\nstatus: " status "\n"
+
+/* covers: a128 a139 b37 */
+static void test_addresses_of_the_status(void **state)
+{
+	(void)state;
+	struct cox_arena arena = { 0 };
+	struct cox_se_address *list;
+	bool is_said;
+	struct cox_registry *r = registry_with(ADDRESSED("a", "2026-01-02T00:00:00Z", "a.org, '*.wild.org', b.org", "", "{}"));
+	assert_int_equal(wished(r, "a", &arena, &list, &is_said), 2); /* no wildcard */
+	assert_false(is_said);
+	assert_str(list[0].host, "a.org");
+	assert_str(list[1].host, "b.org");
+	assert_true(cox_str_eq(list[0].value, svc_of(r, "a.org", NULL)->svc->addresses.p[0]));
+	/* Written: the same address, and it is said. IPv6 that another controller gave besides does not matter. */
+	struct cox_str status = cox_arena_printf(
+	    &arena, "{addresses: [{value: %.*s, host: b.org}, {value: %.*s, host: a.org}, {value: '2001:2::1', host: a.org}]}",
+	    COX_FMT(list[1].value), COX_FMT(list[0].value));
+	struct cox_str first = list[0].value;
+	struct cox_str yaml =
+	    cox_arena_printf(&arena, ADDRESSED("a", "2026-01-02T00:00:00Z", "a.org, '*.wild.org', b.org", "", "%.*s"), COX_FMT(status));
+	yaml_put(r, yaml.p);
+	settle(r);
+	assert_int_equal(wished(r, "a", &arena, &list, &is_said), 2);
+	assert_true(is_said);
+	assert_str(list[0].value, first.p);
+	/* An older entry comes: what is in use does not move, though it would choose first. */
+	yaml = cox_arena_printf(
+	    &arena, ADDRESSED("older", "2026-01-01T00:00:00Z", "z.org", "", "{addresses: [{value: %.*s, host: z.org}]}"), COX_FMT(first));
+	yaml_put(r, yaml.p);
+	settle(r);
+	assert_int_equal(wished(r, "older", &arena, &list, &is_said), 1);
+	assert_str(list[0].value, first.p); /* both say that they have it: the older keeps it */
+	assert_true(is_said);
+	assert_int_equal(wished(r, "a", &arena, &list, &is_said), 2);
+	assert_false(is_said);
+	assert_false(cox_str_eq(list[0].value, first));
+	assert_false(cox_str_eq(svc_of(r, "a.org", NULL)->svc->addresses.p[0], first));
+	/* Label and annotation take it away, and what was written is to be taken back. */
+	static const char *const off[] = { ", labels: {networking.istio.io/enable-autoallocate-ip: 'false'}",
+		                           ", annotations: {networking.istio.io/enable-autoallocate-ip: 'false'}" };
+	for (size_t i = 0; i < COX_LEN(off); i++) {
+		yaml = cox_arena_printf(
+		    &arena, ADDRESSED("a", "2026-01-02T00:00:00Z", "a.org", "%s", "{addresses: [{value: 240.240.1.1, host: a.org}]}"),
+		    off[i]);
+		yaml_put(r, yaml.p);
+		settle(r);
+		assert_int_equal(wished(r, "a", &arena, &list, &is_said), 0);
+		assert_false(is_said);
+		assert_int_equal(svc_of(r, "a.org", NULL)->svc->addresses.n, 0);
+	}
+	cox_registry_free(r);
+	cox_arena_fini(&arena);
+}
+
 #define ENTRY(name, ns, created, host)                                                                      \
 	"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: " name ", namespace: " ns \
 	", creationTimestamp: \"" created "\"}\n"                                                           \
@@ -285,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_resolutions),
 		cmocka_unit_test(test_dns_endpoints_take_the_full_path),
 		cmocka_unit_test(test_auto_addresses),
+		cmocka_unit_test(test_addresses_of_the_status),
 		cmocka_unit_test(test_older_claims_the_host),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
