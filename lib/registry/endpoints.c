@@ -52,9 +52,7 @@ static void add_slice_endpoint(struct cox_registry *r, const struct cox_object *
 	const struct cox_object *pod;
 	if (!find_pod(r, slice, e, &pod) || (pod && reg_pod_has_ended(pod)))
 		return;
-	struct cox_endpoint workload = { .cluster_id = r->opts.cluster_id, .node_name = e->node_name, .hostname = e->hostname };
-	if (pod)
-		workload = reg_workload_of_pod(r, pod);
+	struct cox_endpoint workload = pod ? reg_workload_of_pod(r, pod) : reg_workload_of_slice(r, e);
 	enum fate fate = fate_of(e, svc, &workload);
 	if (fate == FATE_DROPPED)
 		return;

@@ -137,6 +137,7 @@ void reg_service_endpoints(struct cox_registry *r, const struct cox_object *o, s
 void reg_entry_endpoints(struct cox_registry *r, const struct cox_object *o, const struct cox_svc *svc);
 /* What all endpoints of a workload have in common. */
 struct cox_endpoint reg_workload_of_pod(struct cox_registry *r, const struct cox_object *pod);
+struct cox_endpoint reg_workload_of_slice(struct cox_registry *r, const struct cox_slice_endpoint *slice);
 struct cox_endpoint reg_workload_of_entry(struct cox_registry *r, const struct cox_object *we);
 struct cox_endpoint reg_workload_inline(struct cox_registry *r, const struct cox_object *se, const struct cox_workload_entry *we,
                                         struct cox_str name);
@@ -160,6 +161,8 @@ struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hos
 void reg_networks_init(struct cox_registry *r);
 void reg_networks_reload(struct cox_registry *r);
 struct cox_str reg_network_of_pod(const struct cox_registry *r, const struct cox_object *pod, struct cox_str node_name);
+/* Without a pod; `node` may be NULL. */
+struct cox_str reg_network_of_endpoint(const struct cox_registry *r, const struct cox_object *node, struct cox_str address);
 struct cox_str reg_network_of_address(const struct cox_registry *r, struct cox_str address);
 void reg_networks_service_changed(struct cox_registry *r, const struct cox_object *old, const struct cox_object *now);
 /* True: the table is another one. */
