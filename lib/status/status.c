@@ -75,6 +75,7 @@ static void entry_free(struct cox_status *s, struct status_entry *e)
 		s->current = NULL;
 	for (size_t i = 0; i < COX_STATUS_SLOT_COUNT; i++)
 		cox_arena_fini(&e->parts[i].arena);
+	cox_arena_fini(&e->tree_text);
 	cox_free((char *)(uintptr_t)e->key.p);
 	cox_free(e);
 }
@@ -214,7 +215,7 @@ static struct cox_str key_make(enum cox_kind kind, struct cox_str ns, struct cox
 {
 	struct cox_buf b = { 0 };
 	size_t n = 0;
-	cox_buf_printf(&b, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
+	cox_buf_printf(&b, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->word), COX_FMT(ns), COX_FMT(name));
 	cox_buf_append_char(&b, 0);
 	const char *p = cox_buf_take(&b, &n);
 	return cox_str_make(p, n - 1);
@@ -231,7 +232,7 @@ static struct status_entry *entry_get(struct cox_status *s, enum cox_kind kind, 
 	e = COX_NEW(struct status_entry);
 	e->kind = kind;
 	e->key = key;
-	e->ns = cox_str_sub(key, cox_kind_info(kind)->name.n + 1, ns.n);
+	e->ns = cox_str_sub(key, cox_kind_info(kind)->word.n + 1, ns.n);
 	e->name = cox_str_sub(key, key.n - name.n, name.n);
 	cox_map_set(&s->entries, e->key, e);
 	return e;
@@ -262,6 +263,18 @@ void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns,
 	if (generation || (slot == COX_STATUS_DECODE && has_errors))
 		e->generation = generation;
 	if (!e->is_written || !e->generation || !cox_hash_eq(e->written, status_hash(e, e->generation)))
+		enqueue(s, e);
+}
+
+void cox_status_set_tree(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
+                         const struct cox_json *status)
+{
+	struct status_entry *e = entry_get(s, kind, ns, name);
+	cox_arena_fini(&e->tree_text);
+	e->is_tree = true;
+	e->tree = status ? cox_json_clone(&e->tree_text, status) : NULL;
+	e->generation = generation;
+	if (!e->is_written || !cox_hash_eq(e->written, status_hash(e, generation)))
 		enqueue(s, e);
 }
 

@@ -48,6 +48,10 @@ void cox_status_lead(struct cox_status *s, bool is_leader);
  * the server counts. Copies. */
 void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
                     enum cox_status_slot slot, const struct cox_status_finding *findings, size_t count);
+/* The status of an object whose kind has one of its own form (lib/convert): field "status" as it is to be, without the times of
+ * conditions; NULL: we have nothing to say about it any more, and what we said is taken back. Copied. */
+void cox_status_set_tree(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
+                         const struct cox_json *status);
 /* The same from decoding; `diags` NULL: none. */
 void cox_status_set_diags(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
                           const struct cox_diags *diags);

@@ -24,6 +24,10 @@ struct status_entry {
 	struct cox_str ns, name, key;
 	int64_t generation;
 	struct status_part parts[COX_STATUS_SLOT_COUNT];
+	/* In place of parts: the whole of the status, given as it is (cox_status_set_tree()). NULL with is_tree: nothing of ours. */
+	bool is_tree;
+	struct cox_arena tree_text;
+	const struct cox_json *tree;
 	struct cox_hash written; /* of what the server has for certain */
 	bool is_written;
 };
@@ -35,5 +39,12 @@ struct cox_hash status_hash(const struct status_entry *e, int64_t generation);
 void status_write(const struct status_entry *e, int64_t generation, const struct cox_json *was, struct cox_str now, struct cox_buf *out);
 /* The server's object says all that already. */
 bool status_is_said(const struct status_entry *e, int64_t generation, const struct cox_json *was);
+
+/* status_tree.c: the same for a status that was given whole. What other controllers said in lists that one owner writes as a whole
+ * (parents, ancestors) is kept. */
+struct cox_json *status_tree_merge(struct cox_arena *a, const struct cox_json *tree, const struct cox_json *was, struct cox_str now);
+bool status_tree_is_said(const struct cox_json *tree, const struct cox_json *was);
+/* Whether the status holds lists that controllers share: a write then must meet the version that was read. */
+bool status_tree_is_shared(const struct cox_json *status);
 
 #endif

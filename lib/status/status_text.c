@@ -75,6 +75,14 @@ struct cox_hash status_hash(const struct status_entry *e, int64_t generation)
 {
 	struct cox_arena a = { 0 };
 	struct cox_buf text = { 0 };
+	if (e->is_tree) {
+		cox_buf_printf(&text, "%lld ", (long long)generation);
+		if (e->tree)
+			cox_json_write(&text, e->tree, 0, false);
+		struct cox_hash whole = cox_hash128(text.p, text.n);
+		cox_buf_fini(&text);
+		return whole;
+	}
 	cox_json_write(&text, condition(&a, e, generation), 0, false);
 	cox_json_write(&text, messages(&a, e), 0, false);
 	struct cox_hash h = cox_hash128(text.p, text.n);
@@ -94,6 +102,8 @@ static const struct cox_json *condition_of(const struct cox_json *object)
 
 bool status_is_said(const struct status_entry *e, int64_t generation, const struct cox_json *was)
 {
+	if (e->is_tree)
+		return status_tree_is_said(e->tree, cox_json_get(was, COX_STR("status")));
 	const struct cox_json *there = condition_of(was), *list = cox_json_at(was, "status.validationMessages");
 	if (!there)
 		return false;
@@ -122,35 +132,49 @@ static size_t foreign_conditions(struct cox_arena *a, const struct cox_json *was
 	return n;
 }
 
-void status_write(const struct status_entry *e, int64_t generation, const struct cox_json *was, struct cox_str now, struct cox_buf *out)
+static struct cox_json *own_status(struct cox_arena *a, const struct status_entry *e, int64_t generation, const struct cox_json *was,
+                                   struct cox_str now, bool *is_shared)
 {
-	const struct cox_kind_info *info = cox_kind_info(e->kind);
-	struct cox_arena arena = { 0 }, *a = &arena;
-	struct cox_str versions = info->versions, version = { 0 };
-	struct cox_json *root = cox_json_new_object(a), *meta = cox_json_new_object(a), *status = cox_json_new_object(a),
-	                *list = cox_json_new_array(a);
+	struct cox_json *status = cox_json_new_object(a), *list = cox_json_new_array(a);
 	struct cox_json *c = condition(a, e, generation);
 	const struct cox_json *there = condition_of(was);
-	cox_str_next(&versions, ',', &version);
-	put(a, root, "apiVersion", cox_arena_printf(a, "%.*s/%.*s", COX_FMT(info->group), COX_FMT(version)));
-	put(a, root, "kind", info->name);
-	put(a, meta, "name", e->name);
-	if (e->ns.n)
-		put(a, meta, "namespace", e->ns);
 	struct cox_str since = now;
 	if (there && cox_str_eq(cox_json_str_at(there, "status"), cox_json_str_at(c, "status")) &&
 	    cox_json_str_at(there, "lastTransitionTime").n)
 		since = cox_json_str_at(there, "lastTransitionTime");
 	put(a, c, "lastTransitionTime", since);
 	cox_json_push(a, list, c);
-	/* With the version that was read, so that what is carried along is never older than what is there. */
-	if (foreign_conditions(a, was, list))
-		put(a, meta, "resourceVersion", cox_json_str_at(was, "metadata.resourceVersion"));
-	cox_json_set(a, root, COX_STR("metadata"), meta);
+	*is_shared = foreign_conditions(a, was, list) > 0;
 	cox_json_set(a, status, COX_STR("conditions"), list);
 	cox_json_set(a, status, COX_STR("validationMessages"), messages(a, e));
 	if (generation)
 		cox_json_set(a, status, COX_STR("observedGeneration"), cox_json_new_i64(a, generation));
+	return status;
+}
+
+void status_write(const struct status_entry *e, int64_t generation, const struct cox_json *was, struct cox_str now, struct cox_buf *out)
+{
+	const struct cox_kind_info *info = cox_kind_info(e->kind);
+	struct cox_arena arena = { 0 }, *a = &arena;
+	struct cox_str versions = info->versions, version = { 0 };
+	struct cox_json *root = cox_json_new_object(a), *meta = cox_json_new_object(a), *status;
+	bool is_shared = false;
+	cox_str_next(&versions, ',', &version);
+	put(a, root, "apiVersion", cox_arena_printf(a, "%.*s/%.*s", COX_FMT(info->group), COX_FMT(version)));
+	put(a, root, "kind", info->name);
+	put(a, meta, "name", e->name);
+	if (e->ns.n)
+		put(a, meta, "namespace", e->ns);
+	if (e->is_tree) {
+		status = status_tree_merge(a, e->tree, cox_json_get(was, COX_STR("status")), now);
+		is_shared = status_tree_is_shared(status);
+	} else {
+		status = own_status(a, e, generation, was, now, &is_shared);
+	}
+	/* With the version that was read, so that what is carried along is never older than what is there. */
+	if (is_shared)
+		put(a, meta, "resourceVersion", cox_json_str_at(was, "metadata.resourceVersion"));
+	cox_json_set(a, root, COX_STR("metadata"), meta);
 	cox_json_set(a, root, COX_STR("status"), status);
 	cox_json_write(out, root, 0, false);
 	cox_arena_fini(a);
