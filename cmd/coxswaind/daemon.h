@@ -12,6 +12,7 @@
 #include "admin/admin.h"
 #include "ca/authority.h"
 #include "ca/revocation.h"
+#include "convert/convert.h"
 #include "enroll/enroll.h"
 #include "kube/client.h"
 #include "loop/signal.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct flags flags;
 	struct cox_loop *loop; /* the config loop: the main thread's */
 	struct cox_registry *registry;
+	struct cox_convert *convert;
 	struct cox_push *push;
 	struct cox_ledger *ledger;            /* NULL: nothing is recorded or revoked */
 	struct serve *serve;                  /* stage_serve.c */

@@ -11,6 +11,7 @@ enum { SETTLE_MS = 1000 };
 struct findings {
 	struct cox_loop *loop;
 	struct cox_registry *registry;
+	struct cox_convert *convert;
 	struct cox_push *push;
 	struct cox_status *status;
 	struct cox_addresses *addresses;
@@ -22,11 +23,12 @@ struct findings {
 
 static void on_settled(void *arg);
 
-struct findings *findings_new(struct cox_loop *loop, struct cox_registry *registry, struct cox_push *push)
+struct findings *findings_new(struct cox_loop *loop, struct cox_registry *registry, struct cox_convert *convert, struct cox_push *push)
 {
 	struct findings *f = COX_NEW(struct findings);
 	f->loop = loop;
 	f->registry = registry;
+	f->convert = convert;
 	f->push = push;
 	f->timer = cox_timer_new(loop, on_settled, f);
 	return f;
@@ -68,12 +70,19 @@ static bool split_id(struct cox_str id, enum cox_kind *kind, struct cox_str *ns,
 	struct cox_str kind_name;
 	if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', ns) || !cox_str_next(&id, '/', name))
 		return false;
-	for (int k = 0; k < COX_KIND_COUNT; k++)
-		if (cox_str_eq(cox_kind_info((enum cox_kind)k)->name, kind_name)) {
-			*kind = (enum cox_kind)k;
-			return true;
-		}
-	return false;
+	const struct cox_kind_info *info = cox_kind_find_word(kind_name);
+	if (info)
+		*kind = info->kind;
+	return info != NULL;
+}
+
+/* The object of this id, if it was made by lib/convert: nobody can read a status of it. */
+static const struct cox_object *generated_find(const struct findings *f, struct cox_str id)
+{
+	enum cox_kind kind;
+	struct cox_str ns, name;
+	const struct cox_object *o = split_id(id, &kind, &ns, &name) ? cox_registry_object_find(f->registry, kind, ns, name) : NULL;
+	return o && o->is_generated ? o : NULL;
 }
 
 static void tell_status(struct findings *f, struct cox_str id, const struct cox_finding *items, size_t n)
@@ -81,7 +90,7 @@ static void tell_status(struct findings *f, struct cox_str id, const struct cox_
 	struct cox_status_finding *out = COX_ARENA_ARRAY(&f->arena, struct cox_status_finding, n);
 	enum cox_kind kind;
 	struct cox_str ns, name;
-	if (!f->status || !split_id(id, &kind, &ns, &name))
+	if (!f->status || !split_id(id, &kind, &ns, &name) || generated_find(f, id))
 		return;
 	for (size_t i = 0; i < n; i++)
 		out[i] = (struct cox_status_finding){ .severity = items[i].severity,
@@ -91,17 +100,27 @@ static void tell_status(struct findings *f, struct cox_str id, const struct cox_
 	cox_status_set(f->status, kind, ns, name, 0, COX_STATUS_CHECK, out, n);
 }
 
+static void tell_line(struct findings *f, struct cox_map *now, struct cox_str id, struct cox_str path, struct cox_str text)
+{
+	const struct cox_object *made = generated_find(f, id);
+	struct cox_str line = cox_arena_printf(&f->arena, "%.*s %.*s: %.*s", COX_FMT(id), COX_FMT(path), COX_FMT(text));
+	if (made) /* whoever reads it knows the object that it was made from */
+		line = cox_arena_printf(&f->arena, "%.*s: as %.*s", COX_FMT(made->origin), COX_FMT(line));
+	if (!cox_map_find(&f->said, line))
+		cox_log(COX_LOG_WARN, "check", "%.*s", COX_FMT(line));
+	add(now, line);
+}
+
 /* Log lines for what is new; lines said before and gone are forgotten, so that they are said again when they come back. */
 static void tell_log(struct findings *f, const struct cox_findings *found)
 {
 	struct cox_map now = { 0 };
-	for (COX_EACH(struct cox_finding, i, found->items)) {
-		struct cox_str line =
-		    cox_arena_printf(&f->arena, "%.*s %.*s: %.*s", COX_FMT(i->object_id), COX_FMT(i->path), COX_FMT(i->text));
-		if (!cox_map_find(&f->said, line))
-			cox_log(COX_LOG_WARN, "check", "%.*s", COX_FMT(line));
-		add(&now, line);
-	}
+	const struct cox_convert_finding *converted;
+	for (COX_EACH(struct cox_finding, i, found->items))
+		tell_line(f, &now, i->object_id, i->path, i->text);
+	size_t n = cox_convert_findings(f->convert, &f->arena, &converted);
+	for (size_t i = 0; i < n; i++)
+		tell_line(f, &now, converted[i].object_id, converted[i].path, converted[i].text);
 	clear(&f->said);
 	f->said = now;
 }

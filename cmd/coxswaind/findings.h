@@ -8,7 +8,7 @@
 
 struct findings;
 /* Borrows all; `status` may be NULL and may be set later. Looks a second after the last poke, not at every generation. */
-struct findings *findings_new(struct cox_loop *loop, struct cox_registry *registry, struct cox_push *push);
+struct findings *findings_new(struct cox_loop *loop, struct cox_registry *registry, struct cox_convert *convert, struct cox_push *push);
 void findings_set_status(struct findings *f, struct cox_status *status);
 /* Addresses of ServiceEntries that their status does not say are written through this; NULL: they are not. */
 void findings_set_addresses(struct findings *f, struct cox_addresses *addresses);

@@ -171,6 +171,22 @@ static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 }
 static void stop_registry(struct daemon *d) { cox_registry_free(d->registry); }
 
+/* What an Ingress or a route of the Gateway API is to say about itself. */
+static void on_converted_status(void *arg, const struct cox_object *o, const struct cox_json *status)
+{
+	struct daemon *d = arg;
+	if (d->status)
+		cox_status_set_tree(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, status);
+}
+
+static enum cox_rc start_convert(struct daemon *d, struct cox_err *err)
+{
+	(void)err;
+	d->convert = cox_convert_new(&(struct cox_convert_options){ .registry = d->registry, .on_status = on_converted_status, .arg = d });
+	return COX_OK;
+}
+static void stop_convert(struct daemon *d) { cox_convert_free(d->convert); }
+
 static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message)
 {
 	struct daemon *d = arg;
@@ -181,9 +197,10 @@ static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct
 		};
 		if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', &ns) || !cox_str_next(&id, '/', &object))
 			continue;
-		for (int k = 0; k < COX_KIND_COUNT; k++)
-			if (cox_str_eq(cox_kind_info((enum cox_kind)k)->name, kind_name))
-				cox_status_set(d->status, (enum cox_kind)k, ns, object, 0, COX_STATUS_PROXY, &finding, 1);
+		const struct cox_kind_info *kind = cox_kind_find_word(kind_name);
+		const struct cox_object *o = kind ? cox_registry_object_find(d->registry, kind->kind, ns, object) : NULL;
+		if (o && !o->is_generated)
+			cox_status_set(d->status, kind->kind, ns, object, 0, COX_STATUS_PROXY, &finding, 1);
 	}
 	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"",
 	        COX_FMT(cox_type_short(type)), COX_FMT(name), COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
@@ -211,13 +228,14 @@ static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 	d->secrets = secrets_new();
 	d->push = cox_push_new(&(struct cox_push_options){ .loop = d->loop,
 	                                                   .registry = d->registry,
+	                                                   .convert = d->convert,
 	                                                   .want = on_want,
 	                                                   .may_list_secrets = on_may_list,
 	                                                   .on_generation = on_generation,
 	                                                   .on_reject = on_reject,
 	                                                   .arg = d });
 	secrets_set_push(d->secrets, d->push);
-	d->findings = findings_new(d->loop, d->registry, d->push);
+	d->findings = findings_new(d->loop, d->registry, d->convert, d->push);
 	return COX_OK;
 }
 static void stop_push(struct daemon *d)
@@ -376,10 +394,18 @@ static const struct stage {
 	enum cox_rc (*start)(struct daemon *d, struct cox_err *err);
 	void (*stop)(struct daemon *d);
 } stages[] = {
-	{ "kube", start_kube, stop_kube },       { "registry", start_registry, stop_registry }, { "push", start_push, stop_push },
-	{ "ca", stage_ca_start, stage_ca_stop }, { "trust", start_trust, stop_trust },          { "webhook", start_webhook, stop_webhook },
-	{ "identity", start_serve, stop_serve }, { "enroll", start_enroll, stage_enroll_stop }, { "xds", start_xds, stop_xds },
-	{ "source", start_source, stop_source }, { "admin", start_admin, stop_admin },
+	{ "kube", start_kube, stop_kube },
+	{ "registry", start_registry, stop_registry },
+	{ "convert", start_convert, stop_convert },
+	{ "push", start_push, stop_push },
+	{ "ca", stage_ca_start, stage_ca_stop },
+	{ "trust", start_trust, stop_trust },
+	{ "webhook", start_webhook, stop_webhook },
+	{ "identity", start_serve, stop_serve },
+	{ "enroll", start_enroll, stage_enroll_stop },
+	{ "xds", start_xds, stop_xds },
+	{ "source", start_source, stop_source },
+	{ "admin", start_admin, stop_admin },
 };
 
 static void stop_stages(struct daemon *d, size_t started)

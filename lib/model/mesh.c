@@ -161,9 +161,10 @@ static const struct cox_field mesh_config_fields[] = {
 	M(h2_upgrade_policy, "h2UpgradePolicy", ENUM, ENUM("DO_NOT_UPGRADE", "UPGRADE")),
 	M(outbound_cluster_stat_name, "outboundClusterStatName", STR),
 	M(inbound_cluster_stat_name, "inboundClusterStatName", STR),
-	M(ingress_service, "ingressService", STR, .flags = COX_F_NO_EFFECT),
-	M(ingress_selector, "ingressSelector", STR, .flags = COX_F_NO_EFFECT),
-	M(ingress_class, "ingressClass", STR, .flags = COX_F_NO_EFFECT),
+	M(ingress_service, "ingressService", OPT_STR),
+	M(ingress_selector, "ingressSelector", STR),
+	M(ingress_class, "ingressClass", STR),
+	M(ingress_controller_mode, "ingressControllerMode", ENUM, ENUM("UNSPECIFIED", "OFF", "DEFAULT", "STRICT")),
 	M(enable_envoy_access_log_service, "enableEnvoyAccessLogService", BOOL, .flags = COX_F_NO_EFFECT),
 	M(mesh_mtls, "meshMTLS", MSG, SUB(mesh_tls)),
 	M(default_traffic_policy, "defaultTrafficPolicy", MSG, SUB(traffic_policy)),
@@ -172,7 +173,6 @@ static const struct cox_field mesh_config_fields[] = {
 	UNREAD("certificates"),
 	UNREAD("configSources"),
 	UNREAD("hboneIdleTimeout"),
-	UNREAD("ingressControllerMode"),
 	UNREAD("serviceEntryVisibility"),
 	UNREAD("serviceScopeConfigs"),
 	UNREAD("serviceSettings"),
@@ -263,8 +263,11 @@ static void set_defaults(struct cox_mesh_config *m, struct cox_arena *arena)
 	default_str(&m->root_namespace, COX_STR("istio-system"));
 	default_str(&m->trust_domain, COX_STR("cluster.local"));
 	default_str(&m->ingress_class, COX_STR("istio"));
-	default_str(&m->ingress_service, COX_STR("istio-ingressgateway"));
-	default_str(&m->ingress_selector, COX_STR("ingressgateway"));
+	/* Set and empty: there is none, the gateways are found by their nodes. */
+	if (!m->ingress_service.set)
+		m->ingress_service = (struct cox_opt_str){ COX_STR("istio-ingressgateway"), true };
+	if (m->ingress_controller_mode == COX_INGRESS_UNSPECIFIED)
+		m->ingress_controller_mode = COX_INGRESS_STRICT;
 	default_i64(&m->proxy_listen_port, 15001);
 	default_i64(&m->proxy_inbound_listen_port, 15006);
 	default_i64(&m->connect_timeout_ns, 10 * NS_PER_S);

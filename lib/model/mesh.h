@@ -63,6 +63,9 @@ enum cox_compliance { COX_COMPLIANCE_NONE, COX_COMPLIANCE_FIPS_140_2, COX_COMPLI
 /* "", "fips-140-2", "fips-140-3", "pqc". False: none of these. */
 bool cox_compliance_parse(struct cox_str text, enum cox_compliance *out);
 
+/* Which Ingresses are ours: those that name our class; DEFAULT: those that name none, too. */
+enum cox_ingress_mode { COX_INGRESS_UNSPECIFIED, COX_INGRESS_OFF, COX_INGRESS_DEFAULT, COX_INGRESS_STRICT };
+
 /* A root of another CA. */
 struct cox_mesh_ca {
 	struct cox_str pem;
@@ -91,7 +94,9 @@ struct cox_mesh_config {
 	struct cox_opt_i64 proxy_listen_port, proxy_inbound_listen_port, proxy_http_port; /* 15001, 15006, off */
 	const struct cox_path_norm *path_normalization;
 	int h2_upgrade_policy;
-	struct cox_str outbound_cluster_stat_name, inbound_cluster_stat_name, ingress_service, ingress_selector, ingress_class;
+	struct cox_str outbound_cluster_stat_name, inbound_cluster_stat_name, ingress_selector, ingress_class;
+	struct cox_opt_str ingress_service; /* empty: none; its gateways are found by their nodes */
+	int ingress_controller_mode;        /* enum cox_ingress_mode; never UNSPECIFIED */
 	bool enable_envoy_access_log_service;
 	COX_LIST(struct cox_mesh_ca) ca_certificates; /* in force with EXTERNAL_CA */
 	const struct cox_mesh_tls *mesh_mtls;

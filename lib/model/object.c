@@ -6,10 +6,17 @@
 /* --- kinds --- */
 
 static const struct cox_kind_info kinds[COX_KIND_COUNT] = {
-#define X(id, name_, group_, plural_, versions_, namespaced_, ours_, message_)                                                          \
-	[COX_KIND_##id] = {                                                                                                             \
-		COX_KIND_##id, COX_STR_INIT(name_),  COX_STR_INIT(group_), COX_STR_INIT(plural_), COX_STR_INIT(versions_), namespaced_, \
-		ours_,         &cox_model_##message_                                                                                    \
+#define X(id, name_, group_, plural_, versions_, namespaced_, ours_, message_)                                                      \
+	[COX_KIND_##id] = {                                                                                                         \
+		.kind = COX_KIND_##id,                                                                                              \
+		.name = COX_STR_INIT(name_),                                                                                        \
+		.group = COX_STR_INIT(group_),                                                                                      \
+		.plural = COX_STR_INIT(plural_),                                                                                    \
+		.versions = COX_STR_INIT(versions_),                                                                                \
+		.word = { (ours_) == 2 ? name_ "." group_ : name_, ((ours_) == 2 ? sizeof(name_ "." group_) : sizeof(name_)) - 1 }, \
+		.namespaced = namespaced_,                                                                                          \
+		.ours = (ours_) == 1,                                                                                               \
+		.message = &cox_model_##message_,                                                                                   \
 	},
 #include "model/kind.def"
 #undef X
@@ -38,6 +45,14 @@ const struct cox_kind_info *cox_kind_find(struct cox_str api_version, struct cox
 	for (size_t i = 0; i < COX_KIND_COUNT; i++)
 		if (cox_str_eq(kinds[i].name, kind) && cox_str_eq(kinds[i].group, group))
 			return is_served(kinds[i].versions, version) ? &kinds[i] : NULL;
+	return NULL;
+}
+
+const struct cox_kind_info *cox_kind_find_word(struct cox_str word)
+{
+	for (size_t i = 0; i < COX_KIND_COUNT; i++)
+		if (cox_str_eq(kinds[i].word, word))
+			return &kinds[i];
 	return NULL;
 }
 
@@ -93,12 +108,15 @@ static MESSAGE(object, "Object", "");
 
 /* Annotations decide about the mesh only under these names. Others are dropped: some hold whole manifests
  * (last-applied-configuration), some change with every write and would make equal objects differ. */
-static bool is_kept_annotation(struct cox_str key)
+static bool is_kept_annotation(struct cox_str key, bool is_generated)
 {
-	static const char *const domains[] = { "service.kubernetes.io", "topology.kubernetes.io",    "kubernetes.io",
-		                               "networking.k8s.io",     "gateway.networking.k8s.io", "ingress.kubernetes.io" };
+	static const char *const domains[] = { "service.kubernetes.io",     "topology.kubernetes.io",    "kubernetes.io",
+		                               "networking.k8s.io",         "gateway.networking.k8s.io", "ingress.kubernetes.io",
+		                               "ingressclass.kubernetes.io" };
 	ptrdiff_t slash = cox_str_find(key, '/');
 	struct cox_str domain = cox_str_sub(key, 0, slash < 0 ? 0 : (size_t)slash);
+	if (cox_str_eq_cstr(domain, "internal.istio.io"))
+		return is_generated;
 	if (cox_str_has_suffix(domain, COX_STR("istio.io")) || cox_str_has_suffix(domain, COX_STR("coxswain.io")))
 		return true;
 	if (cox_str_eq_cstr(domain, "kubernetes.io"))
@@ -111,17 +129,19 @@ static bool is_kept_annotation(struct cox_str key)
 }
 
 /* In place: `kvs` lies in the scratch arena. */
-static size_t drop_annotations(struct cox_kv *kvs, size_t n)
+static size_t drop_annotations(struct cox_kv *kvs, size_t n, bool is_generated)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < n; i++)
-		if (is_kept_annotation(kvs[i].key))
+		if (is_kept_annotation(kvs[i].key, is_generated))
 			kvs[kept++] = kvs[i];
 	return kept;
 }
 
-static void fill_meta(struct cox_meta *m, const struct cox_raw_meta *raw, const struct cox_kind_info *kind, struct cox_str fallback_ns)
+static void fill_meta(struct cox_object *draft, const struct cox_raw_meta *raw, const struct cox_kind_info *kind,
+                      struct cox_str fallback_ns)
 {
+	struct cox_meta *m = &draft->meta;
 	m->name = raw->name;
 	if (kind->namespaced)
 		m->ns = raw->ns.n ? raw->ns : fallback_ns.n ? fallback_ns : COX_STR("default");
@@ -130,7 +150,7 @@ static void fill_meta(struct cox_meta *m, const struct cox_raw_meta *raw, const 
 	m->labels.p = raw->labels.p;
 	m->labels.n = raw->labels.n;
 	m->annotations.p = raw->annotations.p;
-	m->annotations.n = drop_annotations((struct cox_kv *)raw->annotations.p, raw->annotations.n);
+	m->annotations.n = drop_annotations((struct cox_kv *)raw->annotations.p, raw->annotations.n, draft->is_generated);
 	m->creation_ms = raw->creation_ms.v;
 	m->generation = raw->generation.v;
 	m->is_deleting = raw->deletion.n > 0;
@@ -160,7 +180,7 @@ static void report_unknown(const struct cox_json *doc, struct cox_diags *diags)
 
 static struct cox_hash hash_of(const struct cox_object *o, const struct cox_message *message)
 {
-	uint64_t plain[2] = { (uint64_t)o->meta.creation_ms, o->meta.is_deleting };
+	uint64_t plain[2] = { (uint64_t)o->meta.creation_ms, o->meta.is_deleting | (uint64_t)o->is_generated << 1 };
 	struct cox_hash h = cox_hash_combine(cox_message_hash(&cox_msg_object, o), cox_hash128(plain, sizeof(plain)));
 	return cox_hash_combine(h, cox_message_hash(message, o->spec));
 }
@@ -181,17 +201,17 @@ static struct cox_object *pack(struct cox_object *draft, const struct cox_messag
 
 static struct cox_str id_of(const struct cox_object *o, struct cox_arena *scratch)
 {
-	return cox_arena_printf(scratch, "%.*s/%.*s/%.*s", COX_FMT(kinds[o->kind].name), COX_FMT(o->meta.ns), COX_FMT(o->meta.name));
+	return cox_arena_printf(scratch, "%.*s/%.*s/%.*s", COX_FMT(kinds[o->kind].word), COX_FMT(o->meta.ns), COX_FMT(o->meta.name));
 }
 
-enum cox_rc cox_object_build(const struct cox_json *doc, struct cox_str origin, struct cox_str fallback_ns, struct cox_arena *scratch,
-                             struct cox_diags *diags, const struct cox_object **out)
+static enum cox_rc build(const struct cox_json *doc, struct cox_object draft, struct cox_str fallback_ns, struct cox_arena *scratch,
+                         struct cox_diags *diags, const struct cox_object **out)
 {
 	const struct cox_kind_info *kind = cox_kind_find(cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind"));
 	if (!kind)
 		return COX_ENOTFOUND;
 	size_t errors = diags->errors;
-	struct cox_object draft = { .kind = kind->kind, .origin = origin };
+	draft.kind = kind->kind;
 	const struct cox_json *meta = cox_json_get(doc, COX_STR("metadata"));
 	const struct cox_raw_meta *raw = meta ? cox_message_decode_borrowed(&cox_msg_raw_meta, meta, "metadata", scratch, diags) : NULL;
 	if (!meta)
@@ -201,12 +221,24 @@ enum cox_rc cox_object_build(const struct cox_json *doc, struct cox_str origin, 
 	draft.spec = cox_message_decode_borrowed(kind->message, doc, "", scratch, diags);
 	if (diags->errors != errors || !raw || !draft.spec)
 		return COX_EINVAL;
-	fill_meta(&draft.meta, raw, kind, fallback_ns);
+	fill_meta(&draft, raw, kind, fallback_ns);
 	draft.id = id_of(&draft, scratch);
 	struct cox_object *o = pack(&draft, kind->message);
 	o->hash = hash_of(o, kind->message);
 	*out = o;
 	return COX_OK;
+}
+
+enum cox_rc cox_object_build(const struct cox_json *doc, struct cox_str origin, struct cox_str fallback_ns, struct cox_arena *scratch,
+                             struct cox_diags *diags, const struct cox_object **out)
+{
+	return build(doc, (struct cox_object){ .origin = origin }, fallback_ns, scratch, diags, out);
+}
+
+enum cox_rc cox_object_build_generated(const struct cox_json *doc, struct cox_str origin, struct cox_arena *scratch,
+                                       struct cox_diags *diags, const struct cox_object **out)
+{
+	return build(doc, (struct cox_object){ .origin = origin, .is_generated = true }, (struct cox_str){ 0 }, scratch, diags, out);
 }
 
 /* --- sharing --- */

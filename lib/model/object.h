@@ -19,12 +19,16 @@ enum cox_kind {
 struct cox_kind_info {
 	enum cox_kind kind;
 	struct cox_str name, group, plural, versions; /* versions: "v1,v1beta1" */
+	struct cox_str word; /* the front of ids: the name, with ".<group>" where other groups have that name too */
 	bool namespaced, ours;
 	const struct cox_message *message;
 };
 const struct cox_kind_info *cox_kind_info(enum cox_kind kind);
 /* By apiVersion ("v1", "networking.istio.io/v1alpha3") and kind. NULL: not one of ours, or a version that is not served. */
 const struct cox_kind_info *cox_kind_find(struct cox_str api_version, struct cox_str kind);
+
+/* By the front of an id. NULL: none. */
+const struct cox_kind_info *cox_kind_find_word(struct cox_str word);
 
 struct cox_meta {
 	struct cox_str name, ns; /* ns is empty for cluster-scoped kinds, "default" where a namespaced object names none */
@@ -41,6 +45,7 @@ struct cox_object {
 	struct cox_ref ref;
 	enum cox_kind kind;
 	struct cox_meta meta;
+	bool is_generated;     /* made from other objects (lib/convert): `origin` is then "<id of the object>" or "<id> <field>" */
 	struct cox_str origin; /* "file.yaml:12", or the cluster's id */
 	struct cox_str id;     /* "<Kind>/<namespace>/<name>": unique, the key of maps, the word of logs */
 	struct cox_hash hash;  /* of everything that can matter (spec, labels, annotations, creation); not of status that we do not read,
@@ -54,6 +59,10 @@ struct cox_object {
  * `origin` is copied. `fallback_ns`: for namespaced kinds without metadata.namespace. */
 COX_MUST_USE enum cox_rc cox_object_build(const struct cox_json *doc, struct cox_str origin, struct cox_str fallback_ns,
                                           struct cox_arena *scratch, struct cox_diags *diags, const struct cox_object **out);
+/* The same for an object that the control plane makes itself. Only here do annotations under internal.istio.io count: they say what
+ * Istio's API has no field for, and cox_object_build() drops them, so that nobody else can say it. */
+COX_MUST_USE enum cox_rc cox_object_build_generated(const struct cox_json *doc, struct cox_str origin, struct cox_arena *scratch,
+                                                    struct cox_diags *diags, const struct cox_object **out);
 const struct cox_object *cox_object_ref(const struct cox_object *o);
 void cox_object_unref(const struct cox_object *o);
 void cox_object_unrefp(const struct cox_object **o); /* for COX_AUTO */

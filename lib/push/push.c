@@ -95,6 +95,8 @@ static void keep_change(struct cox_push *p, const struct cox_change *c)
 static void take_changes(struct cox_push *p)
 {
 	struct cox_registry_changes fresh = { 0 };
+	if (p->opts.convert)
+		cox_convert_run(p->opts.convert);
 	cox_registry_take_changes(p->opts.registry, &fresh);
 	for (size_t i = 0; i < fresh.items.n; i++) {
 		const struct cox_change *c = &fresh.items.p[i];

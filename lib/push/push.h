@@ -10,6 +10,7 @@
 #define COX_PUSH_PUSH_H
 
 #include "loop/loop.h"
+#include "convert/convert.h"
 #include "registry/registry.h"
 #include "translate/translate.h"
 
@@ -60,6 +61,7 @@ void cox_push_watch_names(struct cox_push *p, struct cox_push_client *client);
 struct cox_push_options {
 	struct cox_loop *loop;
 	struct cox_registry *registry; /* borrowed; used on the loop only */
+	struct cox_convert *convert;   /* run before changes are taken; borrowed, may be NULL */
 	/* On the loop: the configuration of a proxy that may have it refers to this Secret or ConfigMap (true), or none has for a while
 	 * (false). Each once, by turns. May be NULL. Must not feed the registry from inside. */
 	void (*want)(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted);

@@ -82,6 +82,7 @@ static void namespace_changed(struct cox_registry *r, struct cox_str name)
 void reg_apply(struct cox_registry *r, const struct cox_object *old, const struct cox_object *now)
 {
 	const struct cox_object *o = now ? now : old;
+	r->kind_changes[o->kind]++;
 	switch (o->kind) {
 	case COX_KIND_SERVICE: reg_networks_service_changed(r, old, now); /* fall through */
 	case COX_KIND_SERVICE_ENTRY: reg_unit_changed(r, old, now); return;
@@ -128,6 +129,7 @@ void cox_registry_put(struct cox_registry *r, const struct cox_object *o)
 	if (!reg_secret_is_usable(r, o, known))
 		return;
 	const struct cox_object *old = reg_store_put(&r->stores[o->kind], o);
+	r->displaced += old && old->is_generated && !o->is_generated;
 	reg_apply(r, old, o);
 	cox_object_unref(old);
 }
@@ -135,7 +137,7 @@ void cox_registry_put(struct cox_registry *r, const struct cox_object *o)
 void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
 	struct cox_arena arena = { 0 };
-	struct cox_str id = cox_arena_printf(&arena, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->name), COX_FMT(ns), COX_FMT(name));
+	struct cox_str id = cox_arena_printf(&arena, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->word), COX_FMT(ns), COX_FMT(name));
 	cox_object_unref(reg_store_remove(&r->parked[kind], id));
 	reg_secret_forget(r, id);
 	store_remove(r, kind, id);
@@ -179,6 +181,9 @@ size_t cox_registry_objects(const struct cox_registry *r, enum cox_kind kind, co
 	*out = r->stores[kind].p;
 	return r->stores[kind].n;
 }
+
+uint64_t cox_registry_kind_changes(const struct cox_registry *r, enum cox_kind kind) { return r->kind_changes[kind]; }
+uint64_t cox_registry_displaced_count(const struct cox_registry *r) { return r->displaced; }
 
 enum cox_compliance cox_registry_compliance(const struct cox_registry *r) { return r->opts.compliance; }
 

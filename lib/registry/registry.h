@@ -63,6 +63,10 @@ struct cox_svc_entry { /* a service in force with its endpoints */
 size_t cox_registry_svcs(const struct cox_registry *r, const struct cox_svc_entry **out);
 /* All objects of a kind, sorted by id. */
 size_t cox_registry_objects(const struct cox_registry *r, enum cox_kind kind, const struct cox_object *const **out);
+/* Goes up with every object of the kind that came, changed or went: equal numbers mean an equal table. */
+uint64_t cox_registry_kind_changes(const struct cox_registry *r, enum cox_kind kind);
+/* Goes up when a generated object (lib/convert) has to give way to one of the same name that somebody wrote. */
+uint64_t cox_registry_displaced_count(const struct cox_registry *r);
 const struct cox_object *cox_registry_object_find(const struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 /* The endpoint set now in force for a service, by hostname and namespace; NULL when not known. */
 const struct cox_endpoint_set *cox_registry_endpoints_find(const struct cox_registry *r, struct cox_str hostname, struct cox_str ns);

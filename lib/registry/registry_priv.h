@@ -48,6 +48,7 @@ struct cox_registry {
 	struct cox_registry_options opts;
 	struct reg_store stores[COX_KIND_COUNT];
 	struct reg_store parked[COX_KIND_COUNT]; /* known, but of another revision or of a namespace that is not selected */
+	uint64_t kind_changes[COX_KIND_COUNT], displaced;
 
 	struct cox_map units;                /* object id -> unit */
 	struct cox_map slots;                /* hostname -> first slot */

@@ -65,7 +65,7 @@ enum { ID_MAX = 640 };
 
 static struct cox_str make_id(char buf[ID_MAX], enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
-	struct cox_str parts[] = { cox_kind_info(kind)->name, COX_STR("/"), ns, COX_STR("/"), name };
+	struct cox_str parts[] = { cox_kind_info(kind)->word, COX_STR("/"), ns, COX_STR("/"), name };
 	size_t n = 0;
 	for (size_t i = 0; i < COX_LEN(parts); i++) {
 		if (n + parts[i].n > ID_MAX)

@@ -44,7 +44,7 @@ const struct cox_object *snap_objects_find_in(const struct snap_objects *o, stru
 	if (o->n == 0)
 		return NULL;
 	struct cox_str id =
-	    cox_arena_printf(&arena, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(o->by_id[0]->kind)->name), COX_FMT(ns), COX_FMT(name));
+	    cox_arena_printf(&arena, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(o->by_id[0]->kind)->word), COX_FMT(ns), COX_FMT(name));
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 		if (cox_str_cmp(o->by_id[mid]->id, id) < 0)

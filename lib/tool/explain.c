@@ -126,6 +126,7 @@ static enum cox_rc world_open(struct cox_explain *e, const struct cox_explain_op
 	if (o->server)
 		COX_TRY(cox_tool_fetch_nodes(o->server, &e->arena, &e->nodes, err));
 	cox_world_freeze(e->world, NULL);
+	cox_world_note(e->world, notes);
 	return COX_OK;
 }
 

@@ -33,6 +33,7 @@ enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_bu
 	enum cox_rc rc = cox_world_load(w, opts->path, notes, err);
 	if (rc == COX_OK) {
 		cox_world_freeze(w, NULL);
+		cox_world_note(w, notes);
 		rc = cox_world_proxy(w, &who, &proxy, err);
 	}
 	if (rc == COX_OK) {

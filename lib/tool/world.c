@@ -29,6 +29,7 @@ struct cox_world *cox_world_new(const struct cox_world_options *opts)
 	struct cox_world *w = cox_zalloc(sizeof(*w));
 	struct cox_registry_options ro = registry_options(opts);
 	w->registry = cox_registry_new(&ro);
+	w->convert = cox_convert_new(&(struct cox_convert_options){ .registry = w->registry });
 	w->memo = cox_memo_new();
 	w->owns_memo = true;
 	return w;
@@ -39,12 +40,14 @@ struct cox_world *cox_world_copy(const struct cox_world *from, const struct cox_
 	struct cox_world *w = cox_zalloc(sizeof(*w));
 	struct cox_registry_options ro = registry_options(opts);
 	w->registry = cox_registry_new(&ro);
+	w->convert = cox_convert_new(&(struct cox_convert_options){ .registry = w->registry });
 	w->memo = from->memo;
 	for (int kind = 0; kind < COX_KIND_COUNT; kind++) {
 		const struct cox_object *const *objects;
 		size_t n = cox_registry_objects(from->registry, (enum cox_kind)kind, &objects);
 		for (size_t i = 0; i < n; i++)
-			cox_registry_put(w->registry, objects[i]);
+			if (!objects[i]->is_generated) /* made anew from what they came from */
+				cox_registry_put(w->registry, objects[i]);
 	}
 	return w;
 }
@@ -56,6 +59,7 @@ void cox_world_free(struct cox_world **at)
 	if (w == NULL)
 		return;
 	cox_snapshot_unref(w->snapshot);
+	cox_convert_free(w->convert);
 	cox_registry_free(w->registry);
 	if (w->owns_memo)
 		cox_memo_free(w->memo);
@@ -122,10 +126,23 @@ enum cox_rc cox_world_load_json(struct cox_world *w, const struct cox_json *obje
 void cox_world_freeze(struct cox_world *w, const struct cox_snapshot *before)
 {
 	struct cox_registry_changes changes = { 0 };
+	cox_convert_run(w->convert);
 	cox_registry_take_changes(w->registry, &changes);
 	cox_registry_changes_fini(&changes);
 	cox_snapshot_unref(w->snapshot);
 	w->snapshot = cox_snapshot_build(w->registry, before);
+}
+
+void cox_world_note(const struct cox_world *w, struct cox_buf *notes)
+{
+	struct cox_arena arena = { 0 };
+	const struct cox_convert_finding *found;
+	size_t n = cox_convert_findings(w->convert, &arena, &found);
+	for (size_t i = 0; i < n; i++)
+		cox_buf_printf(notes, "%.*s: %s: %.*s%s%.*s\n", COX_FMT(found[i].object_id),
+		               found[i].severity == COX_SEV_ERROR ? "error" : "warning", COX_FMT(found[i].path),
+		               found[i].path.n ? ": " : "", COX_FMT(found[i].text));
+	cox_arena_fini(&arena);
 }
 
 static enum cox_rc file_read(const char *path, struct cox_buf *out, struct cox_err *err)

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "convert/convert.h"
 #include "model/mesh.h"
 #include "model/proxy.h"
 #include "snapshot/snapshot.h"
@@ -20,6 +21,7 @@ struct cox_world_options {
 };
 struct cox_world {
 	struct cox_registry *registry;
+	struct cox_convert *convert;
 	struct cox_snapshot *snapshot; /* NULL before cox_world_freeze() */
 	struct cox_memo *memo;
 	bool owns_memo;
@@ -35,8 +37,11 @@ COX_MUST_USE enum cox_rc cox_world_load(struct cox_world *w, const char *path, s
 /* Objects as JSON: a list, or {"items": [...]}. */
 COX_MUST_USE enum cox_rc cox_world_load_json(struct cox_world *w, const struct cox_json *objects, struct cox_buf *notes,
                                              struct cox_err *err);
-/* Makes the generation; `before` (may be NULL) lets unchanged values be shared. */
+/* Converts Ingresses and the like, and makes the generation; `before` (may be NULL) lets unchanged values be shared. */
 void cox_world_freeze(struct cox_world *w, const struct cox_snapshot *before);
+
+/* What was odd about converted objects, a line each. After cox_world_freeze(). */
+void cox_world_note(const struct cox_world *w, struct cox_buf *notes);
 
 /* Who a proxy is. */
 struct cox_who {

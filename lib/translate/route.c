@@ -50,6 +50,12 @@ static void decorator_write(struct pb_route_v3_Route r, struct cox_str operation
 		pb_route_v3_Decorator_operation(d, operation);
 }
 
+/* Made from an Ingress or an HTTPRoute (lib/convert), whose prefixes are of whole elements. */
+static bool is_by_elements(const struct cox_meta *meta)
+{
+	return cox_kv_get(meta->annotations.p, meta->annotations.n, COX_STR("internal.istio.io/route-semantics")).n > 0;
+}
+
 static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs,
                         const struct cox_http_route *h, const struct cox_http_match *m, struct cox_names *needs)
 {
@@ -63,7 +69,7 @@ static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Virt
 			name = cox_arena_printf(a, "%.*s.%.*s", COX_FMT(h->name), COX_FMT(m->name));
 		pb_route_v3_Route_name(r, name);
 		PB_WITH (rm, pb_route_v3_Route_match(r))
-			path = route_match_write(ctx, rm, m);
+			path = route_match_write(ctx, rm, m, is_by_elements(meta));
 		struct cox_istio_metadata md = { .config = cox_istio_config_path(a, "virtual-service", meta->ns, meta->name) };
 		PB_WITH (out, pb_route_v3_Route_metadata(r))
 			cox_istio_metadata_write(out, &md);

@@ -199,7 +199,8 @@ bool route_match_is_catch_all(const struct cox_http_match *m)
 	       !m->authority && !m->scheme;
 }
 
-static struct cox_str path_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_string_match *uri)
+static struct cox_str path_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_string_match *uri,
+                                 bool by_elements)
 {
 	if (uri && uri->exact.set) {
 		pb_route_v3_RouteMatch_path(out, uri->exact.v);
@@ -211,14 +212,21 @@ static struct cox_str path_write(const struct cox_route_ctx *ctx, struct pb_rout
 		return uri->regex.v;
 	}
 	struct cox_str prefix = uri && uri->prefix.set && uri->prefix.v.n > 0 ? uri->prefix.v : COX_STR("/");
-	pb_route_v3_RouteMatch_prefix(out, prefix);
+	/* Envoy takes no slash at the end of a separated prefix, so "/" alone is a plain one. */
+	while (by_elements && prefix.n > 1 && prefix.p[prefix.n - 1] == '/')
+		prefix.n--;
+	if (by_elements && prefix.n > 1)
+		pb_route_v3_RouteMatch_path_separated_prefix(out, prefix);
+	else
+		pb_route_v3_RouteMatch_prefix(out, prefix);
 	return cox_arena_concat(ctx->t->arena, prefix, COX_STR("*"));
 }
 
-struct route_path route_match_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_http_match *m)
+struct route_path route_match_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_http_match *m,
+                                    bool by_elements)
 {
 	struct route_path path = { .is_catch_all = route_match_is_catch_all(m) };
-	path.text = path_write(ctx, out, m ? m->uri : NULL);
+	path.text = path_write(ctx, out, m ? m->uri : NULL, by_elements);
 	if (m == NULL)
 		return path;
 	pb_route_v3_RouteMatch_case_sensitive(out, !m->ignore_uri_case);

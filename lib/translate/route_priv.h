@@ -10,8 +10,9 @@ struct route_path {
 	struct cox_str text;
 	bool is_catch_all;
 }; /* "/x*" of the decorator */
-/* Writes the match of a route; `m` NULL: everything. */
-struct route_path route_match_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_http_match *m);
+/* Writes the match of a route; `m` NULL: everything. `by_elements`: prefixes match whole elements of a path ("/a" not "/ab"). */
+struct route_path route_match_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RouteMatch out, const struct cox_http_match *m,
+                                    bool by_elements);
 void route_string_match_write(struct pb_type_matcher_v3_StringMatcher s, const struct cox_string_match *m);
 /* True for a match that no request can fail, path included. */
 bool route_match_is_catch_all(const struct cox_http_match *m);

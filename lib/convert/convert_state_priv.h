@@ -1,0 +1,50 @@
+/*
+ * convert_state_priv - what convert.c (when) and convert_make.c (what a family may ask and give) share. Not for families.
+ */
+#ifndef COX_CONVERT_STATE_PRIV_H
+#define COX_CONVERT_STATE_PRIV_H
+
+#include "convert/convert_priv.h"
+
+struct convert_lookup { /* asked for by name, and what stood there */
+	enum cox_kind kind;
+	struct cox_str ns, name;
+	const struct cox_object *found; /* a reference, or NULL */
+};
+struct convert_said {                  /* the status of an object */
+	const struct cox_object *o;    /* a reference */
+	const struct cox_json *status; /* during the run only */
+	struct cox_hash hash;
+};
+
+/* What a run made; afterwards that of the family until the next one. */
+struct convert_result {
+	struct cox_arena text; /* of findings and lookups */
+	COX_VEC(const struct cox_object *) made;
+	struct cox_map by_id; /* of `made` */
+	COX_VEC(struct convert_said) said;
+	struct cox_map said_by_id; /* object id -> index + 1 */
+	COX_VEC(struct cox_convert_finding) findings;
+	COX_VEC(struct convert_lookup) lookups;
+	bool is_listed[COX_KIND_COUNT];
+	struct cox_map looked_up; /* "<kind>/<ns>/<name>" -> index + 1 */
+};
+
+struct convert_state { /* of a family */
+	const struct convert_family *family;
+	struct convert_result is;
+	COX_VEC(const struct cox_object *) shadowed; /* of is.made: somebody's object has the name; borrowed */
+	uint64_t stamp, lookup_stamp;                /* sums of cox_registry_kind_changes(), each of which only grows */
+	struct cox_hash mesh;
+};
+
+struct convert_run {
+	struct cox_registry *registry;
+	const struct convert_family *family;
+	struct convert_result *out;
+	struct cox_arena scratch;
+};
+
+void convert_result_fini(struct convert_result *r);
+
+#endif
