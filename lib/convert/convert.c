@@ -5,6 +5,7 @@
 
 static const struct convert_family *const families[] = {
 	&convert_ingress,
+	&convert_smi,
 };
 
 struct cox_convert {
@@ -187,9 +188,9 @@ static void run(struct cox_convert *c, struct convert_state *s)
 	convert_result_fini(&s->is);
 	cox_arena_fini(&one.scratch);
 	s->is = now;
-	s->stamp = stamp_of(c->opts.registry, s);
 	s->lookup_stamp = now.lookups.n ? lookup_stamp_of(c->opts.registry, &now) : 0;
 	assure(c->opts.registry, s);
+	s->stamp = stamp_of(c->opts.registry, s); /* what it put itself is no reason to run again */
 }
 
 static bool has_way(const struct cox_registry *r, const struct convert_state *s)

@@ -17,7 +17,7 @@ struct convert_family {
 	void (*convert)(struct convert_run *run);
 };
 /* A new one: a file convert_<family>.c, a line here and one in the table of convert.c. */
-extern const struct convert_family convert_ingress;
+extern const struct convert_family convert_ingress, convert_smi;
 
 /* --- asking ------------------------------------------------------------------------------------------- */
 /* All objects of a kind, sorted by id. It is remembered that they were asked for: any change of the kind, and the family runs again. */

@@ -330,6 +330,8 @@ struct cox_json *cox_object_to_json(const struct cox_object *o, struct cox_arena
 	        kind->group.n ? cox_arena_printf(arena, "%.*s/%.*s", COX_FMT(kind->group), COX_FMT(version)) : version);
 	set_str(arena, out, "kind", kind->name);
 	set_map(arena, meta, "annotations", o->meta.annotations.p, o->meta.annotations.n);
+	if (o->is_generated)
+		set_str(arena, meta, "generatedFrom", o->origin);
 	if (o->meta.creation_ms) {
 		/* Kubernetes keeps whole seconds. */
 		const struct cox_raw_meta raw = { .creation_ms = { o->meta.creation_ms, true } };

@@ -76,7 +76,8 @@ struct cox_str cox_kv_get(const struct cox_kv *kvs, size_t n, struct cox_str key
 bool cox_kv_has(const struct cox_kv *kvs, size_t n, struct cox_str key);
 /* Every pair of `want` is in `have`; an empty `want` is true. */
 bool cox_kv_is_subset(const struct cox_kv *want, size_t want_n, const struct cox_kv *have, size_t have_n);
-/* The whole object as JSON (apiVersion, kind, metadata, spec), secrets redacted. */
+/* The whole object as JSON (apiVersion, kind, metadata, spec), secrets redacted; of a generated one metadata.generatedFrom says what it was
+ * made from. */
 struct cox_json *cox_object_to_json(const struct cox_object *o, struct cox_arena *arena);
 /* Order of precedence among objects: older first, then name, then namespace. */
 int cox_object_cmp_age(const struct cox_object *a, const struct cox_object *b);

@@ -102,6 +102,8 @@ static void object_load(struct cox_world *w, const struct cox_json *doc, struct 
 	struct cox_arena arena = { 0 };
 	struct cox_diags diags = { 0 };
 	const struct cox_object *o = NULL;
+	if (cox_json_str_at(doc, "metadata.generatedFrom").n)
+		return; /* what it came from is in the list as well */
 	if (cox_object_build(doc, COX_STR("live"), COX_STR("default"), &arena, &diags, &o) == COX_OK) {
 		cox_registry_put(w->registry, o);
 		cox_object_unref(o);
