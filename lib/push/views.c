@@ -1,6 +1,8 @@
 /* views - units of translation: their keys, fingerprints of what they read, and the sets that come out. */
 #include "push/push_priv.h"
 
+#include "snapshot/access.h"
+
 #include "base/metric.h"
 
 #include <stdio.h>
@@ -81,6 +83,9 @@ static struct cox_hash workload_inputs(struct cox_push *push, struct cox_workloa
 	mix(&p, sidecar ? sidecar->hash : (struct cox_hash){ 0, 0 });
 	mix(&p, cox_snapshot_mtls_hash(s, w->view.ns));
 	mix(&p, secrets);
+	const struct cox_access_set *access = cox_snapshot_access_find(s, w->view.ns, w->service_account);
+	if (access)
+		mix(&p, access->hash);
 	for (size_t i = 0; i < n; i++) {
 		/* A service's own rule limits its inbound connections too. */
 		const struct cox_dr *dr = cox_scope_dr_find(s, w->view.ns, w->labels.p, w->labels.n, svcs[i]->svc);

@@ -139,6 +139,7 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->vs = snap_vs_set_build(r, old ? old->vs : NULL);
 	x->dr = snap_dr_set_build(r, old ? old->dr : NULL);
 	x->peer_auths = snap_peer_auths_build(r, old ? old->peer_auths : NULL);
+	x->access = snap_access_build(r, old ? old->access : NULL);
 	x->hosts = snap_hosts_build(s->svcs.p, s->svcs.n, old ? old->hosts : NULL);
 	x->ips = snap_ips_build(s, before);
 	set_lists(s);
@@ -167,6 +168,7 @@ void cox_snapshot_unref(const struct cox_snapshot *s)
 	}
 	snap_ips_unref(x->ips);
 	snap_hosts_unref(x->hosts);
+	snap_access_unref(x->access);
 	snap_peer_auths_unref(x->peer_auths);
 	snap_dr_set_unref(x->dr);
 	snap_vs_set_unref(x->vs);

@@ -64,6 +64,14 @@ struct snap_peer_auths {
 	struct cox_hash *hashes;            /* of a policy and those behind it in its namespace */
 };
 
+/* TrafficTargets by the account that they protect (access.h). */
+struct snap_access {
+	struct cox_ref ref;
+	const struct snap_objects *targets, *groups, *tcp_routes;
+	struct cox_map by_account; /* "ns/name" -> a struct of access.c */
+	struct cox_arena arena;
+};
+
 /* Hostnames to places in snapshot.svcs. */
 struct snap_hosts {
 	struct cox_ref ref;
@@ -87,6 +95,7 @@ struct cox_snapshot_index {
 	const struct snap_vs_set *vs;
 	const struct snap_dr_set *dr;
 	const struct snap_peer_auths *peer_auths;
+	const struct snap_access *access;
 	const struct snap_hosts *hosts;
 	const struct snap_ips *ips;
 	struct cox_str *node_localities; /* as nodes->by_id; in the snapshot's arena */
@@ -132,6 +141,10 @@ void snap_dr_set_unref(const struct snap_dr_set *s);
 /* peer_auth.c */
 const struct snap_peer_auths *snap_peer_auths_build(const struct cox_registry *r, const struct snap_peer_auths *before);
 void snap_peer_auths_unref(const struct snap_peer_auths *s);
+
+/* access.c */
+const struct snap_access *snap_access_build(const struct cox_registry *r, const struct snap_access *before);
+void snap_access_unref(const struct snap_access *s);
 
 /* hosts_index.c */
 const struct snap_hosts *snap_hosts_build(const struct cox_snap_svc *svcs, size_t n, const struct snap_hosts *before);

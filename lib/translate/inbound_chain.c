@@ -106,6 +106,7 @@ struct inbound_http {
 	struct cox_str cluster, stat_prefix, hostname;
 	uint16_t port;
 	enum cox_protocol protocol;
+	const struct cox_inbound_port *at; /* NULL: no port of a service */
 };
 
 static void route_write(struct pb_route_v3_Route r, const struct cox_tr *t, const struct inbound_http *h)
@@ -149,7 +150,9 @@ static void route_config_encode(struct cox_buf *out, const struct cox_tr *t, con
 
 static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, const struct inbound_http *h)
 {
-	struct cox_buf routes = { 0 };
+	struct cox_buf routes = { 0 }, access = { 0 };
+	struct cox_str filters[1];
+	struct cox_rbac rbac;
 
 	route_config_encode(&routes, in->t, h);
 	struct cox_hcm hcm = {
@@ -162,21 +165,44 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 		.http10 = in->t->view->http10,
 		.idle_timeout_ns = in->t->view->idle_timeout_ns,
 	};
+	if (cox_inbound_access(in, h->at, true, &rbac)) {
+		cox_rbac_http_encode(&access, &rbac);
+		filters[0] = cox_buf_str(&access);
+		hcm.security_filters.p = filters;
+		hcm.security_filters.n = 1;
+	}
 	cox_filter_mx(fc, in->t);
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc))
 		cox_hcm_write(f, &hcm);
+	cox_buf_fini(&access);
 	cox_buf_fini(&routes);
 }
 
-static void tcp_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, struct cox_str cluster,
-                      enum cox_protocol protocol, bool no_log)
+static void tcp_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, const struct cox_inbound_port *at,
+                      struct cox_str cluster, enum cox_protocol protocol)
 {
+	struct cox_rbac rbac;
 	struct cox_tcp_target target = { cluster, 1 };
 	struct cox_tcp_proxy p = { .stat_prefix = cluster,
 		                   .targets = &target,
 		                   .target_n = 1,
 		                   .protocol = protocol,
-		                   .no_access_log = no_log,
+		                   .idle_timeout_ns = in->t->view->idle_timeout_ns };
+	cox_filter_mx(fc, in->t);
+	if (cox_inbound_access(in, at, false, &rbac))
+		cox_rbac_tcp_write(fc, &rbac);
+	cox_filter_tcp_stats(fc, in->t, COX_DIR_INBOUND);
+	cox_filter_tcp_proxy(fc, in->t, &p);
+}
+
+static void blackhole_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in)
+{
+	struct cox_tcp_target target = { COX_BLACKHOLE, 1 };
+	struct cox_tcp_proxy p = { .stat_prefix = COX_BLACKHOLE,
+		                   .targets = &target,
+		                   .target_n = 1,
+		                   .protocol = COX_PROTO_TCP,
+		                   .no_access_log = true,
 		                   .idle_timeout_ns = in->t->view->idle_timeout_ns };
 	cox_filters_tcp(fc, in->t, COX_DIR_INBOUND, &p);
 }
@@ -197,8 +223,9 @@ void cox_inbound_chains_write(struct pb_listener_v3_Listener l, const struct cox
 	struct chain chains[CHAINS_MAX];
 	size_t n = chains_of(p->protocol, p->tls, plain_alpn_n(t), chains);
 	struct cox_str name = cox_arena_printf(t->arena, "%.*s_%u", COX_FMT(p->bind), p->target);
-	struct inbound_http http = { p->cluster, cox_arena_printf(t->arena, "inbound_%.*s;", COX_FMT(name)), p->hostname, p->svc_port,
-		                     p->protocol };
+	struct inbound_http http = { p->cluster,  cox_arena_printf(t->arena, "inbound_%.*s;", COX_FMT(name)),
+		                     p->hostname, p->svc_port,
+		                     p->protocol, p };
 
 	for (size_t i = 0; i < n; i++)
 		PB_WITH (fc, pb_listener_v3_Listener_filter_chains(l)) {
@@ -206,7 +233,7 @@ void cox_inbound_chains_write(struct pb_listener_v3_Listener l, const struct cox
 			if (chains[i].is_http)
 				http_write(fc, in, &http);
 			else
-				tcp_write(fc, in, p->cluster, p->protocol, false);
+				tcp_write(fc, in, p, p->cluster, p->protocol);
 			if (p->ingress != NULL)
 				chain_metadata_write(fc, in);
 			tls_write(fc, t, &chains[i]);
@@ -218,13 +245,15 @@ void cox_inbound_passthrough_chains_write(struct pb_listener_v3_Listener l, cons
 {
 	struct chain chains[CHAINS_MAX];
 	size_t n = chains_of(COX_PROTO_AUTO, cox_inbound_tls_mode(in->t, in->w, 0), plain_alpn_n(in->t), chains);
-	struct inbound_http http = { COX_INBOUND_PASSTHROUGH_CLUSTER, COX_STR("InboundPassthroughCluster;"), { 0 }, 0, COX_PROTO_AUTO };
+	struct inbound_http http = {
+		COX_INBOUND_PASSTHROUGH_CLUSTER, COX_STR("InboundPassthroughCluster;"), { 0 }, 0, COX_PROTO_AUTO, NULL
+	};
 	const struct chain any = { 0 };
 
 	/* Whoever calls the listener's own port would be sent round in circles. */
 	PB_WITH (fc, pb_listener_v3_Listener_filter_chains(l)) {
 		match_write(fc, &any, listen_port);
-		tcp_write(fc, in, COX_BLACKHOLE, COX_PROTO_TCP, true);
+		blackhole_write(fc, in);
 		pb_listener_v3_FilterChain_name(fc, COX_STR("virtualInbound-blackhole"));
 	}
 	for (size_t i = 0; i < n; i++)
@@ -233,7 +262,7 @@ void cox_inbound_passthrough_chains_write(struct pb_listener_v3_Listener l, cons
 			if (chains[i].is_http)
 				http_write(fc, in, &http);
 			else
-				tcp_write(fc, in, COX_INBOUND_PASSTHROUGH_CLUSTER, COX_PROTO_TCP, false);
+				tcp_write(fc, in, NULL, COX_INBOUND_PASSTHROUGH_CLUSTER, COX_PROTO_TCP);
 			tls_write(fc, in->t, &chains[i]);
 			pb_listener_v3_FilterChain_name(fc, chains[i].is_http ? COX_STR("virtualInbound-catchall-http")
 			                                                      : COX_STR("virtualInbound"));

@@ -5,6 +5,7 @@
 #define COX_TRANSLATE_INBOUND_PRIV_H
 
 #include "translate/cluster_priv.h"
+#include "translate/rbac.h"
 
 /* Effective server side mode of a port (protocol facts, section 8). REFUSE: STRICT is asked of a proxy that nobody serves a certificate, so
  * that no connection may come in at all. */
@@ -35,6 +36,8 @@ struct cox_inbound {
 void cox_inbound_ports(struct cox_inbound *in);
 /* The mode for one port (0: a port of no service), by the PeerAuthentications that count for the workload. */
 enum cox_inbound_tls cox_inbound_tls_mode(const struct cox_tr *t, const struct cox_workload *w, uint16_t port);
+/* Who may call the workload on this port (NULL: on those of no service). False: everybody, no filter is needed. In the job's arena. */
+bool cox_inbound_access(const struct cox_inbound *in, const struct cox_inbound_port *port, bool is_http, struct cox_rbac *out);
 /* Gives. */
 const struct cox_resource *cox_inbound_cluster_build(const struct cox_inbound *in, const struct cox_inbound_port *p);
 /* Adds every filter chain of one port to an open listener. */
