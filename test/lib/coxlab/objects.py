@@ -16,7 +16,7 @@ def load(text_or_path, namespace="default"):
         if not doc:
             continue
         for item in doc["items"] if doc.get("kind") == "List" else [doc]:
-            if item["kind"] not in ("Namespace", "Node", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
+            if item["kind"] not in ("Namespace", "Node", "IngressClass", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
                 item.setdefault("metadata", {}).setdefault("namespace", namespace)
             docs.append(item)
     return docs
