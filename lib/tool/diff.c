@@ -10,7 +10,7 @@ struct side {
 };
 struct group {
 	struct cox_str key; /* the effect as text */
-	struct cox_json *json, *proxies;
+	struct cox_json *json, *proxies, *price;
 };
 struct diff {
 	const struct cox_diff_options *o;
@@ -112,7 +112,25 @@ static bool side_render(struct diff *d, struct side *s, struct cox_str name, str
 	return true;
 }
 
-static void group_join(struct diff *d, struct cox_json *effect, struct cox_str proxy)
+static int64_t bytes_of(const struct cox_rendered *r)
+{
+	int64_t n = 0;
+	for (int t = 0; t < COX_TYPE_COUNT; t++)
+		for (size_t i = 0; r->sets[t] && i < r->sets[t]->n; i++)
+			n += r->sets[t]->items[i]->size_bytes;
+	return n;
+}
+
+/* What the change costs each proxy, in bytes of configuration: of the first of the group, names may differ in length. */
+static struct cox_json *price(struct diff *d, const struct cox_rendered *before, const struct cox_rendered *after)
+{
+	struct cox_json *o = cox_json_new_object(d->a);
+	cox_json_set(d->a, o, COX_STR("before"), cox_json_new_i64(d->a, bytes_of(before)));
+	cox_json_set(d->a, o, COX_STR("after"), cox_json_new_i64(d->a, bytes_of(after)));
+	return o;
+}
+
+static struct group *group_join(struct diff *d, struct cox_json *effect, struct cox_str proxy)
 {
 	struct cox_buf b = { 0 };
 	cox_json_write(&b, effect, 0, true);
@@ -127,6 +145,7 @@ static void group_join(struct diff *d, struct cox_json *effect, struct cox_str p
 	}
 	cox_json_push(d->a, g->proxies, cox_json_new_str(d->a, proxy));
 	cox_buf_fini(&b);
+	return g;
 }
 
 static void proxy_compare(struct diff *d, struct cox_str name)
@@ -144,7 +163,9 @@ static void proxy_compare(struct diff *d, struct cox_str name)
 		d->touched++;
 		if (!was || !is)
 			cox_json_set(d->a, effect, COX_STR("proxy"), cox_json_new_str(d->a, was ? COX_STR("removed") : COX_STR("added")));
-		group_join(d, effect, name);
+		struct group *g = group_join(d, effect, name);
+		if (g->proxies->n == 1)
+			g->price = price(d, &before, &after);
 	}
 	if (was)
 		cox_rendered_fini(&before);
@@ -253,6 +274,7 @@ static struct cox_json *answer(struct diff *d)
 	for (size_t i = 0; i < d->group_list.n; i++) {
 		struct cox_json *g = cox_json_new_object(d->a);
 		cox_json_set(d->a, g, COX_STR("proxies"), d->group_list.p[i]->proxies);
+		cox_json_set(d->a, g, COX_STR("bytes"), d->group_list.p[i]->price);
 		for (size_t k = 0; k < d->group_list.p[i]->json->n; k++)
 			cox_json_set(d->a, g, d->group_list.p[i]->json->members[k].key, &d->group_list.p[i]->json->members[k].value);
 		cox_json_push(d->a, groups, g);

@@ -101,6 +101,8 @@ static void group(struct text *t, const struct cox_json *g)
 	line(t, BOLD, "%zu %s%s%.*s: %.*s", count(proxies), count(proxies) == 1 ? "proxy" : "proxies", kind.n ? " " : "", COX_FMT(kind),
 	     COX_FMT(cox_buf_str(&b)));
 	cox_buf_fini(&b);
+	line(t, NULL, "  bytes of configuration: %.*s -> %.*s", COX_FMT(cox_json_at(g, "bytes.before")->text),
+	     COX_FMT(cox_json_at(g, "bytes.after")->text));
 	resources(t, cox_json_get(g, COX_STR("resources")));
 	meaning(t, g);
 	details(t, cox_json_get(g, COX_STR("differences")));

@@ -55,6 +55,7 @@ def test_weights_move(shop, change):  # noqa: F811
     group = of(answer, "reviews-v1.default")
     assert group["proxies"] == ["reviews-v1.default", "reviews-v2.default"], "equal effects are one group"
     assert group["resources"] == {"RDS": {"changed": ["80", "9080"]}}
+    assert 0 < group["bytes"]["after"] < group["bytes"]["before"], "two routes less"
     v = "outbound|9080|v%d|reviews.default.svc.cluster.local"
     rest = [s for s in group["shifts"] if s["route"] == "rest"]
     assert rest == [{"host": "reviews.default.svc.cluster.local", "route": "rest", "before": v % 1, "after": f"{v % 1} 90 %, {v % 2} 10 %"}]
