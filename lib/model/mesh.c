@@ -75,7 +75,7 @@ static const struct cox_field label_selector_fields[] = {
 	F(label_selector, match_labels, "matchLabels", STR_MAP, "Labels, all of them.", .pattern = "labels"),
 	F(label_selector, match_expressions, "matchExpressions", MSG, "Conditions, all of them.", LIST, SUB(label_selector_requirement)),
 };
-static MESSAGE(label_selector, "LabelSelector", "Chooses objects by label.");
+MESSAGE(label_selector, "LabelSelector", "Chooses objects by label.");
 
 static const struct cox_field path_norm_fields[] = {
 	F(path_norm, normalization, "normalization", ENUM, "How far paths are normalised.",
