@@ -137,7 +137,7 @@ static void use_objects(struct cox_push *p, const struct unit *u, struct push_se
 	struct cox_str names[COX_LEN(use->objects)];
 
 	if (!cox_secret_ref_parse(cox_str_of(use->name), u->workload->view.ns, &ref) ||
-	    cox_secret_may(u->workload, &ref) != COX_SECRET_SERVED)
+	    cox_secret_may(p->snapshot, u->workload, &ref) != COX_SECRET_SERVED)
 		return;
 	names[0] = ref.object;
 	names[1] = ref.fallback;

@@ -90,15 +90,55 @@ size_t cox_snapshot_drs_of(const struct cox_snapshot *s, struct cox_str ns, cons
 
 /* --- gateways ------------------------------------------------------------------------------------------- */
 
+/* --- Gateways, and what else the Gateway API was made into (lib/convert) ------------------------------- */
+
+static struct cox_str note_of(const struct cox_object *o, struct cox_str key)
+{
+	return cox_kv_get(o->meta.annotations.p, o->meta.annotations.n, key);
+}
+
+/* A Gateway of the Gateway API is for pods of one namespace. */
+static bool snap_is_of_pods(const struct cox_object *gateway, struct cox_str ns)
+{
+	struct cox_str only = note_of(gateway, COX_STR("internal.istio.io/gateway-namespace"));
+	return !only.n || cox_str_eq(only, ns);
+}
+
+static bool grants(const struct cox_object *o, struct cox_str secret)
+{
+	struct cox_str list = o->is_generated ? note_of(o, COX_STR("internal.istio.io/granted-secrets")) : (struct cox_str){ 0 }, name;
+	while (list.n && cox_str_next(&list, ',', &name))
+		if (cox_str_eq(name, secret))
+			return true;
+	return false;
+}
+
+bool cox_snapshot_secret_is_granted(const struct cox_snapshot *s, struct cox_str ns, struct cox_str secret, bool is_ca)
+{
+	if (cox_str_has_suffix(secret, COX_STR("-cacert")))
+		secret.n -= sizeof("-cacert") - 1;
+	for (size_t i = 0; i < s->gateways.n; i++)
+		if (grants(s->gateways.p[i], secret) && snap_is_of_pods(s->gateways.p[i], ns))
+			return true;
+	for (size_t i = 0; is_ca && i < s->destination_rules.n; i++) {
+		const struct snap_dr *d = (const struct snap_dr *)s->destination_rules.p[i];
+		for (size_t k = 0; k < d->object_n; k++)
+			if (grants(d->objects[k], secret))
+				return true;
+	}
+	return false;
+}
+
 size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_kv *labels, size_t label_n, struct cox_str ns,
                                  struct cox_arena *arena, const struct cox_object ***out)
 {
-	(void)ns; /* istiod's default, and ours: a Gateway selects routers of every namespace */
 	const struct cox_object **found = COX_ARENA_ARRAY(arena, const struct cox_object *, s->gateways.n + 1);
 	size_t n = 0;
 	for (size_t i = 0; i < s->gateways.n; i++) {
 		const struct cox_gateway *spec = COX_SPEC(cox_gateway_object, s->gateways.p[i])->spec;
-		if (spec && cox_kv_is_subset(spec->selector.p, spec->selector.n, labels, label_n))
+		/* istiod's default, and ours: a Gateway selects routers of every namespace. */
+		bool is_there = snap_is_of_pods(s->gateways.p[i], ns);
+		if (spec && is_there && cox_kv_is_subset(spec->selector.p, spec->selector.n, labels, label_n))
 			found[n++] = s->gateways.p[i];
 	}
 	*out = found;

@@ -138,6 +138,9 @@ size_t cox_snapshot_gateway_vs(const struct cox_snapshot *s, struct cox_str gate
 /* Gateways whose selector matches a router's labels (and its namespace where the mesh scopes gateways to namespaces), oldest first. */
 size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_kv *labels, size_t label_n, struct cox_str ns,
                                  struct cox_arena *arena, const struct cox_object ***out);
+/* Whether what was made of the Gateway API names this secret ("kubernetes-gateway://ns/name", "configmap://ns/name") for routers of
+ * namespace `ns`, with leave of the secret's own namespace; authorities of backends: for everybody. */
+bool cox_snapshot_secret_is_granted(const struct cox_snapshot *s, struct cox_str ns, struct cox_str secret, bool is_ca);
 /* --- PeerAuthentication (facts, section 8) ---------------------------------------------------------- */
 /* What a workload takes on one of its own ports (0: a port of no service): its own policy by port, its own, its namespace's, the mesh's,
  * PERMISSIVE. Never UNSET. */

@@ -79,7 +79,7 @@ static bool may_have(struct gw_plan *p, struct cox_str name)
 		cox_secret_names_add(p->secrets, name);
 	if (!cox_secret_ref_parse(name, p->t->view->ns, &ref))
 		return false;
-	enum cox_secret_state may = cox_secret_may(p->w, &ref);
+	enum cox_secret_state may = cox_secret_may(p->t->s, p->w, &ref);
 	return may == COX_SECRET_SERVED || may == COX_SECRET_ASKING;
 }
 

@@ -50,10 +50,10 @@ static void decorator_write(struct pb_route_v3_Route r, struct cox_str operation
 		pb_route_v3_Decorator_operation(d, operation);
 }
 
-/* Made from an Ingress or an HTTPRoute (lib/convert), whose prefixes are of whole elements. */
-static bool is_by_elements(const struct cox_meta *meta)
+/* Made from an Ingress or an HTTPRoute (lib/convert): prefixes are of whole elements; "gateway": and what has no cluster answers 500. */
+static struct cox_str semantics_of(const struct cox_meta *meta)
 {
-	return cox_kv_get(meta->annotations.p, meta->annotations.n, COX_STR("internal.istio.io/route-semantics")).n > 0;
+	return cox_kv_get(meta->annotations.p, meta->annotations.n, COX_STR("internal.istio.io/route-semantics"));
 }
 
 static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs,
@@ -69,13 +69,13 @@ static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Virt
 			name = cox_arena_printf(a, "%.*s.%.*s", COX_FMT(h->name), COX_FMT(m->name));
 		pb_route_v3_Route_name(r, name);
 		PB_WITH (rm, pb_route_v3_Route_match(r))
-			path = route_match_write(ctx, rm, m, is_by_elements(meta));
+			path = route_match_write(ctx, rm, m, semantics_of(meta).n > 0);
 		struct cox_istio_metadata md = { .config = cox_istio_config_path(a, "virtual-service", meta->ns, meta->name) };
 		PB_WITH (out, pb_route_v3_Route_metadata(r))
 			cox_istio_metadata_write(out, &md);
 		if (m)
 			pb_route_v3_Route_stat_prefix(r, m->stat_prefix);
-		struct cox_str cluster = route_action_write(ctx, r, h, needs);
+		struct cox_str cluster = route_action_write(ctx, r, h, m, cox_str_eq_cstr(semantics_of(meta), "gateway"), needs);
 		decorator_write(r, operation_build(ctx, cluster, meta->name, path.text));
 		route_filters_write(r, h);
 	}

@@ -353,7 +353,7 @@ static bool hashes_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Rou
 }
 
 static struct cox_str forward_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
-                                    struct cox_names *needs)
+                                    bool is_gateway_api, struct cox_names *needs)
 {
 	struct cox_str single = { 0 }, authority = route_authority_of(h->headers);
 	const struct cox_http_route_destination *only = h->route.n == 1 && h->route.p[0].destination ? &h->route.p[0] : NULL;
@@ -368,6 +368,8 @@ static struct cox_str forward_write(const struct cox_route_ctx *ctx, struct pb_r
 		} else {
 			weighted_write(ctx, a, h, needs);
 		}
+		if (is_gateway_api)
+			pb_route_v3_RouteAction_cluster_not_found_response_code(a, PB_route_v3_RouteAction_INTERNAL_SERVER_ERROR);
 		rewrite_write(a, h->rewrite, authority);
 		pb_route_v3_RouteAction_timeout(a, h->timeout_ns.set ? h->timeout_ns.v : 0);
 		pb_route_v3_RouteAction_max_grpc_timeout(a, h->timeout_ns.set ? h->timeout_ns.v : 0);
@@ -400,7 +402,28 @@ static void redirect_port_write(const struct cox_route_ctx *ctx, struct pb_route
 		pb_route_v3_RedirectAction_port_redirect(a, ctx->port);
 }
 
-static void redirect_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_redirect *rd)
+/* "/a" -> "/": "/a/b" is to become "/b", which replacing the prefix alone would make "//b"; "/" -> "/a": "/b" is to become "/a/b". */
+static bool redirect_elements_write(const struct cox_route_ctx *ctx, struct pb_route_v3_RedirectAction a, struct cox_str prefix,
+                                    struct cox_str by)
+{
+	struct cox_arena *arena = ctx->t->arena;
+	bool from_root = cox_str_eq_cstr(prefix, "/"), to_root = cox_str_eq_cstr(by, "/");
+	if (!prefix.n || from_root == to_root)
+		return false;
+	while (prefix.n && prefix.p[prefix.n - 1] == '/')
+		prefix.n--;
+	PB_WITH (x, pb_route_v3_RedirectAction_regex_rewrite(a)) {
+		PB_WITH (p, pb_type_matcher_v3_RegexMatchAndSubstitute_pattern(x))
+			pb_type_matcher_v3_RegexMatcher_regex(p, from_root ? COX_STR("^/")
+			                                                   : cox_arena_printf(arena, "^\\Q%.*s\\E/*", COX_FMT(prefix)));
+		pb_type_matcher_v3_RegexMatchAndSubstitute_substitution(x, to_root ? by : cox_arena_concat(arena, by, COX_STR("/")));
+	}
+	return true;
+}
+
+/* `elements`: the prefix that was matched, where it is of whole elements; else empty. */
+static void redirect_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_redirect *rd,
+                           struct cox_str elements)
 {
 	static const struct {
 		int code;
@@ -412,9 +435,9 @@ static void redirect_write(const struct cox_route_ctx *ctx, struct pb_route_v3_R
 		      { 308, PB_route_v3_RedirectAction_PERMANENT_REDIRECT } };
 	PB_WITH (a, pb_route_v3_Route_redirect(r)) {
 		pb_route_v3_RedirectAction_host_redirect(a, rd->authority);
-		if (rd->prefix_rewrite.set)
+		if (rd->prefix_rewrite.set && !redirect_elements_write(ctx, a, elements, rd->prefix_rewrite.v))
 			pb_route_v3_RedirectAction_prefix_rewrite(a, rd->prefix_rewrite.v);
-		else
+		else if (!rd->prefix_rewrite.set)
 			pb_route_v3_RedirectAction_path_redirect(a, rd->uri);
 		if (rd->scheme.n > 0)
 			pb_route_v3_RedirectAction_scheme_redirect(a, rd->scheme);
@@ -441,15 +464,15 @@ static void direct_response_write(struct pb_route_v3_Route r, const struct cox_h
 }
 
 struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
-                                  struct cox_names *needs)
+                                  const struct cox_http_match *m, bool is_gateway_api, struct cox_names *needs)
 {
 	route_headers_write(ctx->t->arena, r, h->headers);
 	if (h->redirect) {
-		redirect_write(ctx, r, h->redirect);
+		redirect_write(ctx, r, h->redirect, is_gateway_api && m && m->uri && m->uri->prefix.set ? m->uri->prefix.v : COX_STR(""));
 	} else if (h->direct_response) {
 		direct_response_write(r, h->direct_response);
 	} else if (h->route.n > 0) {
-		return forward_write(ctx, r, h, needs);
+		return forward_write(ctx, r, h, is_gateway_api, needs);
 	} else {
 		/* Nothing to forward to: the client is told so, rather than the whole listener refused. */
 		PB_WITH (a, pb_route_v3_Route_direct_response(r))

@@ -23,9 +23,10 @@ struct cox_str route_authority_of(const struct cox_header_ops *ops);
 /* To the application beside the proxy: `r` is the mesh's policy for that, or NULL. */
 void route_retry_inbound_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry *r);
 void route_retry_write(struct pb_route_v3_RetryPolicy p, const struct cox_retry *r, bool is_hashed);
-/* Writes the action of http[] into the route and returns the single cluster it names ("" for several, redirect, direct response). */
+/* Writes the action of http[] into the route and returns the single cluster it names ("" for several, redirect, direct response). `m`: the
+ * match that it is for, or NULL. `is_gateway_api`: a missing cluster answers 500, not 503, and a redirect's "/" replaces whole elements. */
 struct cox_str route_action_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_http_route *h,
-                                  struct cox_names *needs);
+                                  const struct cox_http_match *m, bool is_gateway_api, struct cox_names *needs);
 void route_hash_policy_write(struct pb_route_v3_RouteAction a, const struct cox_tr *t, const struct cox_snap_svc *svc,
                              struct cox_str subset, uint16_t port);
 

@@ -113,13 +113,13 @@ void cox_secret_names_of_rules(struct cox_tr *t, const struct cox_workload *w, s
 
 /* --- who may -------------------------------------------------------------------------------- */
 
-enum cox_secret_state cox_secret_may(const struct cox_workload *w, const struct cox_secret_ref *ref)
+enum cox_secret_state cox_secret_may(const struct cox_snapshot *s, const struct cox_workload *w, const struct cox_secret_ref *ref)
 {
 	const struct cox_secret_access *a = &w->secrets;
 
 	if (!a->is_verified)
 		return COX_SECRET_UNVERIFIED;
-	if (!cox_str_eq(a->ns, ref->ns))
+	if (!cox_str_eq(a->ns, ref->ns) && !cox_snapshot_secret_is_granted(s, a->ns, ref->name, ref->is_ca))
 		return COX_SECRET_FOREIGN;
 	if (ref->is_ca || a->may_list == COX_ACCESS_ALLOWED)
 		return COX_SECRET_SERVED;
@@ -189,7 +189,7 @@ enum cox_secret_state cox_secret_build(struct cox_tr *t, const struct cox_worklo
 
 	if (!cox_secret_ref_parse(name, w->view.ns, &ref))
 		return COX_SECRET_UNKNOWN;
-	enum cox_secret_state may = cox_secret_may(w, &ref);
+	enum cox_secret_state may = cox_secret_may(t->s, w, &ref);
 	if (may != COX_SECRET_SERVED)
 		return may;
 	const struct cox_object *o = cox_snapshot_secret_find(t->s, ref.kind, ref.ns, ref.object);

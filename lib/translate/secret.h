@@ -6,7 +6,8 @@
  *   configmap://ns/name[-cacert]                                           ConfigMap: the same
  *
  * A key goes to a proxy whose identity was verified, whose namespace is the Secret's, and whose service account may list Secrets there;
- * authorities to any verified proxy of the namespace. Another namespace would take a ReferenceGrant: refused.
+ * authorities to any verified proxy of the namespace. To one of another namespace only what a Gateway of the Gateway API names (with a
+ * ReferenceGrant, lib/convert), and authorities that a BackendTLSPolicy names.
  */
 #ifndef COX_TRANSLATE_SECRET_H
 #define COX_TRANSLATE_SECRET_H
@@ -36,7 +37,7 @@ enum cox_secret_state {
 };
 const char *cox_secret_state_text(enum cox_secret_state s); /* a sentence's end: "the proxy is not authenticated; ..." */
 /* May this proxy have it, whether it is there or not? SERVED: it may. */
-enum cox_secret_state cox_secret_may(const struct cox_workload *w, const struct cox_secret_ref *ref);
+enum cox_secret_state cox_secret_may(const struct cox_snapshot *s, const struct cox_workload *w, const struct cox_secret_ref *ref);
 
 /* Names in the order in which they were added, each once. Text is borrowed. */
 struct cox_secret_names {

@@ -74,10 +74,11 @@ static void test_who_may(void **state)
 		{ { true, COX_STR_INIT("other"), COX_STR_INIT("gw"), COX_ACCESS_ALLOWED }, "kubernetes://web", COX_SECRET_FOREIGN },
 	};
 	struct cox_secret_ref ref;
+	const struct cox_snapshot s = { 0 };
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
 		struct cox_workload w = { .secrets = cases[i].access };
 		assert_true(cox_secret_ref_parse(cox_str_of(cases[i].name), COX_STR("edge"), &ref));
-		assert_int_equal(cox_secret_may(&w, &ref), cases[i].want);
+		assert_int_equal(cox_secret_may(&s, &w, &ref), cases[i].want);
 	}
 }
 
