@@ -171,6 +171,11 @@ static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 }
 static void stop_registry(struct daemon *d) { cox_registry_free(d->registry); }
 
+static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted)
+{
+	secrets_want(((struct daemon *)arg)->secrets, kind, ns, name, is_wanted);
+}
+
 /* What an Ingress or a route of the Gateway API is to say about itself. */
 static void on_converted_status(void *arg, const struct cox_object *o, const struct cox_json *status)
 {
@@ -182,7 +187,8 @@ static void on_converted_status(void *arg, const struct cox_object *o, const str
 static enum cox_rc start_convert(struct daemon *d, struct cox_err *err)
 {
 	(void)err;
-	d->convert = cox_convert_new(&(struct cox_convert_options){ .registry = d->registry, .on_status = on_converted_status, .arg = d });
+	d->convert = cox_convert_new(
+	    &(struct cox_convert_options){ .registry = d->registry, .on_status = on_converted_status, .want = on_want, .arg = d });
 	return COX_OK;
 }
 static void stop_convert(struct daemon *d) { cox_convert_free(d->convert); }
@@ -213,10 +219,6 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	findings_poke(d->findings);
 }
 
-static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted)
-{
-	secrets_want(((struct daemon *)arg)->secrets, kind, ns, name, is_wanted);
-}
 static enum cox_access on_may_list(void *arg, struct cox_str ns, struct cox_str account)
 {
 	return secrets_may_list(((struct daemon *)arg)->secrets, ns, account);

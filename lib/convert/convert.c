@@ -6,6 +6,7 @@
 static const struct convert_family *const families[] = {
 	&convert_ingress,
 	&convert_smi,
+	&convert_gateway_api,
 };
 
 struct cox_convert {
@@ -176,6 +177,20 @@ static void tell_statuses(const struct cox_convert *c, const struct convert_resu
 	}
 }
 
+/* Those of `a` that `b` does not have. */
+static void want_difference(const struct cox_convert *c, struct cox_arena *arena, const struct convert_result *a,
+                            const struct convert_result *b, bool is_wanted)
+{
+	for (size_t i = 0; i < a->lookups.n; i++) {
+		const struct convert_lookup *l = &a->lookups.p[i];
+		if (l->kind != COX_KIND_SECRET && l->kind != COX_KIND_CONFIG_MAP)
+			continue;
+		struct cox_str key = convert_lookup_key(arena, l->kind, l->ns, l->name);
+		if (!cox_map_find(&b->looked_up, key))
+			c->opts.want(c->opts.arg, l->kind, l->ns, l->name, is_wanted);
+	}
+}
+
 static void run(struct cox_convert *c, struct convert_state *s)
 {
 	struct convert_result now = { 0 };
@@ -185,6 +200,10 @@ static void run(struct cox_convert *c, struct convert_state *s)
 	keep_equal(&now, &s->is);
 	remove_gone(c->opts.registry, &now, &s->is);
 	tell_statuses(c, &now, &s->is);
+	if (c->opts.want) {
+		want_difference(c, &one.scratch, &now, &s->is, true);
+		want_difference(c, &one.scratch, &s->is, &now, false);
+	}
 	convert_result_fini(&s->is);
 	cox_arena_fini(&one.scratch);
 	s->is = now;

@@ -21,6 +21,8 @@ struct cox_convert_options {
 	 * the object's field "status", without times, borrowed until return; NULL: the object is there, but none of ours to speak about any
 	 * more. May be NULL. */
 	void (*on_status)(void *arg, const struct cox_object *o, const struct cox_json *status);
+	/* A Secret or ConfigMap is looked up, or not any more: it is to be watched. May be NULL: all are there. */
+	void (*want)(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted);
 	void *arg;
 };
 /* Copies the options. */

@@ -16,10 +16,15 @@ size_t convert_list(struct convert_run *run, enum cox_kind kind, const struct co
 	return cox_registry_objects(run->registry, kind, out);
 }
 
+struct cox_str convert_lookup_key(struct cox_arena *a, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	return cox_arena_printf(a, "%d/%.*s/%.*s", (int)kind, COX_FMT(ns), COX_FMT(name));
+}
+
 const struct cox_object *convert_find(struct convert_run *run, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
 	struct convert_result *out = run->out;
-	struct cox_str key = cox_arena_printf(&run->scratch, "%d/%.*s/%.*s", (int)kind, COX_FMT(ns), COX_FMT(name));
+	struct cox_str key = convert_lookup_key(&run->scratch, kind, ns, name);
 	uintptr_t at = (uintptr_t)cox_map_find(&out->looked_up, key);
 	if (at)
 		return out->lookups.p[at - 1].found;
@@ -145,6 +150,17 @@ static void report_refused(struct convert_run *run, const struct cox_json *doc, 
 			convert_finding(run, from, COX_SEV_ERROR, path, "cannot be made into a %.*s: %.*s: %.*s",
 			                COX_FMT(cox_json_str_at(doc, "kind")), COX_FMT(diags->items[i].path),
 			                COX_FMT(diags->items[i].text));
+}
+
+bool convert_check(struct convert_run *run, const struct cox_json *doc, const struct cox_object *from, struct cox_str path)
+{
+	struct cox_diags diags = { .arena = &run->scratch };
+	const struct cox_object *o = NULL;
+	bool is_good = cox_object_build_generated(doc, COX_STR(""), &run->scratch, &diags, &o) == COX_OK;
+	cox_object_unref(o);
+	if (!is_good && from)
+		report_refused(run, doc, from, path, &diags);
+	return is_good;
 }
 
 void convert_emit(struct convert_run *run, const struct cox_json *doc, const struct cox_object *from, struct cox_str path)

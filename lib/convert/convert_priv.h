@@ -18,6 +18,8 @@ struct convert_family {
 };
 /* A new one: a file convert_<family>.c, a line here and one in the table of convert.c. */
 extern const struct convert_family convert_ingress, convert_smi;
+extern const struct convert_family convert_ingress;
+extern const struct convert_family convert_gateway_api;
 
 /* --- asking ------------------------------------------------------------------------------------------- */
 /* All objects of a kind, sorted by id. It is remembered that they were asked for: any change of the kind, and the family runs again. */
@@ -51,6 +53,8 @@ void convert_str_push(struct convert_run *run, struct cox_json *array, struct co
 /* --- giving ----------------------------------------------------------------------------------------------- */
 /* The document becomes an object, made from `path` (may be empty) of `from`. One that is refused is a finding about `from`. */
 void convert_emit(struct convert_run *run, const struct cox_json *doc, const struct cox_object *from, struct cox_str path);
+/* Whether the document could become an object; where not, the reasons are findings about `from` (NULL: about nobody). */
+bool convert_check(struct convert_run *run, const struct cox_json *doc, const struct cox_object *from, struct cox_str path);
 /* The status that `o` should have, without times. At most once an object. Copied. */
 void convert_status(struct convert_run *run, const struct cox_object *o, const struct cox_json *status);
 /* A condition for a list of conditions in such a status. */

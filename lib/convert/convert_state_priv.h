@@ -46,5 +46,7 @@ struct convert_run {
 };
 
 void convert_result_fini(struct convert_result *r);
+/* Of convert_result.looked_up. In `a`. */
+struct cox_str convert_lookup_key(struct cox_arena *a, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 
 #endif
