@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "ca/distribute.h"
 #include "ca/trust.h"
+#include "translate/guard.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +28,7 @@ struct trust {
 	struct cox_hash sets[2];    /* of the bundle as TRUST and as PCDS */
 	struct cox_xds_acked acked; /* of TRUST, while PCDS is asked */
 	int64_t phase_since_ms, settle_ms;
-	bool is_leader, is_asking, is_closed, has_followed, was_told;
+	bool is_leader, is_asking, is_closed, is_always_guarded, drains_tcp, has_followed, was_told;
 };
 
 /* --- rotation: a phase is over when everybody has followed ------------------------------------------- */
@@ -142,11 +143,29 @@ void trust_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
 		cox_timer_start(t->tick, 0, TICK_MS);
 }
 
+/* Envoys refuse on open connections what the handshake refuses on new ones. */
+static void guard(struct trust *t, const struct cox_ca_revoked *items, size_t n)
+{
+	bool was = cox_registry_guard(t->d->registry).is_on, is = n > 0 || t->is_always_guarded;
+	if (!was && !is)
+		return;
+	COX_VEC(struct cox_str) serials = { 0 };
+	for (size_t i = 0; i < n; i++)
+		cox_vec_push(&serials, cox_str_of(items[i].serial));
+	struct cox_set *set = cox_guard_set_build(serials.p, serials.n);
+	struct cox_guard now = { is, t->drains_tcp && n > 0 ? set->hash.lo : 0 };
+	cox_push_set_global_take(t->d->push, COX_TYPE_ECDS, set);
+	cox_vec_fini(&serials);
+	cox_registry_set_guard(t->d->registry, now);
+	cox_push_poke(t->d->push);
+}
+
 static void on_revoked(void *ctx, const struct cox_ca_revoked *items, size_t n)
 {
 	struct trust *t = ctx;
 	if (t->d->ca)
 		cox_ca_set_revoked(t->d->ca, items, n);
+	guard(t, items, n);
 }
 
 static void on_blocked(void *ctx)
@@ -201,6 +220,8 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 	t->settle_ms =
 	    cox_str_to_i64(cox_str_of(cox_env_get("COXSWAIN_ROTATION_SETTLE_MS")), &settle) == COX_OK && settle >= 0 ? settle : SETTLE_MS;
 	t->is_leader = !d->kube; /* nobody else is there */
+	t->is_always_guarded = cox_str_eq_cstr(cox_str_of(cox_env_get("COXSWAIN_REVOCATION_GUARD")), "always");
+	t->drains_tcp = cox_str_eq_cstr(cox_str_of(cox_env_get("COXSWAIN_REVOCATION_TCP")), "drain");
 	t->tick = cox_timer_new(d->loop, on_tick, t);
 	d->trust = t;
 	if (d->flags.ca_dir && mkdir(d->flags.ca_dir, 0700) != 0 && errno != EEXIST) /* the keeper makes it, too: whoever is first */

@@ -187,6 +187,16 @@ uint64_t cox_registry_displaced_count(const struct cox_registry *r) { return r->
 
 enum cox_compliance cox_registry_compliance(const struct cox_registry *r) { return r->opts.compliance; }
 
+struct cox_guard cox_registry_guard(const struct cox_registry *r) { return r->guard; }
+
+void cox_registry_set_guard(struct cox_registry *r, struct cox_guard guard)
+{
+	if (r->guard.is_on == guard.is_on && r->guard.tcp == guard.tcp)
+		return;
+	r->guard = guard;
+	reg_change_add(r, COX_KIND_CONFIG_MAP, COX_STR("mesh"), r->opts.root_namespace, false);
+}
+
 const struct cox_object *cox_registry_object_find(const struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name)
 {
 	return reg_object(r, kind, ns, name);

@@ -94,6 +94,14 @@ struct cox_str cox_registry_cluster_id(const struct cox_registry *r);
 struct cox_str cox_registry_root_namespace(const struct cox_registry *r);
 enum cox_compliance cox_registry_compliance(const struct cox_registry *r);
 
+/* Whether some certificate is revoked: then proxies refuse it on open connections, too (translate/guard.h). All zero at first. */
+struct cox_guard {
+	bool is_on;
+	uint64_t tcp; /* another value: TCP connections with the mesh's mTLS end within the proxies' drain time, whoever has them */
+};
+void cox_registry_set_guard(struct cox_registry *r, struct cox_guard guard);
+struct cox_guard cox_registry_guard(const struct cox_registry *r);
+
 /* "region/zone/subzone" by a Node's labels, without slashes at its end; empty where it has none. In `arena`. */
 struct cox_str cox_registry_node_locality(const struct cox_object *node, struct cox_arena *arena);
 

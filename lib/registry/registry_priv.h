@@ -70,6 +70,7 @@ struct cox_registry {
 	bool is_auto_dirty;
 
 	const struct cox_mesh_shared *mesh;
+	struct cox_guard guard;
 	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
 
 	struct cox_mesh_networks *mesh_networks; /* never NULL */

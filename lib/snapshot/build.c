@@ -129,6 +129,9 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	s->networks = cox_registry_networks_share(r);
 	if (s->networks->gateways.n)
 		s->mesh_hash = cox_hash_combine(s->mesh_hash, s->networks->hash);
+	s->guard = cox_registry_guard(r);
+	if (s->guard.is_on || s->guard.tcp)
+		s->mesh_hash = cox_hash_combine(s->mesh_hash, (struct cox_hash){ s->guard.tcp, s->guard.is_on });
 	copy_svcs(s, r);
 	x->namespaces = snap_objects_build(r, COX_KIND_NAMESPACE, old ? old->namespaces : NULL);
 	x->nodes = snap_objects_build(r, COX_KIND_NODE, old ? old->nodes : NULL);

@@ -52,6 +52,7 @@ struct cox_snapshot {
 	const struct cox_mesh_config *mesh;
 	enum cox_compliance compliance;      /* of all TLS; part of mesh_hash */
 	const struct cox_networks *networks; /* gateways between networks; part of mesh_hash */
+	struct cox_guard guard;              /* part of mesh_hash */
 	struct cox_hash mesh_hash;
 	COX_LIST(struct cox_snap_svc) svcs;               /* by creation time, then hostname, then namespace */
 	COX_LIST(const struct cox_vs *) virtual_services; /* by creation time, then name, then namespace; delegates (no hosts) left out */

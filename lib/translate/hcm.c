@@ -4,6 +4,7 @@
 #include "envoy/api.h"
 #include "envoy/istio_envoy_config_filter_http_alpn_v2alpha1.h"
 #include "translate/filters.h"
+#include "translate/guard.h"
 
 #define HCM_(x) PB_filters_network_http_connection_manager_v3_HttpConnectionManager_##x
 
@@ -109,6 +110,8 @@ static void dynamic_dns_write(http_filter_pb f, const struct cox_view *v, struct
 static void filters_write(hcm_pb h, const struct cox_hcm *o)
 {
 	bool istio = o->t->view->klass == COX_CLASS_ISTIO;
+	if (o->is_mtls && o->t->s->guard.is_on)
+		cox_guard_write(h);
 	if (istio)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			mx_write(f, o->side);

@@ -2,6 +2,7 @@
 
 #include "translate/common_tls.h"
 #include "translate/filters.h"
+#include "translate/guard.h"
 #include "translate/hcm.h"
 #include "translate/route_priv.h"
 
@@ -93,6 +94,8 @@ static void tls_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr 
 	size_t skip = t->view->klass == COX_CLASS_ISTIO ? 0 : 1;
 	if (!c->terminates)
 		return;
+	if (!c->is_http)
+		cox_guard_tcp_write(fc, t);
 	PB_WITH (s, pb_listener_v3_FilterChain_transport_socket(fc)) {
 		if (c->is_http)
 			cox_tls_inbound_mtls(s, t, offer_http, COX_LEN(offer_http));
@@ -148,7 +151,7 @@ static void route_config_encode(struct cox_buf *out, const struct cox_tr *t, con
 	}
 }
 
-static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, const struct inbound_http *h)
+static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, const struct inbound_http *h, bool is_mtls)
 {
 	struct cox_buf routes = { 0 }, access = { 0 };
 	struct cox_str filters[1];
@@ -163,6 +166,7 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 		.route_config = cox_buf_str(&routes),
 		.has_grpc_web = h->protocol == COX_PROTO_GRPC_WEB,
 		.http10 = in->t->view->http10,
+		.is_mtls = is_mtls,
 		.idle_timeout_ns = in->t->view->idle_timeout_ns,
 	};
 	if (cox_inbound_access(in, h->at, true, &rbac)) {
@@ -231,7 +235,7 @@ void cox_inbound_chains_write(struct pb_listener_v3_Listener l, const struct cox
 		PB_WITH (fc, pb_listener_v3_Listener_filter_chains(l)) {
 			match_write(fc, &chains[i], p->target);
 			if (chains[i].is_http)
-				http_write(fc, in, &http);
+				http_write(fc, in, &http, chains[i].terminates);
 			else
 				tcp_write(fc, in, p, p->cluster, p->protocol);
 			if (p->ingress != NULL)
@@ -260,7 +264,7 @@ void cox_inbound_passthrough_chains_write(struct pb_listener_v3_Listener l, cons
 		PB_WITH (fc, pb_listener_v3_Listener_filter_chains(l)) {
 			match_write(fc, &chains[i], 0);
 			if (chains[i].is_http)
-				http_write(fc, in, &http);
+				http_write(fc, in, &http, chains[i].terminates);
 			else
 				tcp_write(fc, in, NULL, COX_INBOUND_PASSTHROUGH_CLUSTER, COX_PROTO_TCP);
 			tls_write(fc, in->t, &chains[i]);

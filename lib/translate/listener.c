@@ -223,6 +223,7 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr
 		             .route_name = c->route_name,
 		             .has_grpc_web = c->has_grpc_web,
 		             .http10 = t->view->http10,
+		             .is_mtls = c->tls && cox_str_eq(c->tls->root, COX_STR("ROOTCA")),
 		             .dynamic_dns_caches = c->dynamic_dns_caches,
 		             .idle_timeout_ns = t->view->idle_timeout_ns };
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc))

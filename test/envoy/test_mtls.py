@@ -58,16 +58,18 @@ spec:
 
 
 class Mesh:
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, args=(), env=None, options=(), protocol="http"):
+        """args, env: of coxswaind; options: of the server's Envoy; protocol: what the port's name says."""
         self.tmp = tmp_path
         self.root = meshtls.Authority(tmp_path)
         self.app_port, self.service_port = meshtls.free_port(), meshtls.free_port()
         self.app = meshtls.App("127.0.0.1", self.app_port)
         self.web = self.root.leaf(WEB)
         self.sds = meshtls.Sds(self.web)
-        self.cox = Coxswaind({"mesh.yaml": objects(self.app_port, self.service_port), "policy.yaml": policy("PERMISSIVE")})
+        self.cox = Coxswaind({"mesh.yaml": objects(self.app_port, self.service_port).replace("name: http", f"name: {protocol}"), "policy.yaml": policy("PERMISSIVE")}, args, env)
         self.cox.wait_ready()
-        self.server = meshtls.Envoy(tmp_path, "web-0", "shop", SERVER_IP, self.cox.grpc_port, labels={"app": "web"}, account="web", sds=self.sds)
+        self.server = meshtls.Envoy(tmp_path, "web-0", "shop", SERVER_IP, self.cox.grpc_port, labels={"app": "web"}, account="web", sds=self.sds,
+                                    options=options)
         self.opened = [self.server]
         until(lambda: self.plain_works(), "the server answers")
 

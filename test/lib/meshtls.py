@@ -147,7 +147,7 @@ def static_cluster(name, host, port, tls=None):
 class Envoy:
     """A stock Envoy on a coxswaind. xds_tls: how the connection to it is secured (JSON of UpstreamTlsContext); None: clear text."""
 
-    def __init__(self, tmp, name, ns, ip, xds_port, kind="sidecar", labels=None, account="default", sds=None, xds_tls=None, metadata=None):
+    def __init__(self, tmp, name, ns, ip, xds_port, kind="sidecar", labels=None, account="default", sds=None, xds_tls=None, metadata=None, options=()):
         self.admin, self.ip = free_port(), ip
         tmp = tmp / ("envoy-%s-%d" % (name, self.admin))
         tmp.mkdir()
@@ -166,7 +166,7 @@ class Envoy:
         path.write_text(json.dumps(boot))
         self.log_path = tmp / "envoy.log"
         self.log = open(self.log_path, "w")
-        self.process = subprocess.Popen([ENVOY, "-c", str(path), "--concurrency", "1", "--use-dynamic-base-id"], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([ENVOY, "-c", str(path), "--concurrency", "1", "--use-dynamic-base-id", *options], stdout=self.log, stderr=self.log)
 
     def get(self, path):
         try:
