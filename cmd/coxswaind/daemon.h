@@ -42,6 +42,7 @@ struct daemon {
 	struct external_ca *external_ca;       /* external_ca.c; NULL: the CA is our own */
 	struct trust *trust;                   /* stage_trust.c */
 	struct webhook *webhook;               /* stage_webhook.c; NULL: off */
+	struct federation *federation;         /* stage_federation.c */
 	struct cox_timer *ca_timer;
 	struct cox_buf trust_domain; /* that the CA was told */
 	struct cox_kube_client *kube;

@@ -138,8 +138,9 @@ void external_ca_refresh(struct daemon *d)
 	struct cox_hash hash = cox_registry_mesh_hash(d->registry);
 	struct cox_err err = { 0 };
 	if (!x) {
-		if (mesh->ca_certificates.n && !cox_hash_eq(hash, d->ca_mesh_told))
-			cox_log(COX_LOG_WARN, "ca", "MeshConfig caCertificates has no effect without EXTERNAL_CA");
+		for (COX_EACH(struct cox_mesh_ca, ca, mesh->ca_certificates))
+			if (ca->cert_signers.n && !ca->trust_domains.n && !cox_hash_eq(hash, d->ca_mesh_told))
+				cox_log(COX_LOG_WARN, "ca", "MeshConfig caCertificates: certSigners have no effect without EXTERNAL_CA");
 		d->ca_mesh_told = hash;
 		return;
 	}

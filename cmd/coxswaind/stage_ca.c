@@ -1,5 +1,6 @@
 #include "stage_ca.h"
 #include "external_ca.h"
+#include "stage_federation.h"
 #include "stage_serve.h"
 #include "stage_trust.h"
 
@@ -204,4 +205,5 @@ void stage_ca_mesh_changed(struct daemon *d)
 		cox_ca_set_trust_domain(d->ca, name);
 	}
 	external_ca_refresh(d);
+	federation_mesh_changed(d);
 }

@@ -1,6 +1,7 @@
 #include "stage_serve.h"
 #include "external_ca.h"
 #include "stage_webhook.h"
+#include "stage_federation.h"
 
 #include "base/log.h"
 #include "ca/authn.h"
@@ -70,6 +71,7 @@ static void on_certificate(void *arg, const struct cox_serving_now *now)
 	d->serve->tls = cox_tls_ref(now->tls);
 	listen_tls(d);
 	webhook_on_certificate(d, now);
+	federation_on_certificate(d, now);
 }
 
 static void add_name(struct cox_str *names, size_t *n, struct cox_arena *arena, struct cox_str name)

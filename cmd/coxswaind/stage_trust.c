@@ -1,4 +1,5 @@
 #include "stage_trust.h"
+#include "stage_federation.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -117,10 +118,25 @@ static void warn_of(struct trust *t, const char *what, const char *reason, int64
 		cox_distribute_warn(t->distribute, reason, cox_str_of(text));
 }
 
-void trust_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
+void trust_refresh(struct daemon *d)
 {
 	struct trust *t = d->trust;
 	static const enum cox_type types[2] = { COX_TYPE_TRUST, COX_TYPE_PCDS };
+	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
+	struct cox_trust_domain *domains;
+	size_t n;
+	if (!t || !t->bundle || !federation_domains(d, t->bundle, &arena, &domains, &n))
+		return;
+	for (size_t i = 0; i < COX_LEN(types); i++) {
+		struct cox_set *set = cox_trust_set_build(t->bundle, domains, n, types[i]);
+		t->sets[i] = set->hash;
+		cox_push_set_global_take(d->push, types[i], set);
+	}
+}
+
+void trust_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
+{
+	struct trust *t = d->trust;
 	if (!t)
 		return;
 	if (!t->bundle || t->bundle->phase != b->phase) {
@@ -129,11 +145,7 @@ void trust_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
 	}
 	cox_ca_bundle_unref(t->bundle);
 	t->bundle = cox_ca_bundle_ref(b);
-	for (size_t i = 0; i < COX_LEN(types); i++) {
-		struct cox_set *set = cox_trust_set_build(b, types[i]);
-		t->sets[i] = set->hash;
-		cox_push_set_global_take(d->push, types[i], set);
-	}
+	trust_refresh(d);
 	if (t->distribute)
 		cox_distribute_bundle(t->distribute, b);
 	warn_of(t, "root", "RootCertificateEnds", b->root_not_after_s);

@@ -2,6 +2,7 @@
 #include "invalid.h"
 #include "stage_ca.h"
 #include "stage_enroll.h"
+#include "stage_federation.h"
 #include "stage_serve.h"
 #include "stage_trust.h"
 #include "stage_webhook.h"
@@ -75,7 +76,9 @@ static void on_synced(void *arg)
 {
 	struct daemon *d = arg;
 	cox_log(COX_LOG_INFO, "source", "complete source=%s", d->source_name);
-	cox_push_set_synced(d->push);
+	stage_ca_mesh_changed(d);
+	if (federation_is_settled(d))
+		cox_push_set_synced(d->push);
 	cox_enroll_synced(d->enroll);
 }
 
@@ -402,6 +405,7 @@ static const struct stage {
 	{ "push", start_push, stop_push },
 	{ "ca", stage_ca_start, stage_ca_stop },
 	{ "trust", start_trust, stop_trust },
+	{ "federation", start_federation, stop_federation },
 	{ "webhook", start_webhook, stop_webhook },
 	{ "identity", start_serve, stop_serve },
 	{ "enroll", start_enroll, stage_enroll_stop },

@@ -14,9 +14,9 @@ struct list {
 	size_t n;
 };
 
-/* All values of one repeated field, as an array in one piece. */
-static enum cox_rc collect(struct cox_str bytes, uint32_t number, size_t max, struct cox_arena *arena, struct list *out,
-                           struct cox_err *err)
+/* All values of one repeated field, as an array in one piece; text or, with is_bytes, anything. */
+static enum cox_rc collect_as(struct cox_str bytes, uint32_t number, bool is_bytes, size_t max, struct cox_arena *arena, struct list *out,
+                              struct cox_err *err)
 {
 	struct cox_pb_reader r = cox_pb_reader(bytes);
 	struct cox_pb_field f;
@@ -30,8 +30,14 @@ static enum cox_rc collect(struct cox_str bytes, uint32_t number, size_t max, st
 	r = cox_pb_reader(bytes);
 	while (n && cox_pb_next(&r, &f))
 		if (f.number == number)
-			out->p[out->n++] = cox_pb_as_str(&r, &f);
+			out->p[out->n++] = is_bytes ? cox_pb_as_bytes(&r, &f) : cox_pb_as_str(&r, &f);
 	return cox_pb_finish(&r, err);
+}
+
+static enum cox_rc collect(struct cox_str bytes, uint32_t number, size_t max, struct cox_arena *arena, struct list *out,
+                           struct cox_err *err)
+{
+	return collect_as(bytes, number, false, max, arena, out, err);
 }
 
 static enum cox_rc collect_versions(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_request *req, struct cox_err *err)
@@ -230,6 +236,33 @@ void cox_agent_request_write(bool is_delta, struct cox_str type_url, struct cox_
 
 /* --- what is meant for the agent ---------------------------------------------------------- */
 
+static enum cox_rc read_domain(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_domain *out, struct cox_err *err)
+{
+	struct cox_pb_reader r = cox_pb_reader(bytes);
+	struct cox_pb_field f;
+	struct list roots;
+	while (cox_pb_next(&r, &f))
+		if (f.number == PB_coxswain_v1_TrustBundle_Domain_name__NUM)
+			out->name = cox_pb_as_str(&r, &f);
+	COX_TRY(cox_pb_finish(&r, err));
+	COX_TRY(collect(bytes, PB_coxswain_v1_TrustBundle_Domain_roots_pem__NUM, COX_AGENT_ROOTS_MAX, arena, &roots, err));
+	out->roots_pem = roots.p;
+	out->root_n = roots.n;
+	return COX_OK;
+}
+
+static enum cox_rc read_domains(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_bundle *out, struct cox_err *err)
+{
+	struct list items;
+	COX_TRY(collect_as(bytes, PB_coxswain_v1_TrustBundle_trust_domains__NUM, true, COX_AGENT_ROOTS_MAX, arena, &items, err));
+	struct cox_agent_trust_domain *domains = COX_ARENA_ARRAY(arena, struct cox_agent_trust_domain, items.n + 1);
+	for (size_t i = 0; i < items.n; i++)
+		COX_TRY(read_domain(items.p[i], arena, &domains[i], err));
+	out->domains = domains;
+	out->domain_n = items.n;
+	return COX_OK;
+}
+
 enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_bundle *out,
                                         struct cox_err *err)
 {
@@ -250,6 +283,7 @@ enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *
 	COX_TRY(collect(bytes, PB_coxswain_v1_TrustBundle_roots_pem__NUM, COX_AGENT_ROOTS_MAX, arena, &roots, err));
 	b.roots_pem = roots.p;
 	b.root_n = roots.n;
+	COX_TRY(read_domains(bytes, arena, &b, err));
 	*out = b;
 	return COX_OK;
 }

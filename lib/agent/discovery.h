@@ -49,11 +49,18 @@ COX_MUST_USE enum cox_rc cox_agent_response_read(struct cox_str bytes, bool is_d
 void cox_agent_request_write(bool is_delta, struct cox_str type_url, struct cox_str version, struct cox_str nonce, struct cox_str error,
                              struct cox_buf *out);
 
+struct cox_agent_trust_domain {
+	struct cox_str name;
+	const struct cox_str *roots_pem;
+	size_t root_n;
+};
 /* coxswain.v1.TrustBundle, as far as its form goes: the certificates in it are not looked at. */
 struct cox_agent_trust_bundle {
 	struct cox_str trust_domain, crl_pem, issuer_key_id, phase;
 	const struct cox_str *roots_pem;
 	size_t root_n;
+	const struct cox_agent_trust_domain *domains; /* none: roots_pem are all */
+	size_t domain_n;
 	uint64_t generation;
 };
 COX_MUST_USE enum cox_rc cox_agent_trust_bundle_read(struct cox_str bytes, struct cox_arena *arena, struct cox_agent_trust_bundle *out,

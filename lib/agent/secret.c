@@ -48,3 +48,27 @@ void cox_agent_secret_write_roots(struct cox_str name, struct cox_str roots_pem,
 		}
 	}
 }
+
+static void domain_write(struct pb_transport_sockets_tls_v3_SPIFFECertValidatorConfig_TrustDomain d, const struct cox_agent_trusted *t)
+{
+	pb_transport_sockets_tls_v3_SPIFFECertValidatorConfig_TrustDomain_name(d, t->domain);
+	write_bytes(pb_transport_sockets_tls_v3_SPIFFECertValidatorConfig_TrustDomain_trust_bundle(d), t->roots_pem);
+}
+
+void cox_agent_secret_write_domains(struct cox_str name, const struct cox_agent_trusted *domains, size_t n, struct cox_buf *out)
+{
+	struct cox_pb pb;
+	cox_pb_init(&pb, out);
+	PB_ROOT (s, pb_transport_sockets_tls_v3_Secret, &pb) {
+		pb_transport_sockets_tls_v3_Secret_name(s, name);
+		PB_WITH (v, pb_transport_sockets_tls_v3_Secret_validation_context(s))
+			PB_WITH (custom, pb_transport_sockets_tls_v3_CertificateValidationContext_custom_validator_config(v)) {
+				pb_core_v3_TypedExtensionConfig_name(custom, COX_STR("envoy.tls.cert_validator.spiffe"));
+				PB_ANY (c, pb_core_v3_TypedExtensionConfig_typed_config(custom),
+				        pb_transport_sockets_tls_v3_SPIFFECertValidatorConfig)
+					for (size_t i = 0; i < n; i++)
+						PB_WITH (d, pb_transport_sockets_tls_v3_SPIFFECertValidatorConfig_trust_domains(c))
+							domain_write(d, &domains[i]);
+			}
+	}
+}

@@ -8,6 +8,9 @@ struct cox_agent_trust {
 	struct cox_buf crl, issuer_key_id, trust_domain, phase;
 	uint64_t generation;
 	bool has_bundle, issued_is_newer;
+	struct cox_arena arena; /* of the domains */
+	struct cox_agent_trusted *domains;
+	size_t domain_n;
 };
 
 struct cox_agent_trust *cox_agent_trust_new(void) { return COX_NEW(struct cox_agent_trust); }
@@ -20,6 +23,7 @@ void cox_agent_trust_free(struct cox_agent_trust **tp)
 	struct cox_buf *all[] = { &t->bundle, &t->issued, &t->mesh, &t->crl, &t->issuer_key_id, &t->trust_domain, &t->phase };
 	for (size_t i = 0; i < COX_LEN(all); i++)
 		cox_buf_fini(all[i]);
+	cox_arena_fini(&t->arena);
 	cox_free(t);
 }
 
@@ -41,6 +45,26 @@ static enum cox_rc check_roots(const struct cox_str *texts, size_t n, struct cox
 	return COX_OK;
 }
 
+/* Into *arena, which is given back with them. */
+static enum cox_rc check_domains(const struct cox_agent_trust_bundle *b, struct cox_arena *arena, struct cox_agent_trusted **out,
+                                 struct cox_err *err)
+{
+	*out = COX_ARENA_ARRAY(arena, struct cox_agent_trusted, b->domain_n + 1);
+	for (size_t i = 0; i < b->domain_n; i++) {
+		COX_AUTO(cox_buf_fini) struct cox_buf pem = { 0 };
+		const struct cox_agent_trust_domain *d = &b->domains[i];
+		enum cox_rc rc = check_roots(d->roots_pem, d->root_n, &pem, err);
+		if (rc == COX_OK && (pem.n == 0 || d->name.n == 0))
+			rc = cox_err_set(err, COX_EINVAL, NULL, "a trust domain without %s", pem.n ? "a name" : "a root");
+		if (rc != COX_OK) {
+			cox_err_wrap(err, "trust_domains[%zu]", i);
+			return rc;
+		}
+		(*out)[i] = (struct cox_agent_trusted){ cox_arena_str(arena, d->name), cox_arena_str(arena, cox_buf_str(&pem)) };
+	}
+	return COX_OK;
+}
+
 static void replace(struct cox_buf *to, struct cox_str text)
 {
 	cox_buf_clear(to);
@@ -56,6 +80,17 @@ enum cox_rc cox_agent_trust_set_bundle(struct cox_agent_trust *t, struct cox_str
 	COX_TRY(check_roots(b.roots_pem, b.root_n, &roots, err));
 	if (roots.n == 0)
 		return cox_err_set(err, COX_EINVAL, "roots_pem", "a trust bundle without a root would cut the workload off");
+	struct cox_arena kept = { 0 };
+	struct cox_agent_trusted *domains;
+	enum cox_rc rc = check_domains(&b, &kept, &domains, err);
+	if (rc != COX_OK) {
+		cox_arena_fini(&kept);
+		return rc;
+	}
+	cox_arena_fini(&t->arena);
+	t->arena = kept;
+	t->domains = domains;
+	t->domain_n = b.domain_n;
 	replace(&t->bundle, cox_buf_str(&roots));
 	replace(&t->crl, b.crl_pem);
 	replace(&t->issuer_key_id, b.issuer_key_id);
@@ -120,5 +155,7 @@ struct cox_agent_trust_info cox_agent_trust_info(const struct cox_agent_trust *t
 		.phase = cox_buf_str(&t->phase),
 		.issuer_key_id = cox_buf_str(&t->issuer_key_id),
 		.crl_pem = cox_buf_str(&t->crl),
+		.domains = t->domains,
+		.domain_n = t->has_bundle && !t->issued_is_newer ? t->domain_n : 0,
 	};
 }

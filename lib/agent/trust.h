@@ -10,12 +10,18 @@
 
 struct cox_agent_trust;
 
+struct cox_agent_trusted {
+	struct cox_str domain, roots_pem;
+};
 /* What the last TrustBundle said beside roots. Borrowed until the next set. */
 struct cox_agent_trust_info {
 	bool has_bundle;
 	bool must_renew; /* phase SIGN: certificates by another issuer than issuer_key_id are to be replaced */
 	uint64_t generation;
 	struct cox_str trust_domain, phase, issuer_key_id, crl_pem;
+	/* The roots by trust domain, where the mesh trusts others' too. PEM in one text each. */
+	const struct cox_agent_trusted *domains;
+	size_t domain_n;
 };
 
 struct cox_agent_trust *cox_agent_trust_new(void);

@@ -77,7 +77,11 @@ static void publish_roots(struct cox_agent_workload *w)
 	if (roots.n == 0 || !w->sds)
 		return;
 	struct cox_agent_trust_info info = cox_agent_trust_info(w->trust);
-	cox_agent_secret_write_roots(roots_name, cox_buf_str(&roots), info.has_bundle ? info.crl_pem : cox_buf_str(&w->crl), &secret);
+	if (info.domain_n > 0)
+		cox_agent_secret_write_domains(roots_name, info.domains, info.domain_n, &secret);
+	else
+		cox_agent_secret_write_roots(roots_name, cox_buf_str(&roots), info.has_bundle ? info.crl_pem : cox_buf_str(&w->crl),
+		                             &secret);
 	cox_agent_sds_set(w->sds, roots_name, cox_buf_str(&secret), is_provisional);
 }
 

@@ -119,8 +119,9 @@ static MESSAGE(mesh_tls, "TLSConfig", "TLS within the mesh.");
 static const struct cox_field mesh_ca_fields[] = {
 	F(mesh_ca, pem, "pem", STR, "Roots."),
 	F(mesh_ca, cert_signers, "certSigners", STR, "Kubernetes signers whose certificates end in them.", LIST),
-	F(mesh_ca, unread, "trustDomains", RAW, "", .flags = COX_F_NO_EFFECT),
-	F(mesh_ca, unread, "spiffeBundleUrl", RAW, "", .flags = COX_F_NO_EFFECT),
+	F(mesh_ca, trust_domains, "trustDomains", STR, "Trust domains whose identities they sign; none: the mesh's and its aliases.", LIST,
+	  .max_items = 64),
+	F(mesh_ca, spiffe_bundle_url, "spiffeBundleUrl", STR, "Where they are fetched: a SPIFFE bundle endpoint (https_web)."),
 };
 static MESSAGE(mesh_ca, "CertificateData", "Roots of a CA elsewhere.");
 

@@ -70,7 +70,8 @@ enum cox_ingress_mode { COX_INGRESS_UNSPECIFIED, COX_INGRESS_OFF, COX_INGRESS_DE
 struct cox_mesh_ca {
 	struct cox_str pem;
 	COX_LIST(struct cox_str) cert_signers; /* Kubernetes signers whose certificates end in it */
-	struct cox_str unread;
+	COX_LIST(struct cox_str) trust_domains;
+	struct cox_str spiffe_bundle_url;
 };
 
 struct cox_mesh_config {
@@ -98,7 +99,7 @@ struct cox_mesh_config {
 	struct cox_opt_str ingress_service; /* empty: none; its gateways are found by their nodes */
 	int ingress_controller_mode;        /* enum cox_ingress_mode; never UNSPECIFIED */
 	bool enable_envoy_access_log_service;
-	COX_LIST(struct cox_mesh_ca) ca_certificates; /* in force with EXTERNAL_CA */
+	COX_LIST(struct cox_mesh_ca) ca_certificates;
 	const struct cox_mesh_tls *mesh_mtls;
 	const struct cox_traffic_policy *default_traffic_policy; /* connectionPool and outlierDetection only */
 	struct cox_str unread;                                   /* empty; where the table puts the fields that are not read */

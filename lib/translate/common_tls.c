@@ -248,15 +248,29 @@ void cox_tls_downstream(struct pb_core_v3_TransportSocket s, const struct cox_do
 	}
 }
 
-/* Client identities of the mesh: its trust domain and the aliases. */
+static void san_add(const struct cox_tr *t, struct cox_str *sans, size_t *n, struct cox_str trust_domain)
+{
+	struct cox_str san = cox_arena_printf(t->arena, "spiffe://%.*s/*", COX_FMT(trust_domain));
+	for (size_t i = 0; i < *n; i++)
+		if (cox_str_eq(sans[i], san))
+			return;
+	sans[(*n)++] = san;
+}
+
+/* Client identities of the mesh: its trust domain and the aliases, and the domains of others whose roots it was given. */
 static size_t trust_domain_sans(const struct cox_tr *t, const struct cox_str **out)
 {
 	const struct cox_mesh_config *mesh = t->s->mesh;
-	struct cox_str *sans = COX_ARENA_ARRAY(t->arena, struct cox_str, mesh->trust_domain_aliases.n + 1);
-	size_t n = 0;
-	sans[n++] = cox_arena_printf(t->arena, "spiffe://%.*s/*", COX_FMT(mesh->trust_domain));
+	size_t n = 0, max = mesh->trust_domain_aliases.n + 1;
+	for (COX_EACH(struct cox_mesh_ca, ca, mesh->ca_certificates))
+		max += ca->trust_domains.n;
+	struct cox_str *sans = COX_ARENA_ARRAY(t->arena, struct cox_str, max);
+	san_add(t, sans, &n, mesh->trust_domain);
 	for (COX_EACH(struct cox_str, alias, mesh->trust_domain_aliases))
-		sans[n++] = cox_arena_printf(t->arena, "spiffe://%.*s/*", COX_FMT(*alias));
+		san_add(t, sans, &n, *alias);
+	for (COX_EACH(struct cox_mesh_ca, ca, mesh->ca_certificates))
+		for (COX_EACH(struct cox_str, domain, ca->trust_domains))
+			san_add(t, sans, &n, *domain);
 	*out = sans;
 	return n;
 }

@@ -105,7 +105,8 @@ class Mesh:
         self.root = Root("first")
         self.app = http.server.ThreadingHTTPServer(("127.0.0.1", 0), App)
         threading.Thread(target=self.app.serve_forever, daemon=True).start()
-        self.port, inner = free_port(), free_port()
+        self.port, self.inner = free_port(), free_port()
+        inner = self.inner
         self.planes = [Plane(self.root), Plane(self.root)]
         for plane, account in zip(self.planes, ("server", "client")):
             plane.ttl_s, plane.uri = ttl_s, f"spiffe://cluster.local/ns/default/sa/{account}"

@@ -32,8 +32,11 @@ CsrRequest = _message("istio.v1.auth", "IstioCertificateRequest",
                       [(1, "csr", STRING, False), (3, "validity_duration", INT64, False), (4, "metadata", MESSAGE, False, ".google.protobuf.Struct")],
                       ["google/protobuf/struct.proto"])
 CsrResponse = _message("istio.v1.auth", "IstioCertificateResponse", [(1, "cert_chain", STRING, True)])
+TrustDomain = _message("coxswain.v1", "TrustDomain", [(1, "name", STRING, False), (2, "roots_pem", STRING, True)])
 TrustBundle = _message("coxswain.v1", "TrustBundle", [(1, "trust_domain", STRING, False), (2, "roots_pem", STRING, True), (3, "crl_pem", STRING, False),
-                                                       (4, "issuer_key_id", STRING, False), (5, "generation", UINT64, False), (6, "phase", STRING, False)])
+                                                       (4, "issuer_key_id", STRING, False), (5, "generation", UINT64, False), (6, "phase", STRING, False),
+                                                       (7, "trust_domains", MESSAGE, True, ".coxtest.coxswain.v1.TrustDomain")],
+                       ["coxtest/coxtest.coxswain.v1.TrustDomain.proto"])
 ProxyConfig = _message("istio.mesh.v1alpha1", "ProxyConfig", [(34, "ca_certificates_pem", STRING, True)])
 
 
@@ -180,9 +183,10 @@ class Plane:
             for s in list(self.streams):
                 s.put(kind)
 
-    def bundle(self, generation, roots, phase="STEADY", issuer=None, crl=""):
+    def bundle(self, generation, roots, phase="STEADY", issuer=None, crl="", domains=None):
         self.set(BUNDLE, "default", str(generation), TrustBundle(trust_domain="cluster.local", roots_pem=[r.pem if isinstance(r, Root) else r for r in roots],
-                                                                 crl_pem=crl, issuer_key_id=(issuer or self.root).key_id, generation=generation, phase=phase))
+                                                                 crl_pem=crl, issuer_key_id=(issuer or self.root).key_id, generation=generation, phase=phase,
+                                                                 trust_domains=[TrustDomain(name=n, roots_pem=[r.pem for r in rs]) for n, rs in (domains or {}).items()]))
 
     def asked(self, kind, since=0):
         with self.lock:
