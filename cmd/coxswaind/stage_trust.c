@@ -258,6 +258,7 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 		                                   .ledger = t->ledger,
 		                                   .ns = cox_str_of(d->flags.ns),
 		                                   .config_map = cox_str_of(cox_env_get("PILOT_CA_CERT_CONFIGMAP")),
+		                                   .trust_bundle = env_is_true("ENABLE_CLUSTER_TRUST_BUNDLE_API"),
 		                                   .secrets_by_default = env_is_true("CITADEL_ENABLE_NAMESPACES_BY_DEFAULT") },
 		    &t->distribute);
 	return COX_OK;

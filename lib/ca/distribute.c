@@ -69,7 +69,7 @@ bool distribute_item_is_right(const struct item *i)
 		return !i->exists || !i->is_ours;
 	if (!d->bundle)
 		return true;
-	if (i->kind == ITEM_ROOT)
+	if (i->kind == ITEM_ROOT || i->kind == ITEM_BUNDLE)
 		return i->exists && cox_hash_eq(i->content, d->roots_hash);
 	if (i->kind == ITEM_CRL)
 		return d->bundle->crl_pem.n ? i->exists && cox_hash_eq(i->content, d->crl_hash)
@@ -111,11 +111,12 @@ static void on_work(void *ctx)
 	int64_t now = cox_clock_mono_ms(), wait = INT64_MAX;
 	size_t left = 0;
 	bool is_ready = d->is_leader && d->bundle && d->is_synced[ITEM_ROOT] && d->is_synced[ITEM_CRL] && d->is_synced[ITEM_SECRET];
+	bool is_served = is_ready && d->is_synced[ITEM_BUNDLE];
 	for (size_t k = 0; k < d->queue.n; k++) {
 		struct item *i = d->queue.p[k];
 		if (distribute_item_is_right(i)) {
 			i->is_queued = false;
-		} else if (is_ready && d->busy < BUSY_MAX && now >= i->retry_ms) {
+		} else if ((i->kind == ITEM_BUNDLE ? is_served : is_ready) && d->busy < BUSY_MAX && now >= i->retry_ms) {
 			i->is_queued = false;
 			start(i);
 		} else {
@@ -131,14 +132,14 @@ static void on_work(void *ctx)
 
 void distribute_item_done(struct item *i, enum cox_rc rc, const struct cox_err *err)
 {
-	static const char *const words[ITEM_KINDS] = { "ConfigMap", "ConfigMap", "Secret" };
+	static const char *const words[ITEM_KINDS] = { "ConfigMap", "ConfigMap", "Secret", "ClusterTrustBundle" };
 	struct cox_distribute *d = i->d;
 	i->is_busy = false;
 	i->request = NULL;
 	d->busy--;
 	if (rc != COX_OK) {
 		struct ns_state *ns = cox_map_find(&d->namespaces, i->ns);
-		bool is_gone = !ns || !ns->exists || rc == COX_ENOTFOUND;
+		bool is_gone = i->kind != ITEM_BUNDLE && (!ns || !ns->exists || rc == COX_ENOTFOUND);
 		cox_log(is_gone ? COX_LOG_DEBUG : COX_LOG_WARN, "ca", "%s %.*s/%.*s could not be written; trying again error=\"%s\"",
 		        words[i->kind], COX_FMT(i->ns), COX_FMT(i->name), err ? err->text : "");
 		i->retry_ms = cox_clock_mono_ms() + cox_jitter_ms(RETRY_MS, 20);
@@ -277,7 +278,9 @@ static void observe(struct item *i, const struct cox_json *v)
 		return;
 	}
 	const struct cox_json *text =
-	    cox_json_get(cox_json_get(v, COX_STR("data")), i->kind == ITEM_ROOT ? COX_STR("root-cert.pem") : COX_STR("ca-crl.pem"));
+	    i->kind == ITEM_BUNDLE
+	        ? cox_json_at(v, "spec.trustBundle")
+	        : cox_json_get(cox_json_get(v, COX_STR("data")), i->kind == ITEM_ROOT ? COX_STR("root-cert.pem") : COX_STR("ca-crl.pem"));
 	i->content = text ? cox_hash128(text->text.p, text->text.n) : (struct cox_hash){ 0 };
 }
 
@@ -298,6 +301,8 @@ static void put_root(void *ctx, const struct cox_kube_item *k, struct cox_kube_e
 static void put_crl(void *ctx, const struct cox_kube_item *k, struct cox_kube_entry *e) { put(ctx, ITEM_CRL, k, e); }
 static void put_secret(void *ctx, const struct cox_kube_item *k, struct cox_kube_entry *e) { put(ctx, ITEM_SECRET, k, e); }
 
+static void put_bundle(void *ctx, const struct cox_kube_item *k, struct cox_kube_entry *e) { put(ctx, ITEM_BUNDLE, k, e); }
+
 static void gone(struct cox_distribute *d, enum item_kind kind, const struct cox_kube_entry *e)
 {
 	struct item *i = d->is_closing ? NULL : item_find(d, kind, e->ns, e->name);
@@ -311,11 +316,12 @@ static void gone(struct cox_distribute *d, enum item_kind kind, const struct cox
 static void remove_root(void *ctx, struct cox_kube_entry *e) { gone(ctx, ITEM_ROOT, e); }
 static void remove_crl(void *ctx, struct cox_kube_entry *e) { gone(ctx, ITEM_CRL, e); }
 static void remove_secret(void *ctx, struct cox_kube_entry *e) { gone(ctx, ITEM_SECRET, e); }
+static void remove_bundle(void *ctx, struct cox_kube_entry *e) { gone(ctx, ITEM_BUNDLE, e); }
 
 static void synced(struct cox_distribute *d, enum item_kind kind, enum cox_rc rc)
 {
 	static const char *const words[ITEM_KINDS] = { "ConfigMaps of the roots", "ConfigMaps of the CRL",
-		                                       "Secrets of type istio.io/key-and-cert" };
+		                                       "Secrets of type istio.io/key-and-cert", "ClusterTrustBundles" };
 	d->is_synced[kind] = rc == COX_OK;
 	if (rc != COX_OK)
 		cox_log(COX_LOG_WARN, "ca", "%s cannot be listed, so they are not written rc=%s", words[kind], cox_rc_text(rc));
@@ -325,6 +331,7 @@ static void synced(struct cox_distribute *d, enum item_kind kind, enum cox_rc rc
 static void synced_root(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_ROOT, rc); }
 static void synced_crl(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_CRL, rc); }
 static void synced_secret(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_SECRET, rc); }
+static void synced_bundle(void *ctx, enum cox_rc rc) { synced(ctx, ITEM_BUNDLE, rc); }
 
 static void trouble(void *ctx, enum cox_rc rc, const struct cox_err *err)
 {
@@ -342,6 +349,20 @@ static void watch(struct cox_distribute *d, enum item_kind kind, struct cox_str 
 	if (kind != ITEM_SECRET)
 		spec.message = cox_kind_info(COX_KIND_CONFIG_MAP)->message;
 	cox_kube_watch_open(d->spec.kube, &spec, cb, &d->watches[kind]);
+}
+
+static void watch_bundle(struct cox_distribute *d)
+{
+	struct cox_kube_watch_spec spec = { .group = COX_STR("certificates.k8s.io"),
+		                            .plural = COX_STR("clustertrustbundles"),
+		                            .kind = COX_STR("ClusterTrustBundle"),
+		                            .versions = COX_STR("v1,v1beta1,v1alpha1"),
+		                            .field_selector = COX_STR("metadata.name=istio.io:istiod-ca:root-cert") };
+	cox_kube_watch_open(d->spec.kube, &spec,
+	                    &(struct cox_kube_watch_cb){
+	                        .put = put_bundle, .remove = remove_bundle, .synced = synced_bundle, .trouble = trouble, .ctx = d },
+	                    &d->watches[ITEM_BUNDLE]);
+	want(d, ITEM_BUNDLE, COX_STR(""), DISTRIBUTE_BUNDLE, true);
 }
 
 /* Certificates come due without any event. */
@@ -368,6 +389,8 @@ void cox_distribute_open(const struct cox_distribute_spec *spec, struct cox_dist
 	watch(d, ITEM_SECRET, COX_STR("secrets"), COX_STR("Secret"), "type=istio.io/key-and-cert",
 	      &(struct cox_kube_watch_cb){
 	          .put = put_secret, .remove = remove_secret, .synced = synced_secret, .trouble = trouble, .ctx = d });
+	if (spec->trust_bundle)
+		watch_bundle(d);
 	*out = d;
 }
 

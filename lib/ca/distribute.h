@@ -2,6 +2,8 @@
  * distribute - what the CA leaves in the cluster: ConfigMap `istio-ca-root-cert` (and `istio-ca-crl`) in every namespace; Secrets
  * `istio.<service account>` (type istio.io/key-and-cert: cert-chain.pem, key.pem, root-cert.pem) where a namespace opted in; Events before
  * certificates of the CA expire.
+ * With `trust_bundle` also ClusterTrustBundle `istio.io:istiod-ca:root-cert` (certificates.k8s.io) of the roots, for pods that mount
+ * that; the ConfigMaps stay for those that are there already.
  * Only the leader writes; every replica watches, so that a new leader writes no more than what differs. What somebody else changed or
  * deleted is mended. Secrets are watched by their metadata: keys made for pods are not read back.
  * Opt-in (features c38): label ca.istio.io/override "true" or "false"; else ca.istio.io/env equal to our namespace; else the default.
@@ -24,6 +26,7 @@ struct cox_distribute_spec {
 	struct cox_ledger *ledger;    /* borrowed; may be NULL */
 	struct cox_str ns;            /* of the control plane */
 	struct cox_str config_map;    /* empty: istio-ca-root-cert (PILOT_CA_CERT_CONFIGMAP) */
+	bool trust_bundle;            /* a ClusterTrustBundle too (ENABLE_CLUSTER_TRUST_BUNDLE_API) */
 	bool secrets_by_default;      /* namespaces without a label (CITADEL_ENABLE_NAMESPACES_BY_DEFAULT) */
 	int64_t secret_ttl_s;         /* 0: the CA's default */
 	double grace_ratio;           /* of a secret's life left at which it is written anew; 0: 0.5 */

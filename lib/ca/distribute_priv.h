@@ -10,8 +10,8 @@
 #include "kube/watch.h"
 #include "loop/timer.h"
 
-enum item_kind { ITEM_ROOT, ITEM_CRL, ITEM_SECRET, ITEM_KINDS };
-/* One ConfigMap or Secret. */
+enum item_kind { ITEM_ROOT, ITEM_CRL, ITEM_SECRET, ITEM_BUNDLE, ITEM_KINDS };
+/* One ConfigMap, Secret, or (ns empty) ClusterTrustBundle. */
 struct item {
 	struct cox_distribute *d;
 	enum item_kind kind;
@@ -21,7 +21,7 @@ struct item {
 	/* As the cluster has it. */
 	bool exists, is_ours;
 	uint64_t version;        /* resourceVersion */
-	struct cox_hash content; /* of the ConfigMap's text, or as the Secret's annotation says: of roots and issuer */
+	struct cox_hash content; /* of the ConfigMap's or the bundle's text, or as the Secret's annotation says: of roots and issuer */
 	int64_t not_before_s, not_after_s;
 	uint64_t written_version; /* our own last write; another one means that somebody else wrote */
 	int64_t retry_ms;         /* not before; monotonic */
@@ -62,6 +62,7 @@ void distribute_item_free(struct item *i);
 /* distribute_write.c */
 void distribute_item_write(struct item *i);
 void distribute_item_delete(struct item *i);
+#define DISTRIBUTE_BUNDLE COX_STR("istio.io:istiod-ca:root-cert") /* Istio's; it begins with the signer, "/" as ":" */
 extern const char distribute_label[], distribute_roots_key[], distribute_after_key[], distribute_before_key[];
 
 #endif

@@ -15,8 +15,21 @@ const char distribute_before_key[] = "coxswain.io/not-before";
 
 enum { WARN_AGAIN_S = 24 * 3600 };
 
+/* The one that the server has. */
+static struct cox_str bundle_version(const struct item *i)
+{
+	struct cox_kube_watch_stats stats;
+	cox_kube_watch_stats_get(i->d->watches[ITEM_BUNDLE], &stats);
+	return stats.version;
+}
+
 static void path_of(const struct item *i, struct cox_buf *path)
 {
+	if (i->kind == ITEM_BUNDLE) {
+		cox_kube_path(path, COX_STR("certificates.k8s.io"), bundle_version(i), COX_STR("clustertrustbundles"), COX_STR(""), i->name,
+		              COX_STR(""));
+		return;
+	}
 	cox_kube_path(path, COX_STR(""), COX_STR("v1"), i->kind == ITEM_SECRET ? COX_STR("secrets") : COX_STR("configmaps"), i->ns, i->name,
 	              COX_STR(""));
 }
@@ -77,6 +90,20 @@ static void write_config_map(struct item *i)
 	member(&body, i->kind == ITEM_ROOT ? "root-cert.pem" : "ca-crl.pem", text);
 	cox_buf_append_cstr(&body, "}}");
 	i->content = i->kind == ITEM_ROOT ? d->roots_hash : d->crl_hash;
+	apply(i, cox_buf_str(&body));
+	cox_buf_fini(&body);
+}
+
+static void write_bundle(struct item *i)
+{
+	struct cox_buf body = { 0 };
+	cox_buf_printf(&body, "{\"apiVersion\":\"certificates.k8s.io/%.*s\",\"kind\":\"ClusterTrustBundle\",\"metadata\":{",
+	               COX_FMT(bundle_version(i)));
+	member(&body, "name", i->name);
+	cox_buf_printf(&body, ",\"labels\":{\"%s\":\"true\"}},\"spec\":{\"signerName\":\"istio.io/istiod-ca\",", distribute_label);
+	member(&body, "trustBundle", cox_buf_str(&i->d->roots));
+	cox_buf_append_cstr(&body, "}}");
+	i->content = i->d->roots_hash;
 	apply(i, cox_buf_str(&body));
 	cox_buf_fini(&body);
 }
@@ -182,6 +209,8 @@ void distribute_item_write(struct item *i)
 {
 	if (i->kind == ITEM_SECRET)
 		make_secret(i);
+	else if (i->kind == ITEM_BUNDLE)
+		write_bundle(i);
 	else
 		write_config_map(i);
 }

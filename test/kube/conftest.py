@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import kubelab  # noqa: E402
 
 BUILD = kubelab.BUILD
+BETA = "--feature-gates=ClusterTrustBundle=true --runtime-config=certificates.k8s.io/v1beta1=true"  # off by default
 
 
 class Driver:
@@ -76,7 +77,7 @@ class Driver:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    one = kubelab.KubeLab(tmp_path_factory.mktemp("kube"))
+    one = kubelab.KubeLab(tmp_path_factory.mktemp("kube"), flags=BETA)
     one.namespace("istio-system")
     yield one
     one.close()

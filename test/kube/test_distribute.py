@@ -10,18 +10,24 @@ import pytest
 from coxswain import Coxswaind
 from kubelab import wait
 
+BUNDLE = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles/istio.io:istiod-ca:root-cert"
 COXCTL = os.path.join(kubelab.BUILD, "coxctl")
 
 
 @pytest.fixture
 def daemon(lab):
-    with Coxswaind(source=("--kubeconfig", lab.kubeconfig), env={"COXSWAIN_ROTATION_SETTLE_MS": "300"}) as c:
+    with Coxswaind(source=("--kubeconfig", lab.kubeconfig), env={"COXSWAIN_ROTATION_SETTLE_MS": "300", "ENABLE_CLUSTER_TRUST_BUNDLE_API": "true"}) as c:
         c.wait_ready()
         yield c
 
 
 def config_map(lab, ns, name="istio-ca-root-cert"):
     return lab.api.call("GET", f"/api/v1/namespaces/{ns}/configmaps/{name}")
+
+
+def bundle(lab):
+    found = lab.api.call("GET", BUNDLE)
+    return found and found["spec"]["trustBundle"]
 
 
 def secret(lab, ns, account):
@@ -94,6 +100,7 @@ def test_mounted_secrets(lab, daemon, ns, tmp_path):
     old_root = data(mended, "root-cert.pem")
     assert coxctl(lab, "rotate-root").returncode == 0
     wait(lambda: data(secret(lab, ns, "web"), "root-cert.pem").count("BEGIN") == 2, 20)
+    wait(lambda: bundle(lab).count("BEGIN") == 2 and old_root in bundle(lab), 20)
     wait(lambda: daemon.json("/debug/certz")["phase"] == "STEADY" and len(daemon.json("/debug/certz")["roots"]) == 1, 120)
     last = wait(lambda: (s := secret(lab, ns, "web")) and data(s, "root-cert.pem").count("BEGIN") == 1 and s, 20)
     assert data(last, "root-cert.pem") != old_root
@@ -101,6 +108,7 @@ def test_mounted_secrets(lab, daemon, ns, tmp_path):
     (tmp_path / "chain").write_text(data(last, "cert-chain.pem"))
     assert openssl("verify", "-CAfile", str(tmp_path / "root"), str(tmp_path / "chain")).endswith("OK\n")
     assert config_map(lab, ns)["data"]["root-cert.pem"] == data(last, "root-cert.pem")
+    wait(lambda: bundle(lab) == data(last, "root-cert.pem"), 15)
 
     # Opting out takes away what is ours.
     lab.namespace(ns, {"ca.istio.io/override": "false"})
@@ -145,3 +153,23 @@ def test_list_and_revoke(lab, daemon, ns, tmp_path):
         assert any(int(c["serial"], 16) == int(serial, 16) and c["revoked"] for c in other.json("/debug/certz?issued")["issued"])
     assert "taken back" in coxctl(lab, "unrevoke", "--identity", uri).stdout
     wait(lambda: secret(lab, ns, "web"), 30)
+
+
+def test_cluster_trust_bundle(lab, daemon):
+    """The roots; mended when somebody changes or deletes it. covers: c10"""
+    roots = wait(lambda: config_map(lab, "default"), 15)["data"]["root-cert.pem"]
+    wait(lambda: bundle(lab) == roots, 15)
+    assert lab.api.call("GET", BUNDLE)["spec"]["signerName"] == "istio.io/istiod-ca"
+    lab.delete(BUNDLE)
+    wait(lambda: bundle(lab) == roots, 15)
+    other = openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=somebody")
+    lab.call("PATCH", BUNDLE, {"spec": {"trustBundle": other}}, "application/merge-patch+json")
+    wait(lambda: bundle(lab) == roots, 15)
+
+
+def test_no_cluster_trust_bundle_unasked(lab, ns):
+    lab.delete(BUNDLE)
+    with Coxswaind(source=("--kubeconfig", lab.kubeconfig)) as c:
+        c.wait_ready()
+        wait(lambda: config_map(lab, ns), 15)
+        assert bundle(lab) is None
