@@ -238,6 +238,7 @@ static struct cox_json *answer(struct question *q, const struct cox_oracle_walk 
 		js_int(a, o, "status", w->status);
 	js_str(a, o, "cluster", main_cluster(w));
 	js_str(a, o, "why", w->why);
+	explain_drift(q, &q->e->start, w);
 	explain_near(q, &q->e->start);
 	for (size_t i = 0; i < q->notes.n; i++)
 		cox_json_push(a, notes, cox_json_new_str(a, q->notes.p[i]));

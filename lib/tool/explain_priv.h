@@ -63,6 +63,8 @@ struct cox_json *explain_policy_sources(struct question *q, struct explained *x,
 bool explain_cluster_name_split(struct cox_str name, struct cox_str *direction, uint16_t *port, struct cox_str *subset,
                                 struct cox_str *host);
 struct cox_json *explain_subset_source(struct question *q, struct explained *x, struct cox_str host, struct cox_str subset);
+/* A note where a dump's virtual host is another than the objects give. */
+void explain_drift(struct question *q, struct explained *x, const struct cox_oracle_walk *w);
 /* explain_inbound.c: what the destination's own proxy does with it; NULL: nothing is known of it. */
 struct cox_json *explain_inbound(struct question *q, const struct cox_oracle_walk *w);
 /* explain_near.c: notes on a host that the proxy does not know. */

@@ -110,6 +110,24 @@ struct cox_json *explain_route_source(struct question *q, struct explained *x, c
 	return explain_metadata_source(q->a, &routes->items[index]);
 }
 
+void explain_drift(struct question *q, struct explained *x, const struct cox_oracle_walk *w)
+{
+	if (!x->is_dump || x->rendered == NULL || w->vhost == NULL)
+		return;
+	const struct cox_json *vhosts =
+	    cox_json_get(cox_json_get(cox_json_get(x->rendered, COX_STR("RDS")), w->route_config_name), COX_STR("virtual_hosts"));
+	for (size_t i = 0; vhosts && i < vhosts->n; i++) {
+		const struct cox_json *v = &vhosts->items[i];
+		if (!cox_str_eq(cox_json_str_at(v, "name"), vhost_name(w)))
+			continue;
+		const struct cox_json *mine = cox_json_get(v, COX_STR("routes")), *theirs = cox_json_get(w->vhost, COX_STR("routes"));
+		if ((mine == NULL) == (theirs == NULL) && (mine == NULL || cox_json_eq(mine, theirs)))
+			return;
+	}
+	explain_note(q, "the proxy's virtual host %.*s is not what the objects give now; `coxctl diff --sent` says what differs",
+	             COX_FMT(vhost_name(w)));
+}
+
 /* --- rules ---------------------------------------------------------------------------------------------- */
 
 bool explain_cluster_name_split(struct cox_str name, struct cox_str *direction, uint16_t *port, struct cox_str *subset,

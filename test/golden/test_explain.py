@@ -251,6 +251,9 @@ def test_what_the_proxy_has_counts(shop, tmp_path):
     assert dumped["from"]["configuration"] == "dump" and dumped["cluster"].startswith("outbound|9080|v2|")
     assert dumped["outbound"]["route"]["source"] == {"object": "VirtualService default/reviews"}, "which field is not known: it has changed"
     assert dumped["outbound"]["skipped"][0]["source"]["field"] == "spec.http[0].match[0]", "this route is the same in both"
+    assert any("is not what the objects give now" in n for n in dumped["notes"])
+    agreed = explain(tmp_path / "old", "http://reviews:9080/", "--config-dump", str(tmp_path / "dump.json"))
+    assert "notes" not in agreed and agreed["outbound"]["route"]["source"]["field"] == "spec.http[2]"
     alone = subprocess.run([refdiff.COXCTL, "explain", "route", "--from", "client.default", "--to", "http://reviews:9080/", "-o", "json",
                             "--config-dump", str(tmp_path / "dump.json")], capture_output=True, text=True, check=True)
     alone = json.loads(alone.stdout)
