@@ -95,6 +95,13 @@ bool oracle_filters(struct walk *w, const struct cox_json *hcm)
 		} else if (oracle_is_type(typed, "Cors")) {
 			if (cors_runs(w, name))
 				return true;
+		} else if (oracle_is_type(typed, "RBAC")) {
+			const struct cox_json *own = oracle_get(per, "rbac");
+			enum oracle_access access = oracle_rbac(w, own ? own : typed);
+			if (access == ORACLE_ACCESS_DENIED)
+				return true;
+			if (access == ORACLE_ACCESS_UNSURE)
+				unknown[w->out->unknown.n++] = name;
 		} else if (!is_harmless(typed)) {
 			unknown[w->out->unknown.n++] = name;
 		}

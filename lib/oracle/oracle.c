@@ -5,9 +5,9 @@
 
 const char *cox_oracle_outcome_name(enum cox_oracle_outcome outcome)
 {
-	static const char *const names[COX_ORACLE_OUTCOMES] = { "noListener", "noFilterChain", "forward",        "noUpstream",
-		                                                "noCluster",  "redirect",      "directResponse", "fault",
-		                                                "preflight",  "noRoute",       "badRequest",     "unsupported" };
+	static const char *const names[COX_ORACLE_OUTCOMES] = { "noListener", "noFilterChain",  "forward",    "noUpstream", "noCluster",
+		                                                "redirect",   "directResponse", "fault",      "preflight",  "noRoute",
+		                                                "denied",     "badRequest",     "unsupported" };
 	return outcome < COX_ORACLE_OUTCOMES ? names[outcome] : "?";
 }
 
@@ -67,7 +67,13 @@ static void network(struct walk *w)
 			tcp(w, typed, by_sni);
 			return;
 		}
-		if (oracle_is_type(typed, "SniCluster"))
+		if (oracle_is_type(typed, "RBAC")) {
+			enum oracle_access access = oracle_rbac(w, typed);
+			if (access == ORACLE_ACCESS_DENIED)
+				return;
+			if (access == ORACLE_ACCESS_UNSURE)
+				unknown[out->unknown.n++] = cox_json_str_at(f, "name");
+		} else if (oracle_is_type(typed, "SniCluster"))
 			by_sni = true;
 		else if (!oracle_is_type(typed, "MetadataExchange") && !oracle_is_type(typed, "PluginConfig"))
 			unknown[out->unknown.n++] = cox_json_str_at(f, "name");

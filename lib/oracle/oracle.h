@@ -13,12 +13,13 @@
  *   virtual host  exact, suffix wildcard, prefix wildcard (longest first), "*"; case; ignore_port_in_host_matching; require_tls
  *   route         in order: prefix, path_separated_prefix, path, safe_regex (RE2), CONNECT; case; headers (all kinds, invert,
  *                 treat_missing_header_as_empty), query parameters, gRPC, runtime fraction (0 and all), dynamic metadata as far as given
- *   filters       fault (abort, delay, its own headers), CORS preflights; per-filter configuration of route, virtual host, route
- *                 configuration. Others are named and taken as letting the request pass (named in `unknown`)
+ *   filters       fault (abort, delay, its own headers), CORS preflights, RBAC (peer, header, path, port, address; before TCP as well);
+ *                 per-filter configuration of route, virtual host, route configuration. Others are named and taken as letting the
+ *                 request pass (named in `unknown`)
  *   action        redirect with its Location, direct response, cluster, header, weights; path and host rewrites, mirrors, timeouts
  *   cluster       kind, endpoints by priority and health (panic), transport socket by endpoint
  * Not covered: scoped routes, matcher trees (filter_chain_matcher, VirtualHost.matcher), route_config of CONNECT-UDP, cluster specifier
- * plugins, internal redirects, RBAC, JWT and external authorization (named in `unknown`), what a load balancer picks.
+ * plugins, internal redirects, JWT, external authorization and other conditions of RBAC (named in `unknown`), what a load balancer picks.
  * Thread: any; pure. Results live in the arena given to cox_oracle_walk() and point into the trees.
  */
 #ifndef COX_ORACLE_ORACLE_H
@@ -59,6 +60,7 @@ struct cox_oracle_request {
 	bool is_tls;      /* the client speaks TLS on the connection */
 	struct cox_str sni;                     /* empty: none */
 	struct cox_str alpn;                    /* of the client's TLS, by commas */
+	struct cox_str peer;                    /* the SPIFFE id of the certificate that the client shows; empty: none */
 	bool is_http;                           /* HTTP, inside of TLS if there is any */
 	bool is_http2;                          /* with prior knowledge, or by ALPN */
 	struct cox_str method, authority, path; /* path with its query */
@@ -77,6 +79,7 @@ enum cox_oracle_outcome {
 	COX_ORACLE_FAULT,       /* aborted on purpose */
 	COX_ORACLE_PREFLIGHT,   /* answered by the CORS filter */
 	COX_ORACLE_NO_ROUTE,    /* no virtual host, or none of its routes: 404 */
+	COX_ORACLE_DENIED,      /* by role based access control: 403, or the connection ends */
 	COX_ORACLE_BAD_REQUEST, /* refused before routing */
 	COX_ORACLE_UNSUPPORTED, /* something that the oracle cannot decide: `why` says what */
 	COX_ORACLE_OUTCOMES

@@ -57,6 +57,9 @@ void oracle_http(struct walk *w, const struct cox_json *hcm);
 /* action.c */
 void oracle_action(struct walk *w);
 void oracle_targets(struct walk *w, const struct cox_json *from); /* of tcp_proxy or a RouteAction: cluster or weighted_clusters */
+/* rbac.c: DENIED has ended the walk. UNSURE: it has a condition that is not decided here. */
+enum oracle_access { ORACLE_ACCESS_ALLOWED, ORACLE_ACCESS_DENIED, ORACLE_ACCESS_UNSURE };
+enum oracle_access oracle_rbac(struct walk *w, const struct cox_json *rbac);
 /* filter.c: true: a filter answered, the walk is over. */
 bool oracle_filters(struct walk *w, const struct cox_json *hcm);
 const struct cox_json *oracle_per_filter(const struct walk *w, struct cox_str name);

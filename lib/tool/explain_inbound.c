@@ -80,6 +80,17 @@ static bool client_says_alpn(const struct cox_oracle_walk *w)
 	return false;
 }
 
+/* What the client's certificate says, where its proxy has one. */
+static struct cox_str identity(struct question *q)
+{
+	const struct cox_proxy *p = q->e->start.proxy;
+	struct cox_str domain = q->e->world->snapshot->mesh->trust_domain;
+	if (p == NULL || !p->has_sds)
+		return (struct cox_str){ 0 };
+	return cox_arena_printf(q->a, "spiffe://%.*s/ns/%.*s/sa/%.*s", COX_FMT(domain.n ? domain : COX_STR("cluster.local")),
+	                        COX_FMT(p->ns), COX_FMT(p->service_account.n ? p->service_account : COX_STR("default")));
+}
+
 /* The connection as the client's proxy makes it. */
 static void connection_set(struct question *q, const struct cox_oracle_walk *w, const struct cox_oracle_endpoint *e,
                            struct cox_oracle_request *r)
@@ -103,6 +114,7 @@ static void connection_set(struct question *q, const struct cox_oracle_walk *w, 
 	r->path = w->new_path.n ? w->new_path : q->r.path;
 	if (common == NULL)
 		return;
+	r->peer = identity(q);
 	r->sni = cox_json_str_at(inner ? inner : typed, "sni");
 	r->alpn = (struct cox_str){ 0 };
 	for (size_t i = 0; alpn && i < alpn->n; i++)

@@ -279,3 +279,31 @@ def test_usage_and_errors(shop):
     assert "no Pod nobody in namespace default" in run(shop, "http://reviews/", who="nobody.default", status=1).stderr
     assert "scheme" in run(shop, "gopher://x/", status=1).stderr
     assert run(shop, "http://x/", "--class", "other", status=2).stdout == ""
+
+
+def test_access_at_the_destination(tmp_path):
+    """TrafficTargets of SMI: who may ask what of the destination, by its own proxy's access control. covers: f30 a265"""
+    case = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases", "smi-access", "in.yaml")
+    with open(case) as f:
+        (tmp_path / "objects.yaml").write_text(f.read().replace("labels: {app: api}", "labels: {app: api, security.istio.io/tlsMode: istio}"))
+    pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": n, "namespace": ns}, "spec": {"serviceAccountName": n, "containers": [{"name": "a", "image": "a"}]},
+             "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}} for n, ns, ip in
+            (("web", "default", "10.0.9.2"), ("stranger", "default", "10.0.9.3"), ("prometheus", "monitoring", "10.0.9.4"))]
+    slices = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+              "metadata": {"name": "api-1", "namespace": "default", "labels": {"kubernetes.io/service-name": "api"}},
+              "endpoints": [{"addresses": ["10.0.9.1"], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "name": "api", "namespace": "default"}}],
+              "ports": [{"name": "http", "port": 8080}, {"name": "tcp", "port": 9000}]}
+    (tmp_path / "more.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": pods + [slices]}))
+
+    def at(who, to, *args):
+        walk = explain(tmp_path, to, *args, "--class", "upstream", who=who)["inbound"]["walk"]
+        return walk["outcome"], walk.get("status")
+    api = "http://api.default.svc.cluster.local"
+    assert at("web.default", api + "/api/x", "-H", "x-team: a") == ("forward", None)
+    assert at("web.default", api + "/api/x") == ("denied", 403), "the header is part of it"
+    assert at("web.default", api + "/metrics") == ("denied", 403)
+    assert at("prometheus.monitoring", api + "/metrics") == ("forward", None)
+    assert at("prometheus.monitoring", api + "/metrics", "-X", "POST") == ("denied", 403)
+    assert at("stranger.default", api + "/api/x", "-H", "x-team: a") == ("denied", 403)
+    assert at("web.default", "tcp://api.default.svc.cluster.local:9000")[0] == "forward"
+    assert at("stranger.default", "tcp://api.default.svc.cluster.local:9000") == ("denied", None)
