@@ -24,6 +24,7 @@ static const struct verb {
 	{ "kube-inject", "sidecars into YAML, as the webhook does: kube-inject -f FILE", coxctl_kube_inject },
 	{ "render", "what a proxy would get: render -f DIR --proxy POD.NAMESPACE [--type cds] [-o yaml]", coxctl_render },
 	{ "version", "print the version", version },
+	{ "workload", "virtual machines: workload group create; workload entry configure", coxctl_workload },
 };
 
 static int usage(FILE *to)

@@ -13,6 +13,7 @@ int coxctl_diff(int argc, char **argv);
 int coxctl_explain(int argc, char **argv);
 int coxctl_kube_inject(int argc, char **argv);
 int coxctl_render(int argc, char **argv);
+int coxctl_workload(int argc, char **argv);
 
 /* "-h" or "--help" is among the arguments: usage goes to stdout, status 0. */
 bool coxctl_wants_help(int argc, char **argv);
