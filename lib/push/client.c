@@ -88,14 +88,6 @@ struct cox_push_client *cox_push_attach(struct cox_push *p, const struct cox_pus
 	c->spec.identity.ns = text_put(c->identity_text, spec->identity.ns);
 	c->spec.identity.service_account = text_put(c->identity_text + spec->identity.ns.n, spec->identity.service_account);
 	cox_proxy_ref(spec->proxy);
-	if (spec->identity.is_verified) {
-		size_t ns_n = spec->identity.ns.n, account_n = spec->identity.service_account.n;
-		c->identity_text = cox_alloc(ns_n + account_n + 1);
-		memcpy(c->identity_text, spec->identity.ns.p, ns_n);
-		memcpy(c->identity_text + ns_n, spec->identity.service_account.p, account_n);
-		c->spec.identity.ns = cox_str_make(c->identity_text, ns_n);
-		c->spec.identity.service_account = cox_str_make(c->identity_text + ns_n, account_n);
-	}
 	c->attach_task.fn = on_attach;
 	c->detach_task.fn = on_detach;
 	cox_ref_get(&c->ref); /* one for the config loop, one for the caller */
