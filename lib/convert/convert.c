@@ -27,7 +27,7 @@ struct cox_convert *cox_convert_new(const struct cox_convert_options *opts)
 void convert_result_fini(struct convert_result *r)
 {
 	for (size_t i = 0; i < r->made.n; i++)
-		cox_object_unref(r->made.p[i]);
+		cox_object_unref(r->made.p[i].o);
 	for (size_t i = 0; i < r->said.n; i++)
 		cox_object_unref(r->said.p[i].o);
 	for (size_t i = 0; i < r->lookups.n; i++)
@@ -40,6 +40,12 @@ void convert_result_fini(struct convert_result *r)
 	cox_map_fini(&r->said_by_id);
 	cox_map_fini(&r->looked_up);
 	cox_arena_fini(&r->text);
+}
+
+const struct convert_made *convert_made_find(const struct convert_result *r, struct cox_str id)
+{
+	uintptr_t at = (uintptr_t)cox_map_find(&r->by_id, id);
+	return at ? &r->made.p[at - 1] : NULL;
 }
 
 void cox_convert_free(struct cox_convert *c)
@@ -120,7 +126,7 @@ static void assure(struct cox_registry *r, struct convert_state *s)
 {
 	cox_vec_clear(&s->shadowed);
 	for (size_t i = 0; i < s->is.made.n; i++) {
-		const struct cox_object *o = s->is.made.p[i];
+		const struct cox_object *o = s->is.made.p[i].o;
 		const struct cox_object *there = cox_registry_object_find(r, o->kind, o->meta.ns, o->meta.name);
 		if (there && !there->is_generated)
 			cox_vec_push(&s->shadowed, o);
@@ -133,20 +139,21 @@ static void assure(struct cox_registry *r, struct convert_state *s)
 static void keep_equal(struct convert_result *now, const struct convert_result *was)
 {
 	for (size_t i = 0; i < now->made.n; i++) {
-		const struct cox_object *o = now->made.p[i], *old = cox_map_find(&was->by_id, o->id);
-		if (!old || !cox_object_eq(old, o))
+		struct convert_made *m = &now->made.p[i];
+		const struct convert_made *old = convert_made_find(was, m->o->id);
+		if (!old || old->o == m->o || !cox_object_eq(old->o, m->o))
 			continue;
-		cox_map_set(&now->by_id, old->id, (void *)old);
-		now->made.p[i] = cox_object_ref(old);
-		cox_object_unref(o);
+		cox_map_set(&now->by_id, old->o->id, (void *)(uintptr_t)(i + 1)); /* the key is the object's */
+		cox_object_unref(m->o);
+		m->o = cox_object_ref(old->o);
 	}
 }
 
 static void remove_gone(struct cox_registry *r, const struct convert_result *now, const struct convert_result *was)
 {
 	for (size_t i = 0; i < was->made.n; i++) {
-		const struct cox_object *o = was->made.p[i];
-		if (cox_map_find(&now->by_id, o->id))
+		const struct cox_object *o = was->made.p[i].o;
+		if (convert_made_find(now, o->id))
 			continue;
 		const struct cox_object *there = cox_registry_object_find(r, o->kind, o->meta.ns, o->meta.name);
 		if (!there || there->is_generated)
@@ -194,7 +201,7 @@ static void want_difference(const struct cox_convert *c, struct cox_arena *arena
 static void run(struct cox_convert *c, struct convert_state *s)
 {
 	struct convert_result now = { 0 };
-	struct convert_run one = { .registry = c->opts.registry, .family = s->family, .out = &now };
+	struct convert_run one = { .registry = c->opts.registry, .family = s->family, .out = &now, .was = &s->is };
 	s->mesh = cox_registry_mesh_hash(c->opts.registry);
 	s->family->convert(&one);
 	keep_equal(&now, &s->is);

@@ -163,22 +163,50 @@ bool convert_check(struct convert_run *run, const struct cox_json *doc, const st
 	return is_good;
 }
 
+/* Of the text, and of what the document was made from. */
+static struct cox_hash doc_hash(const struct cox_json *doc, struct cox_str origin)
+{
+	struct cox_buf text = { 0 };
+	cox_json_write(&text, doc, 0, false);
+	cox_buf_append_str(&text, origin);
+	struct cox_hash h = cox_hash128(text.p, text.n);
+	cox_buf_fini(&text);
+	return h;
+}
+
+/* The one of the run before, where the document is the same: building and checking it is most of the work. */
+static const struct cox_object *object_of(struct convert_run *run, const struct cox_json *doc, struct cox_hash hash, struct cox_str origin,
+                                          struct cox_diags *diags)
+{
+	const struct cox_kind_info *kind = cox_kind_find(cox_json_str_at(doc, "apiVersion"), cox_json_str_at(doc, "kind"));
+	const struct cox_object *o = NULL;
+	COX_ASSERT(kind);
+	struct cox_str id =
+	    cox_arena_printf(&run->scratch, "%.*s/%.*s/%.*s", COX_FMT(kind->word), COX_FMT(cox_json_str_at(doc, "metadata.namespace")),
+	                     COX_FMT(cox_json_str_at(doc, "metadata.name")));
+	const struct convert_made *was = convert_made_find(run->was, id);
+	if (was && cox_hash_eq(was->doc, hash))
+		return cox_object_ref(was->o);
+	return cox_object_build_generated(doc, origin, &run->scratch, diags, &o) == COX_OK ? o : NULL;
+}
+
 void convert_emit(struct convert_run *run, const struct cox_json *doc, const struct cox_object *from, struct cox_str path)
 {
 	struct cox_diags diags = { .arena = &run->scratch };
-	const struct cox_object *o = NULL;
 	struct cox_str origin = path.n ? cox_arena_printf(&run->scratch, "%.*s %.*s", COX_FMT(from->id), COX_FMT(path)) : from->id;
-	if (cox_object_build_generated(doc, origin, &run->scratch, &diags, &o) != COX_OK) {
+	struct cox_hash hash = doc_hash(doc, origin);
+	const struct cox_object *o = object_of(run, doc, hash, origin, &diags);
+	if (!o) {
 		report_refused(run, doc, from, path, &diags);
 		return;
 	}
-	if (cox_map_find(&run->out->by_id, o->id)) {
+	if (convert_made_find(run->out, o->id)) {
 		convert_finding(run, from, COX_SEV_ERROR, path, "has no effect: an older object is made into %.*s as well", COX_FMT(o->id));
 		cox_object_unref(o);
 		return;
 	}
-	cox_vec_push(&run->out->made, o);
-	cox_map_set(&run->out->by_id, o->id, (void *)o);
+	cox_vec_push(&run->out->made, ((struct convert_made){ o, hash }));
+	cox_map_set(&run->out->by_id, o->id, (void *)(uintptr_t)run->out->made.n);
 }
 
 void convert_status(struct convert_run *run, const struct cox_object *o, const struct cox_json *status)

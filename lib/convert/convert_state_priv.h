@@ -11,6 +11,10 @@ struct convert_lookup { /* asked for by name, and what stood there */
 	struct cox_str ns, name;
 	const struct cox_object *found; /* a reference, or NULL */
 };
+struct convert_made {
+	const struct cox_object *o; /* a reference */
+	struct cox_hash doc;        /* of the document that it was built from, and its origin */
+};
 struct convert_said {                  /* the status of an object */
 	const struct cox_object *o;    /* a reference */
 	const struct cox_json *status; /* during the run only */
@@ -20,8 +24,8 @@ struct convert_said {                  /* the status of an object */
 /* What a run made; afterwards that of the family until the next one. */
 struct convert_result {
 	struct cox_arena text; /* of findings and lookups */
-	COX_VEC(const struct cox_object *) made;
-	struct cox_map by_id; /* of `made` */
+	COX_VEC(struct convert_made) made;
+	struct cox_map by_id; /* object id -> index in `made` + 1 */
 	COX_VEC(struct convert_said) said;
 	struct cox_map said_by_id; /* object id -> index + 1 */
 	COX_VEC(struct cox_convert_finding) findings;
@@ -42,11 +46,14 @@ struct convert_run {
 	struct cox_registry *registry;
 	const struct convert_family *family;
 	struct convert_result *out;
+	const struct convert_result *was; /* of the run before: equal documents are not built again */
 	struct cox_arena scratch;
 };
 
 void convert_result_fini(struct convert_result *r);
 /* Of convert_result.looked_up. In `a`. */
 struct cox_str convert_lookup_key(struct cox_arena *a, enum cox_kind kind, struct cox_str ns, struct cox_str name);
+/* What was made under an id, or NULL. */
+const struct convert_made *convert_made_find(const struct convert_result *r, struct cox_str id);
 
 #endif
