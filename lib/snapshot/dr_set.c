@@ -32,6 +32,7 @@ static int by_host(const void *a, const void *b)
 	int c = cox_str_cmp(x->o->meta.ns, y->o->meta.ns);
 	c = c != 0 ? c : cox_str_cmp(x->host, y->host);
 	c = c != 0 ? c : (selector_n(y->spec) > 0) - (selector_n(x->spec) > 0);
+	c = c != 0 ? c : x->o->is_generated - y->o->is_generated; /* what is made of a policy only adds to what somebody wrote */
 	return c != 0 ? c : cox_object_cmp_age(x->o, y->o);
 }
 
@@ -132,6 +133,35 @@ static void note_policy(struct snap_dr *d, struct cox_str *keys, const struct co
 	}
 }
 
+/* A rule made of a BackendTLSPolicy that stands beside a written one: what the written one leaves open is the policy's. */
+static const struct cox_traffic_policy *policy_to_add(const struct group *g)
+{
+	const struct rule *last = g->rules.p[g->rules.n - 1];
+	return g->rules.n > 1 && last->o->is_generated ? last->spec->traffic_policy : NULL;
+}
+
+static const struct cox_traffic_policy *policy_written(const struct group *g)
+{
+	for (size_t i = 0; i < g->rules.n; i++)
+		if (g->rules.p[i]->spec->traffic_policy)
+			return g->rules.p[i]->spec->traffic_policy;
+	return NULL;
+}
+
+static const struct cox_client_tls *port_tls(const struct cox_traffic_policy *p, int64_t port)
+{
+	for (COX_EACH(struct cox_port_traffic_policy, x, p->port_level_settings))
+		if (x->port && x->port->number.v == port && x->tls)
+			return x->tls;
+	return p->tls;
+}
+
+static size_t added_port_count(const struct group *g)
+{
+	const struct cox_traffic_policy *add = policy_to_add(g), *own = policy_written(g);
+	return add && own && add != own ? add->port_level_settings.n + own->port_level_settings.n : 0;
+}
+
 struct dr_sizes {
 	size_t subsets, keys, text;
 };
@@ -147,6 +177,8 @@ static struct dr_sizes measure(const struct group *g)
 		for (COX_EACH(struct cox_subset, x, spec->subsets))
 			s.keys += policy_key_count(x->traffic_policy);
 	}
+	if (added_port_count(g) > 0) /* each added port bears the written balancer */
+		s.keys += policy_to_add(g)->port_level_settings.n * priority_count(policy_written(g)->load_balancer);
 	for (COX_EACH(struct cox_str, ns, head->export_to.namespaces))
 		s.text += ns->n;
 	return s;
@@ -161,14 +193,46 @@ static struct cox_str put_text(char **text, struct cox_str s)
 	return to;
 }
 
-static void merge_specs(struct snap_dr *d, struct cox_destination_rule *spec, struct cox_subset *subsets, struct cox_str *keys,
-                        const struct group *g)
+/* Only `tls` is ever added. Settings of a port stand for themselves, so they get it as well. */
+static const struct cox_traffic_policy *add_policy(const struct group *g, struct cox_traffic_policy *to,
+                                                   struct cox_port_traffic_policy *ports)
+{
+	const struct cox_traffic_policy *add = policy_to_add(g), *own = policy_written(g);
+	size_t n = 0;
+	if (!add || !own || add == own)
+		return own;
+	*to = *own;
+	to->tls = own->tls ? own->tls : add->tls;
+	for (COX_EACH(struct cox_port_traffic_policy, x, own->port_level_settings)) {
+		ports[n] = *x;
+		if (!x->tls && !own->tls && x->port)
+			ports[n].tls = port_tls(add, x->port->number.v);
+		n++;
+	}
+	for (COX_EACH(struct cox_port_traffic_policy, x, add->port_level_settings)) {
+		bool is_there = own->tls != NULL;
+		for (size_t i = 0; i < own->port_level_settings.n && !is_there; i++)
+			is_there = ports[i].port && ports[i].port->number.v == x->port->number.v;
+		if (is_there)
+			continue;
+		ports[n] = *x;
+		ports[n].load_balancer = own->load_balancer;
+		ports[n].connection_pool = own->connection_pool;
+		ports[n++].outlier_detection = own->outlier_detection;
+	}
+	to->port_level_settings.p = ports;
+	to->port_level_settings.n = n;
+	return to;
+}
+
+static void merge_specs(struct snap_dr *d, struct cox_destination_rule *spec, struct cox_traffic_policy *policy, struct cox_subset *subsets,
+                        struct cox_port_traffic_policy *ports, struct cox_str *keys, const struct group *g)
 {
 	size_t n = 0;
 	*spec = *g->rules.p[0]->spec;
+	spec->traffic_policy = add_policy(g, policy, ports);
 	for (size_t i = 0; i < g->rules.n; i++) {
 		const struct cox_destination_rule *from = g->rules.p[i]->spec;
-		spec->traffic_policy = spec->traffic_policy ? spec->traffic_policy : from->traffic_policy;
 		for (COX_EACH(struct cox_subset, x, from->subsets))
 			if (!has_subset(subsets, n, x->name))
 				subsets[n++] = *x;
@@ -188,17 +252,21 @@ static struct snap_dr *dr_new(const struct group *g)
 {
 	const struct rule *head = g->rules.p[0];
 	struct dr_sizes size = measure(g);
-	size_t rule_n = g->rules.n, export_n = head->export_to.namespaces.n;
-	struct snap_dr *d = cox_zalloc(sizeof(*d) + sizeof(struct cox_destination_rule) + size.subsets * sizeof(struct cox_subset) +
+	size_t rule_n = g->rules.n, export_n = head->export_to.namespaces.n, port_n = added_port_count(g),
+	       policy_n = policy_to_add(g) != NULL;
+	struct snap_dr *d = cox_zalloc(sizeof(*d) + sizeof(struct cox_destination_rule) + policy_n * sizeof(struct cox_traffic_policy) +
+	                               port_n * sizeof(struct cox_port_traffic_policy) + size.subsets * sizeof(struct cox_subset) +
 	                               rule_n * sizeof(*d->objects) + (rule_n + size.keys + export_n) * sizeof(struct cox_str) + size.text);
 	struct cox_destination_rule *spec = (struct cox_destination_rule *)(d + 1);
-	struct cox_subset *subsets = (struct cox_subset *)(spec + 1);
+	struct cox_traffic_policy *policy = (struct cox_traffic_policy *)(spec + 1);
+	struct cox_port_traffic_policy *ports = (struct cox_port_traffic_policy *)(policy + policy_n);
+	struct cox_subset *subsets = (struct cox_subset *)(ports + port_n);
 	d->objects = (const struct cox_object **)(subsets + size.subsets);
 	struct cox_str *ids = (struct cox_str *)(d->objects + rule_n), *keys = ids + rule_n, *exports = keys + size.keys;
 	char *text = (char *)(exports + export_n);
 	cox_ref_init(&d->ref);
 	cox_ref_init(&d->dr.ref);
-	merge_specs(d, spec, subsets, keys, g);
+	merge_specs(d, spec, policy, subsets, ports, keys, g);
 	spec->host = put_text(&text, head->host);
 	d->dr.spec = spec;
 	d->dr.ns = head->o->meta.ns;
