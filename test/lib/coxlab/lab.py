@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.request
 
-from . import objects, programs
+from . import injected, objects, programs
 from .identity import DirIdentity, KubeIdentity
 from .net import Network
 from .runner import APP_UID, Pod, Runner, free_port  # noqa: F401
@@ -54,7 +54,7 @@ class Lab:
             self.has_identity = identity and not control
             self.discovery = f"{self.network.gateway}:{15012 if self.has_identity else 15010}"
             self.daemon_env = daemon_env or {}
-            self.hosts = {}
+            self.hosts = {"istiod.istio-system.svc": self.network.gateway}
             self.source = {"dir": DirSource, "kube": KubeSource}[source](self)
             self.identity = {"dir": DirIdentity, "kube": KubeIdentity}[source](self) if self.has_identity else None
             self.runner = Runner(self.state, self.network, self.tmp, self.discovery, self.source.pod_changed, self.identity)
@@ -83,6 +83,7 @@ class Lab:
             self.daemon = self.control(self.discovery)
         else:
             self.start_daemon()
+            self.source.register_webhooks()
         return self
 
     def start_daemon(self):
@@ -90,10 +91,10 @@ class Lab:
         self.http_port = getattr(self, "http_port", None) or free_port()
         self.monitoring_port = getattr(self, "monitoring_port", None) or free_port()
         argv = [programs.product("coxswaind"), "discovery", *self.source.daemon_flags(), "--grpcAddr", f"{self.network.gateway}:15010",
-                "--secureGRPCAddr", f"{self.network.gateway}:15012" if self.has_identity else "", "--httpsAddr", "",
+                "--secureGRPCAddr", f"{self.network.gateway}:15012" if self.has_identity else "", "--httpsAddr", self.source.webhook_address(),
                 "--httpAddr", f"127.0.0.1:{self.http_port}", "--monitoringAddr", f"127.0.0.1:{self.monitoring_port}", "--domain", "cluster.local",
                 "--log_output_level", self.log_level, *(self.identity.daemon_flags() if self.identity else []), *self.extra]
-        env = {**os.environ, **(self.identity.daemon_env() if self.identity else {}), **self.daemon_env}
+        env = {**os.environ, "ISTIOD_CUSTOM_HOST": "localhost", **(self.identity.daemon_env() if self.identity else {}), **self.daemon_env}
         self.state.data.update(monitoring_port=self.monitoring_port, ca_flags=self.identity.ctl_flags() if self.identity else [])
         self.state.save()
         self.daemon_log = os.path.join(self.tmp, "coxswaind.log")
@@ -167,10 +168,9 @@ class Lab:
             kind = "router" if "router" in containers["istio-proxy"].get("args", []) else "sidecar"
         else:
             kind = "sidecar" if (wish == "true" or (inject and wish != "false")) else "plain"
-        # The injector's part. A gateway's ports take what its Gateways say, so its pod does not claim mTLS for them.
-        if kind == "sidecar" and self.has_identity:
-            obj = {**obj, "metadata": {**obj["metadata"], "labels": {**labels, "security.istio.io/tlsMode": "istio"}}}
-            self.source.label_pod(obj)
+        # With a kube-apiserver the webhook has been at it.
+        if kind == "sidecar" and self.has_identity and "istio-proxy" not in containers:
+            obj = injected.inject(obj)
         return self.runner.start(obj, kind, node)
 
     def names_changed(self):

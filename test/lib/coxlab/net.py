@@ -1,5 +1,6 @@
 """Network namespaces as pods: a bridge, addresses, name resolution through /etc/netns/<name>/hosts."""
 import os
+import socket
 import subprocess
 
 
@@ -56,3 +57,9 @@ class Network:
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
             except OSError:
                 pass
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -3,7 +3,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -11,12 +10,14 @@ import urllib.request
 
 import yaml
 
-from . import programs
+from . import injected, programs
 from .identity import PROXY_UID, Mounts
-from .net import Network, run
+from .net import Network, free_port, run  # noqa: F401
 
 APP_UID = 65532
 CAPTURE = ("-p", "15001", "-z", "15006", "-u", str(PROXY_UID), "-m", "REDIRECT", "-i", "*", "-x", "", "-b", "*", "-d", "15090,15021,15020")
+LAB_PROXY_CONFIG = {"concurrency": 1, "terminationDrainDuration": "1s",
+                    "proxyStatsMatcher": {"inclusionPrefixes": ["cluster.outbound", "cluster.inbound", "listener.", "http."]}}
 
 
 class Pod:
@@ -72,9 +73,13 @@ class Runner:
             pod.netns, pod.address = self.network.add()
             self.pods[(pod.namespace, pod.name)] = pod
             self._write_hosts(pod)
-        if kind == "sidecar":
-            run("ip", "netns", "exec", pod.netns, self.agent, "init", *CAPTURE)
-        if kind != "plain":
+        if injected.is_injected(obj):
+            for container in injected.init_containers(obj):
+                run("ip", "netns", "exec", pod.netns, self.agent, *container["args"])
+            pod.proxy = self._start_injected(pod)
+        elif kind != "plain":
+            if kind == "sidecar":
+                run("ip", "netns", "exec", pod.netns, self.agent, "init", *CAPTURE)
             pod.proxy = self._start_proxy(pod)
         if self.mounts:
             self.mounts.mount_volumes(pod, os.path.join(programs.SHARED, self.state.data["id"], f"{pod.namespace}.{pod.name}.volumes"), APP_UID)
@@ -106,8 +111,7 @@ class Runner:
             "ISTIO_META_OWNER": f"kubernetes://apis/apps/v1/namespaces/{pod.namespace}/deployments/{workload}",
             "ISTIO_METAJSON_LABELS": json.dumps(pod.labels),
             # The lab looks at statistics that a production proxy leaves out.
-            "PROXY_CONFIG": json.dumps({"concurrency": 1, "terminationDrainDuration": "1s",
-                                        "proxyStatsMatcher": {"inclusionPrefixes": ["cluster.outbound", "cluster.inbound", "listener.", "http."]}}),
+            "PROXY_CONFIG": json.dumps(LAB_PROXY_CONFIG),
         }
         if pod.kind == "router":
             env["ISTIO_META_UNPRIVILEGED_POD"] = "true"
@@ -129,6 +133,24 @@ class Runner:
         return self._spawn(pod, "proxy", ["setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}", "--clear-groups", self.agent, "proxy", pod.kind,
                                           "--discovery", self.discovery, *how, "--envoy", self.envoy, "--config-dir", config,
                                           "--proxy-log-level", os.environ.get("LAB_PROXY_LOG", "warning")], env)
+
+    def _start_injected(self, pod):
+        """The container istio-proxy as the injector wrote it; only what a kubelet gives (environment, volumes) stands elsewhere in a lab."""
+        config = os.path.join("/var/tmp/coxswain-lab", self.state.data["id"], f"{pod.namespace}.{pod.name}")
+        secrets, info = os.path.join(os.path.dirname(config), pod.netns), config + ".podinfo"
+        for directory in (config, info):
+            os.makedirs(directory, exist_ok=True)
+        injected.write_pod_info(pod.obj, info)
+        self.mounts.mount(pod, secrets)
+        os.chown(config, PROXY_UID, PROXY_UID)
+        env = injected.environment(pod, self.discovery.rsplit(":", 1)[0])
+        # The lab looks at statistics that a production proxy leaves out, and has two cores for everything.
+        env["PROXY_CONFIG"] = json.dumps({**json.loads(env["PROXY_CONFIG"]), **LAB_PROXY_CONFIG})
+        env["COXSWAIN_ROTATION_JITTER"] = "1s"
+        args = [injected.expand(a, env) for a in injected.proxy(pod.obj)["args"]]
+        return self._spawn(pod, "proxy", ["setpriv", f"--reuid={PROXY_UID}", f"--regid={PROXY_UID}", "--clear-groups", self.agent, *args,
+                                          "--secrets-dir", secrets, "--pod-info-dir", info, "--envoy", self.envoy, "--config-dir", config,
+                                          *(["--proxy-log-level", os.environ["LAB_PROXY_LOG"]] if "LAB_PROXY_LOG" in os.environ else [])], env)
 
     def _start_app(self, pod, container):
         command = [self.python if c in ("python3", "/usr/bin/python3") else self.sources if c == "/bookinfo.py" else c
@@ -203,9 +225,3 @@ class Runner:
     def close(self):
         self.closing.set()
         self.prober.join(5)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]

@@ -12,6 +12,7 @@ import urllib.parse
 import yaml
 
 from . import programs
+from .net import free_port
 
 
 class Api:
@@ -118,6 +119,32 @@ class KubeSource:
     def delete(self, docs):
         self.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", stdin=yaml.safe_dump_all(docs))
 
+    def webhook_address(self):
+        if not self.lab.has_identity:
+            return ""
+        self.webhook_port = getattr(self, "webhook_port", None) or free_port()
+        return f"127.0.0.1:{self.webhook_port}"
+
+    def register_webhooks(self):
+        """Those of manifests/, at the address that the lab's kube-apiserver can reach; then the pods' controllers may begin."""
+        if not self.lab.has_identity:
+            return
+        paths = []
+        with open(os.path.join(programs.TREE, "manifests/webhooks.yaml")) as f:
+            docs = json.loads(json.dumps(list(yaml.safe_load_all(f))))  # YAML's anchors become copies
+        for doc in docs:
+            for hook in doc["webhooks"]:
+                path = hook["clientConfig"].pop("service")["path"]
+                hook["clientConfig"]["url"] = f"https://localhost:{self.webhook_port}{path}"
+            where = f"/apis/admissionregistration.k8s.io/v1/{doc['kind'].lower()}s"
+            self.api.call("POST", where, doc)
+            paths.append(f"{where}/{doc['metadata']['name']}")
+        until = time.monotonic() + 20
+        while not all(h["clientConfig"].get("caBundle") for p in paths for h in self.api.call("GET", p)["webhooks"]):
+            if time.monotonic() > until:
+                raise TimeoutError("coxswaind did not fill in the webhooks' caBundle")
+            time.sleep(0.05)
+
     def services(self):
         with self.lock:
             return list(self.services_.values())
@@ -173,11 +200,6 @@ class KubeSource:
         elif key not in self.known:
             self.known[key] = self.lab.start_pod({"apiVersion": "v1", "kind": "Pod", **obj}, obj["spec"]["nodeName"])
             self._report(self.known[key])
-
-    def label_pod(self, obj):
-        meta = obj["metadata"]
-        self.api.call("PATCH", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {"metadata": {"labels": meta["labels"]}},
-                      content_type="application/merge-patch+json")
 
     def _end(self, key, gone):
         pod = self.known.pop(key, None)
