@@ -39,7 +39,7 @@ static void place_write(struct cox_buf *b, const struct place *at)
 	} else if (cox_str_find(at->key, '.') >= 0 || cox_str_find(at->key, '[') >= 0) {
 		cox_buf_printf(b, "[\"%.*s\"]", COX_FMT(cox_str_sub(at->key, 0, 100)));
 	} else {
-		cox_buf_printf(b, ".%.*s", COX_FMT(cox_str_sub(at->key, 0, 100)));
+		cox_buf_printf(b, "%s%.*s", b->n ? "." : "", COX_FMT(cox_str_sub(at->key, 0, 100)));
 	}
 }
 

@@ -62,7 +62,7 @@ static const struct cox_field zone_aware_lb_fields[] = {
 	F(zone_aware_lb, failover_priority, "failoverPriority", STR, "Labels in whose order endpoints are preferred.", LIST),
 	F(zone_aware_lb, min_cluster_size, "minClusterSize", I64, "Least number of endpoints for zone-aware routing.", NATURAL),
 };
-static MESSAGE(zone_aware_lb, "ZoneAwareLoadBalancerSetting", "Keeps traffic in the zone in proportion to its endpoints.");
+MESSAGE(zone_aware_lb, "ZoneAwareLoadBalancerSetting", "Keeps traffic in the zone in proportion to its endpoints.");
 
 static const struct cox_field backend_utilization_fields[] = {
 	F(backend_utilization, weight_stabilization_ns, "weightStabilizationPeriod", DURATION,

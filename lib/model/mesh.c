@@ -1,6 +1,7 @@
 #include "model/mesh.h"
 
 #include "codec/yaml.h"
+#include "model/mesh_priv.h"
 #include "model/tables_priv.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -22,6 +23,7 @@ static MESSAGE(provider_file_log, "EnvoyFileAccessLogProvider", "An access log i
 static const struct cox_field provider_fields[] = {
 	F(provider, name, "name", STR, "Name that others refer to.", REQUIRED),
 	F(provider, envoy_file_access_log, "envoyFileAccessLog", MSG, "An access log in a file.", SUB(provider_file_log)),
+	F(provider, kind, "", STR, ""),
 	F(provider, raw, "", STR, ""),
 };
 static MESSAGE(provider, "ExtensionProvider", "Something outside that policies name.", .open = true);
@@ -32,25 +34,6 @@ static const struct cox_field default_providers_fields[] = {
 	F(default_providers, access_logging, "accessLogging", STR, "For access logs.", LIST),
 };
 static MESSAGE(default_providers, "DefaultProviders", "Providers that are used where no Telemetry says otherwise.");
-
-static const struct cox_field tracing_fields[] = {
-	F(tracing, sampling, "sampling", F64, "Percentage of requests that are traced.", PERCENT),
-	F(tracing, max_path_tag_length, "maxPathTagLength", I64, "Longest path in a span.", NATURAL, .alias = "max_path_tag_length"),
-	F(tracing, raw, "", STR, ""),
-};
-static MESSAGE(tracing, "Tracing", "Tracing of proxies.", .open = true);
-
-static const struct cox_field proxy_config_fields[] = {
-	F(proxy_config, discovery_address, "discoveryAddress", STR, "Where proxies find the control plane."),
-	F(proxy_config, tracing, "tracing", MSG, "Tracing.", SUB(tracing)),
-	F(proxy_config, concurrency, "concurrency", I64, "Worker threads; 0: all processors.", NATURAL),
-	F(proxy_config, drain_duration_ns, "drainDuration", DURATION, "How long connections drain on a hot restart.", NOT_NEGATIVE),
-	F(proxy_config, termination_drain_duration_ns, "terminationDrainDuration", DURATION, "How long connections drain at the end.",
-	  NOT_NEGATIVE),
-	F(proxy_config, status_port, "statusPort", I64, "Port of the agent's state.", .pattern = "port"),
-	F(proxy_config, raw, "", STR, ""),
-};
-static MESSAGE(proxy_config, "ProxyConfig", "Settings of proxies and their agents.", .open = true);
 
 static const struct cox_field label_selector_requirement_fields[] = {
 	F(label_selector_requirement, key, "key", STR, "Key of the label.", REQUIRED, .pattern = "labelKey"),
@@ -125,6 +108,30 @@ static const struct cox_field mesh_ca_fields[] = {
 };
 static MESSAGE(mesh_ca, "CertificateData", "Roots of a CA elsewhere.");
 
+static const struct cox_field service_settings_of_fields[] = {
+	F(service_settings_of, cluster_local, "clusterLocal", BOOL, "Reached in the own cluster only."),
+};
+static MESSAGE(service_settings_of, "Settings", "Settings of hosts.");
+static const struct cox_field service_settings_fields[] = {
+	F(service_settings, settings, "settings", MSG, "The settings.", SUB(service_settings_of)),
+	F(service_settings, hosts, "hosts", STR, "The hosts.", LIST, .pattern = "hostWildcard"),
+};
+static MESSAGE(service_settings, "ServiceSettings", "Settings of some hosts.");
+
+static const struct cox_field service_scope_config_fields[] = {
+	F(service_scope_config, namespace_selector, "namespaceSelector", MSG, "Namespaces.", SUB(label_selector)),
+	F(service_scope_config, services_selector, "servicesSelector", MSG, "Services in them.", SUB(label_selector)),
+	F(service_scope_config, scope, "scope", ENUM, "LOCAL: the own cluster only.", ENUM("LOCAL", "GLOBAL")),
+};
+static MESSAGE(service_scope_config, "ServiceScopeConfigs", "How far services are seen.");
+
+static const struct cox_field config_source_fields[] = {
+	F(config_source, address, "address", STR, "fs://DIRECTORY or k8s://", REQUIRED),
+	F(config_source, unread, "tlsSettings", RAW, "", .flags = COX_F_NO_EFFECT),
+	F(config_source, unread, "subscribedResources", RAW, "", .flags = COX_F_NO_EFFECT),
+};
+static MESSAGE(config_source, "ConfigSource", "Where configuration comes from.");
+
 #define M(member, json, ftype, ...) F(mesh_config, member, json, ftype, "", __VA_ARGS__)
 /* Part of MeshConfig, not read: said in a warning, so that nobody waits for an effect. */
 #define UNREAD(json) F(mesh_config, unread, json, RAW, "", .flags = COX_F_NO_EFFECT)
@@ -168,18 +175,18 @@ static const struct cox_field mesh_config_fields[] = {
 	M(ingress_controller_mode, "ingressControllerMode", ENUM, ENUM("UNSPECIFIED", "OFF", "DEFAULT", "STRICT")),
 	M(enable_envoy_access_log_service, "enableEnvoyAccessLogService", BOOL, .flags = COX_F_NO_EFFECT),
 	M(mesh_mtls, "meshMTLS", MSG, SUB(mesh_tls)),
+	M(tls_defaults, "tlsDefaults", MSG, SUB(mesh_tls)),
 	M(default_traffic_policy, "defaultTrafficPolicy", MSG, SUB(traffic_policy)),
+	M(zone_aware_lb_setting, "zoneAwareLbSetting", MSG, SUB(zone_aware_lb), .flags = COX_F_NO_EFFECT),
+	M(service_settings, "serviceSettings", MSG, LIST, SUB(service_settings)),
+	M(service_scope_configs, "serviceScopeConfigs", MSG, LIST, SUB(service_scope_config)),
+	M(config_sources, "configSources", MSG, LIST, SUB(config_source), .max_items = 64),
 	UNREAD("ca"),
 	M(ca_certificates, "caCertificates", MSG, LIST, SUB(mesh_ca), .max_items = 256),
 	UNREAD("certificates"),
-	UNREAD("configSources"),
 	UNREAD("hboneIdleTimeout"),
 	UNREAD("serviceEntryVisibility"),
-	UNREAD("serviceScopeConfigs"),
-	UNREAD("serviceSettings"),
-	UNREAD("tlsDefaults"),
 	UNREAD("verifyCertificateAtClient"),
-	UNREAD("zoneAwareLbSetting"),
 };
 const struct cox_message cox_model_mesh_config = { .name = "MeshConfig",
 	                                           .size_bytes = sizeof(struct cox_mesh_config),
@@ -197,12 +204,25 @@ static struct cox_str compact(const struct cox_json *v, struct cox_arena *arena)
 	return cox_arena_str(arena, cox_buf_str(&b));
 }
 
+/* The kinds of providers that MeshConfig knows; whatever stands beside the name is one of them. */
+static struct cox_str provider_kind(const struct cox_json *provider)
+{
+	static const char *const kinds[] = { "envoyExtAuthzHttp",  "envoyExtAuthzGrpc", "zipkin",      "lightstep",     "datadog",
+		                             "stackdriver",        "opencensus",        "skywalking",  "opentelemetry", "prometheus",
+		                             "envoyFileAccessLog", "envoyHttpAls",      "envoyTcpAls", "envoyOtelAls",  "sds" };
+	for (size_t i = 0; i < COX_LEN(kinds); i++)
+		if (cox_json_get(provider, cox_str_of(kinds[i])))
+			return cox_str_of(kinds[i]);
+	return (struct cox_str){ 0 };
+}
+
 /* `m` was just decoded into the arena from `doc`, so its parts may still be changed. */
 static void fill_raw(struct cox_mesh_config *m, const struct cox_json *doc, struct cox_arena *arena)
 {
 	const struct cox_json *providers = cox_json_get(doc, COX_STR("extensionProviders"));
 	for (size_t i = 0; i < m->extension_providers.n; i++) {
 		struct cox_provider *p = (struct cox_provider *)&m->extension_providers.p[i];
+		p->kind = provider_kind(&providers->items[i]);
 		p->is_prometheus = cox_json_get(&providers->items[i], COX_STR("prometheus")) != NULL;
 		p->raw = compact(&providers->items[i], arena);
 	}
@@ -239,8 +259,10 @@ static void add_providers(struct cox_mesh_config *m, struct cox_arena *arena)
 	static const struct cox_provider defaults[] = {
 		{ .name = COX_STR_INIT("prometheus"),
 		  .is_prometheus = true,
+		  .kind = COX_STR_INIT("prometheus"),
 		  .raw = COX_STR_INIT("{\"name\":\"prometheus\",\"prometheus\":{}}") },
 		{ .name = COX_STR_INIT("envoy"),
+		  .kind = COX_STR_INIT("envoyFileAccessLog"),
 		  .envoy_file_access_log = &stdout_log,
 		  .raw = COX_STR_INIT("{\"envoyFileAccessLog\":{\"path\":\"/dev/stdout\"},\"name\":\"envoy\"}") },
 	};
@@ -323,8 +345,10 @@ enum cox_rc cox_mesh_config_build(struct cox_str yaml, struct cox_arena *scratch
 	struct cox_mesh_config *m = COX_ARENA_NEW(scratch, struct cox_mesh_config);
 	if (r.root) {
 		m = cox_message_decode_borrowed(&cox_model_mesh_config, r.root, "", scratch, diags);
-		if (m)
+		if (m) {
 			fill_raw(m, r.root, scratch);
+			cox_mesh_findings(m, diags);
+		}
 	}
 	if (!m || diags->errors != errors)
 		return COX_EINVAL;

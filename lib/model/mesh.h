@@ -4,6 +4,7 @@
 #ifndef COX_MODEL_MESH_H
 #define COX_MODEL_MESH_H
 
+#include "model/proxy_config.h"
 #include "model/sidecar.h"
 
 struct cox_log_format {
@@ -17,22 +18,12 @@ struct cox_provider_file_log {
 struct cox_provider {
 	struct cox_str name;
 	bool is_prometheus;
+	struct cox_str kind; /* "zipkin", "envoyExtAuthzGrpc", ...; empty: none that is known */
 	const struct cox_provider_file_log *envoy_file_access_log;
 	struct cox_str raw;
 };
 struct cox_default_providers {
 	COX_LIST(struct cox_str) metrics, tracing, access_logging;
-};
-struct cox_tracing {
-	struct cox_opt_f64 sampling;
-	struct cox_opt_i64 max_path_tag_length;
-	struct cox_str raw;
-};
-struct cox_proxy_config {
-	struct cox_str discovery_address;
-	const struct cox_tracing *tracing;
-	struct cox_opt_i64 concurrency, drain_duration_ns, termination_drain_duration_ns, status_port;
-	struct cox_str raw; /* all of it, for the injector */
 };
 struct cox_label_selector_requirement {
 	struct cox_str key, op;
@@ -55,6 +46,25 @@ enum cox_h2_mesh { COX_MESH_H2_DO_NOT_UPGRADE, COX_MESH_H2_UPGRADE };
 struct cox_mesh_tls {
 	int min_protocol_version;
 	COX_LIST(struct cox_str) cipher_suites, ecdh_curves;
+};
+
+/* Hosts that proxies reach in their own cluster only. */
+struct cox_service_settings_of {
+	bool cluster_local;
+};
+struct cox_service_settings {
+	const struct cox_service_settings_of *settings;
+	COX_LIST(struct cox_str) hosts;
+};
+enum cox_service_scope { COX_SCOPE_LOCAL, COX_SCOPE_GLOBAL };
+struct cox_service_scope_config {
+	const struct cox_label_selector *namespace_selector, *services_selector;
+	int scope;
+};
+/* Where configuration comes from: fs://DIR, or k8s:// (the cluster, as without it). */
+struct cox_config_source {
+	struct cox_str address;
+	struct cox_str unread;
 };
 
 /* What all TLS of the mesh has to keep to, whatever objects say: an option of the process (COMPLIANCE_POLICY), not of the mesh
@@ -100,7 +110,11 @@ struct cox_mesh_config {
 	int ingress_controller_mode;        /* enum cox_ingress_mode; never UNSPECIFIED */
 	bool enable_envoy_access_log_service;
 	COX_LIST(struct cox_mesh_ca) ca_certificates;
-	const struct cox_mesh_tls *mesh_mtls;
+	const struct cox_mesh_tls *mesh_mtls, *tls_defaults; /* of workload certificates; of all other TLS */
+	const struct cox_zone_aware_lb *zone_aware_lb_setting;
+	COX_LIST(struct cox_service_settings) service_settings;
+	COX_LIST(struct cox_service_scope_config) service_scope_configs;
+	COX_LIST(struct cox_config_source) config_sources;
 	const struct cox_traffic_policy *default_traffic_policy; /* connectionPool and outlierDetection only */
 	struct cox_str unread;                                   /* empty; where the table puts the fields that are not read */
 };

@@ -47,7 +47,7 @@
 extern const struct cox_message cox_msg_string_match, cox_msg_string_match_entry, cox_msg_port_selector, cox_msg_destination,
     cox_msg_percent, cox_msg_workload_selector, cox_msg_match_labels, cox_msg_port, cox_msg_tcp_keepalive, cox_msg_locality_lb,
     cox_msg_locality_failover, cox_msg_client_tls, cox_msg_retry, cox_msg_connection_pool, cox_msg_traffic_policy, cox_msg_server_tls,
-    cox_msg_workload_entry, cox_msg_outbound_policy, cox_msg_label_selector, cox_msg_gwapi_ref;
+    cox_msg_workload_entry, cox_msg_outbound_policy, cox_msg_label_selector, cox_msg_gwapi_ref, cox_msg_zone_aware_lb;
 
 struct cox_any_strs {
 	const struct cox_str *p;

@@ -37,22 +37,38 @@ struct cox_str cox_registry_root_namespace(const struct cox_registry *r)
 	return mesh.n > 0 && !cox_str_eq(mesh, COX_STR("istio-system")) ? mesh : r->opts.root_namespace;
 }
 
-/* NULL, and the reason in r->mesh_error, where it cannot be read. */
+/* NULL, and the reasons in r->mesh_diags, where it cannot be in force. */
 static struct cox_mesh_config *read_yaml(struct cox_registry *r, struct cox_str yaml)
 {
-	struct cox_arena arena = { 0 };
-	struct cox_diags diags = { .arena = &arena };
+	struct cox_arena scratch = { 0 };
 	struct cox_mesh_config *config = NULL;
-	cox_buf_clear(&r->mesh_error);
-	if (cox_mesh_config_build(yaml, &arena, &diags, &config) != COX_OK) {
-		cox_buf_append_cstr(&r->mesh_error, "the last good mesh configuration stays in force:");
-		for (size_t i = 0; i < diags.n; i++)
-			if (diags.items[i].severity == COX_SEV_ERROR)
-				cox_buf_printf(&r->mesh_error, " %.*s: %.*s;", COX_FMT(diags.items[i].path), COX_FMT(diags.items[i].text));
+	cox_arena_fini(&r->mesh_text);
+	r->mesh_diags = (struct cox_diags){ .arena = &r->mesh_text };
+	if (cox_mesh_config_build(yaml, &scratch, &r->mesh_diags, &config) != COX_OK)
 		config = NULL;
-	}
-	cox_arena_fini(&arena);
+	cox_arena_fini(&scratch);
 	return config;
+}
+
+size_t reg_mesh_findings(const struct cox_registry *r, struct cox_arena *arena, struct cox_registry_finding *out)
+{
+	const struct cox_diags *d = &r->mesh_diags;
+	struct cox_str suffix = cox_str_eq(r->opts.revision, COX_STR("default")) ? (struct cox_str){ 0 } : r->opts.revision;
+	struct cox_str id =
+	    cox_arena_printf(arena, "ConfigMap/%.*s/istio%s%.*s", COX_FMT(r->opts.root_namespace), suffix.n ? "-" : "", COX_FMT(suffix));
+	for (size_t i = 0; i < d->n; i++) {
+		const struct cox_diag *one = &d->items[i];
+		bool is_error = one->severity == COX_SEV_ERROR;
+		out[i] = (struct cox_registry_finding){
+			.object_id = id,
+			.path = COX_STR("data.mesh"),
+			.text = cox_arena_printf(arena, "%s%.*s%s%.*s", is_error ? "the last good mesh configuration stays in force: " : "",
+			                         COX_FMT(one->path), one->path.n ? ": " : "", COX_FMT(one->text)),
+			.severity = one->severity,
+			.is_mesh = true,
+		};
+	}
+	return d->n;
 }
 
 void reg_mesh_init(struct cox_registry *r)
@@ -95,7 +111,11 @@ static struct cox_str source_yaml(const struct cox_registry *r)
 
 void reg_mesh_reload(struct cox_registry *r)
 {
+	bool had_findings = r->mesh_diags.n > 0;
 	struct cox_mesh_config *config = read_yaml(r, source_yaml(r));
+	/* Findings are told after a round; nothing else may start one. */
+	if (had_findings || r->mesh_diags.n > 0)
+		reg_change_add(r, COX_KIND_CONFIG_MAP, COX_STR("mesh"), r->opts.root_namespace, false);
 	if (!config)
 		return;
 	const struct cox_mesh_shared *old = r->mesh;
@@ -111,6 +131,12 @@ void reg_mesh_reload(struct cox_registry *r)
 	if (selects)
 		reg_recheck(r, (struct cox_str){ 0 });
 	reg_units_mark_all(r); /* trust domain, default visibility */
+}
+
+void cox_registry_set_mesh_yaml(struct cox_registry *r, struct cox_str yaml)
+{
+	r->opts.mesh_yaml = cox_arena_str(&r->text, yaml.n > 0 ? yaml : COX_STR("{}"));
+	reg_mesh_reload(r);
 }
 
 /* --- what counts ------------------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ void cox_registry_free(struct cox_registry *r)
 	cox_map_fini(&r->auto_addresses);
 	cox_arena_fini(&r->auto_text);
 	cox_mesh_shared_unref(r->mesh);
-	cox_buf_fini(&r->mesh_error);
+	cox_arena_fini(&r->mesh_text);
 	cox_registry_changes_fini(&r->pending);
 	cox_map_fini(&r->pending_ids);
 	cox_arena_fini(&r->scratch);
@@ -235,20 +235,18 @@ static int finding_cmp(const void *a, const void *b)
 size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *arena, const struct cox_registry_finding **out)
 {
 	findings all = { 0 };
-	if (r->mesh_error.n > 0)
-		cox_vec_push(&all, ((struct cox_registry_finding){
-		                       cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)),
-		                       COX_STR("data.mesh"), cox_arena_str(arena, cox_buf_str(&r->mesh_error)), COX_SEV_ERROR, false }));
 	if (r->networks_error.n > 0)
 		cox_vec_push(&all, ((struct cox_registry_finding){
 		                       cox_arena_printf(arena, "ConfigMap/%.*s/istio", COX_FMT(r->opts.root_namespace)),
 		                       COX_STR("data.meshNetworks"), cox_arena_str(arena, cox_buf_str(&r->networks_error)),
-		                       r->networks_are_bad ? COX_SEV_ERROR : COX_SEV_WARNING, false }));
+		                       r->networks_are_bad ? COX_SEV_ERROR : COX_SEV_WARNING, false, true }));
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->slots, e));)
 		for (const struct reg_slot *s = e->value; s; s = s->next)
 			slot_findings(s, arena, &all);
-	struct cox_registry_finding *copy = COX_ARENA_ARRAY(arena, struct cox_registry_finding, all.n + reg_secret_findings_max(r) + 1);
+	struct cox_registry_finding *copy =
+	    COX_ARENA_ARRAY(arena, struct cox_registry_finding, all.n + reg_secret_findings_max(r) + r->mesh_diags.n + 1);
 	size_t n = reg_secret_findings(r, arena, copy);
+	n += reg_mesh_findings(r, arena, copy + n);
 	if (all.n > 0)
 		memcpy(copy + n, all.p, all.n * sizeof(*copy));
 	n += all.n;

@@ -30,6 +30,8 @@ void cox_registry_free(struct cox_registry *r);
 /* Feeding. An object equal to the one in force is ignored. */
 void cox_registry_put(struct cox_registry *r, const struct cox_object *o);
 void cox_registry_remove(struct cox_registry *r, enum cox_kind kind, struct cox_str ns, struct cox_str name);
+/* The mesh file was edited: as `mesh_yaml` of the options. A text that cannot be read leaves the last good one in force. */
+void cox_registry_set_mesh_yaml(struct cox_registry *r, struct cox_str yaml);
 
 /* What a workload's own agent says of it, before it stands in the WorkloadEntry's status and instead of it: endpoints follow at once.
  * Feeds like an event. COX_REPORTED_NONE: the status counts again. */
@@ -105,11 +107,13 @@ struct cox_guard cox_registry_guard(const struct cox_registry *r);
 /* "region/zone/subzone" by a Node's labels, without slashes at its end; empty where it has none. In `arena`. */
 struct cox_str cox_registry_node_locality(const struct cox_object *node, struct cox_arena *arena);
 
-/* What is odd about objects in force: two of them claim one hostname in one namespace, a mesh configuration that could not be read. */
+/* What is odd about objects in force: two of them claim one hostname in one namespace, what is wrong in the mesh
+ * configuration or has no effect. */
 struct cox_registry_finding {
 	struct cox_str object_id, path, text;
 	enum cox_severity severity;
 	bool is_secret; /* about certificates or keys in it */
+	bool is_mesh;   /* about the mesh configuration */
 };
 /* Sorted by object id; everything in `arena`. After cox_registry_take_changes(). */
 size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *arena, const struct cox_registry_finding **out);

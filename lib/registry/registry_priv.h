@@ -71,7 +71,8 @@ struct cox_registry {
 
 	const struct cox_mesh_shared *mesh;
 	struct cox_guard guard;
-	struct cox_buf mesh_error; /* why the newest mesh configuration is not in force */
+	struct cox_arena mesh_text;  /* what mesh_diags says */
+	struct cox_diags mesh_diags; /* about the newest mesh configuration; with errors it is not in force */
 
 	struct cox_mesh_networks *mesh_networks; /* never NULL */
 	struct cox_buf networks_error;           /* what is wrong or odd about the newest ones */
@@ -186,6 +187,8 @@ void reg_secrets_fini(struct cox_registry *r);
 /* mesh.c */
 void reg_mesh_init(struct cox_registry *r);
 void reg_mesh_reload(struct cox_registry *r);
+/* What is wrong with the newest mesh configuration, and what in it has no effect; `out` has room for mesh_diags.n. */
+size_t reg_mesh_findings(const struct cox_registry *r, struct cox_arena *arena, struct cox_registry_finding *out);
 bool reg_mesh_is_source(const struct cox_registry *r, const struct cox_object *o);
 bool reg_is_in_force(const struct cox_registry *r, const struct cox_object *o);
 /* Objects of namespace `ns` (empty: of all) are looked at again: do they count? */

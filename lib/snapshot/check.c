@@ -9,8 +9,9 @@
 const char *cox_finding_code_name(enum cox_finding_code code)
 {
 	static const char *const names[COX_FINDING_CODES] = {
-		"Claimed",      "NoHost",        "NoSubset", "NoGateway", "NoDelegate",      "DuplicateHost",      "DuplicateSubset",
-		"PortConflict", "PolicyIgnored", "NoPort",   "BadSecret", "AddressConflict", "TargetPortConflict", "NoPorts"
+		"Claimed",       "NoHost",          "NoSubset",           "NoGateway",     "NoDelegate",
+		"DuplicateHost", "DuplicateSubset", "PortConflict",       "PolicyIgnored", "NoPort",
+		"BadSecret",     "AddressConflict", "TargetPortConflict", "NoPorts",       "MeshConfig"
 	};
 	return names[code];
 }
@@ -242,8 +243,12 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 	const struct cox_registry_finding *of_registry = NULL;
 	size_t n = r ? cox_registry_findings(r, arena, &of_registry) : 0;
 	for (size_t i = 0; i < n; i++)
-		snap_finding_add(&c, of_registry[i].is_secret ? COX_FINDING_BAD_SECRET : COX_FINDING_CLAIMED, of_registry[i].severity,
-		                 of_registry[i].object_id, of_registry[i].path, "%.*s", COX_FMT(of_registry[i].text));
+		snap_finding_add(&c,
+		                 of_registry[i].is_secret ? COX_FINDING_BAD_SECRET
+		                 : of_registry[i].is_mesh ? COX_FINDING_MESH_CONFIG
+		                                          : COX_FINDING_CLAIMED,
+		                 of_registry[i].severity, of_registry[i].object_id, of_registry[i].path, "%.*s",
+		                 COX_FMT(of_registry[i].text));
 	for (size_t i = 0; i < s->virtual_services.n; i++)
 		check_vs(&c, s->virtual_services.p[i]);
 	check_duplicate_hosts(&c);

@@ -9,7 +9,7 @@
 #include "snapshot/snapshot.h"
 
 enum cox_finding_code {
-	COX_FINDING_CLAIMED,          /* the hostname belongs to an older object; or a bad mesh configuration (registry) */
+	COX_FINDING_CLAIMED,          /* the hostname belongs to an older object (registry) */
 	COX_FINDING_NO_HOST,          /* a destination that no service has */
 	COX_FINDING_NO_SUBSET,        /* a destination's subset that no DestinationRule defines */
 	COX_FINDING_NO_GATEWAY,       /* a Gateway is named that does not exist */
@@ -23,6 +23,7 @@ enum cox_finding_code {
 	COX_FINDING_ADDRESS_CONFLICT,     /* an older service has the same address and port */
 	COX_FINDING_TARGET_PORT_CONFLICT, /* an older service of the same pods gives the port another protocol */
 	COX_FINDING_NO_PORTS,             /* a service without ports: nothing leads to it */
+	COX_FINDING_MESH_CONFIG,          /* the mesh configuration is not in force, or a part of it has no effect (registry) */
 	COX_FINDING_CODES
 };
 const char *cox_finding_code_name(enum cox_finding_code code); /* "NoHost" */

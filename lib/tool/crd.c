@@ -34,6 +34,7 @@ static const struct crd_extra {
 	{ COX_KIND_PEER_AUTHENTICATION,
 	  "pa",
 	  { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_PROXY_CONFIG, NULL, { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_SIDECAR, NULL, { { NULL, NULL, NULL, NULL } } },
 };
 

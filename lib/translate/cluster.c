@@ -351,7 +351,11 @@ static void allow_any_dns_write(struct pb_cluster_v3_Cluster c, const struct cox
 	cox_cluster_http_write(c, &http);
 	if (tls != NULL)
 		PB_WITH (s, pb_cluster_v3_Cluster_transport_socket(c)) {
-			struct cox_upstream_tls u = { .tls = tls, .arena = t->arena, .has_sds = t->view->has_sds };
+			struct cox_upstream_tls u = { .tls = tls,
+				                      .arena = t->arena,
+				                      .compliance = t->s->compliance,
+				                      .defaults = t->s->mesh->tls_defaults,
+				                      .has_sds = t->view->has_sds };
 			cox_tls_upstream(s, &u);
 		}
 	cox_filter_cluster_mx(c, t);

@@ -135,7 +135,11 @@ static void tls_socket_write(struct pb_core_v3_TransportSocket s, const struct c
 {
 	bool is_mesh = tls->settings->mode == COX_TLS_ISTIO_MUTUAL;
 	struct cox_upstream_tls u = {
-		.tls = tls->settings, .arena = t->arena, .compliance = t->s->compliance, .has_sds = t->view->has_sds
+		.tls = tls->settings,
+		.arena = t->arena,
+		.compliance = t->s->compliance,
+		.defaults = t->s->mesh->tls_defaults,
+		.has_sds = t->view->has_sds,
 	};
 
 	if (is_mesh)

@@ -373,6 +373,14 @@ void cox_tls_upstream(struct pb_core_v3_TransportSocket s, const struct cox_upst
 	struct tls_params params = { .min_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_2,
 		                     .max_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3 };
 
+	if (!is_mesh && u->defaults != NULL) {
+		if (u->defaults->min_protocol_version == COX_TLS_V1_3)
+			params.min_version = PB_transport_sockets_tls_v3_TlsParameters_TLSv1_3;
+		params.ciphers = u->defaults->cipher_suites.p;
+		params.cipher_n = u->defaults->cipher_suites.n;
+		params.curves = u->defaults->ecdh_curves.p;
+		params.curve_n = u->defaults->ecdh_curves.n;
+	}
 	comply(u->arena, u->compliance, &params);
 	COX_ASSERT(!is_mesh || u->has_sds);
 	pb_core_v3_TransportSocket_name(s, COX_SOCKET_TLS);

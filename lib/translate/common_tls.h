@@ -58,7 +58,8 @@ struct cox_upstream_tls {
 	size_t alpn_n;
 	struct cox_arena *arena; /* of the job */
 	enum cox_compliance compliance;
-	bool has_sds; /* else files are read by Envoy itself, not through the agent */
+	const struct cox_mesh_tls *defaults; /* MeshConfig's tlsDefaults: count unless ISTIO_MUTUAL. May be NULL */
+	bool has_sds;                        /* else files are read by Envoy itself, not through the agent */
 };
 /* ISTIO_MUTUAL with has_sds false asserts. */
 void cox_tls_upstream(struct pb_core_v3_TransportSocket s, const struct cox_upstream_tls *u);

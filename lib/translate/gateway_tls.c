@@ -44,6 +44,20 @@ static void set_certs(struct cox_arena *a, const struct cox_server_tls *tls, boo
 		d->root = file_root(a, tls->ca_certificates);
 }
 
+/* What the server leaves open: the mesh's own TLS for ISTIO_MUTUAL, else its defaults. */
+static void set_mesh_params(const struct cox_mesh_config *mesh, const struct cox_server_tls *tls, struct cox_downstream_tls *d)
+{
+	const struct cox_mesh_tls *m = tls->mode == COX_SERVER_TLS_ISTIO_MUTUAL ? mesh->mesh_mtls : mesh->tls_defaults;
+	if (!m)
+		return;
+	if (!d->cipher_n)
+		d->ciphers = m->cipher_suites.p, d->cipher_n = m->cipher_suites.n;
+	if (!d->curve_n)
+		d->curves = m->ecdh_curves.p, d->curve_n = m->ecdh_curves.n;
+	if (!d->min_version && (!d->max_version || d->max_version >= m->min_protocol_version))
+		d->min_version = m->min_protocol_version;
+}
+
 static void set_params(const struct cox_server_tls *tls, struct cox_downstream_tls *d)
 {
 	d->ciphers = tls->cipher_suites.p;
@@ -111,6 +125,7 @@ bool gw_tls_build(struct gw_plan *p, const struct gw_server *s, const struct cox
 		set_certs(a, tls, checks, d);
 	}
 	set_params(tls, d);
+	set_mesh_params(p->t->s->mesh, tls, d);
 	d->accepts_untrusted = checks && tls->insecure_skip_verify.v;
 	/* An authority that the rule itself does not name need not exist. (Without any, Envoy asks for a certificate and takes none, too.)
 	 */

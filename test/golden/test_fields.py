@@ -13,6 +13,12 @@ ELSEWHERE = {
     "discovery_address": "for the agent: in proxy_config.raw",
     "drain_duration_ns": "for the agent: in proxy_config.raw",
     "termination_drain_duration_ns": "for the agent: in proxy_config.raw",
+    "service_settings": "one cluster is served: said in a warning",
+    "service_scope_configs": "one cluster is served: said in a warning",
+    "cluster_local": "part of serviceSettings",
+    "namespace_selector": "part of serviceScopeConfigs",
+    "services_selector": "part of serviceScopeConfigs",
+    "config_sources": "sources are flags: said in a warning",
     "enable_prometheus_merge": "for the injector, which is an issue of its own",
 }
 ROW = re.compile(r'\b[FM]\((?:\w+, )?(\w+), "(\w+)",(?=((?:[^\n]*\n){1,3}))')

@@ -48,7 +48,7 @@ static void test_values(void **state)
 	        "accessLogFile: /dev/stdout\nrootNamespace: mesh\ndefaultConfig:\n  tracing: {sampling: 50, zipkin: {address: 'z:9411'}}\n  proxyMetadata: {A: b}\n"
 	        "defaultProviders: {metrics: [prometheus]}\nenableAutoMtls: false\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n"
 	        "extensionProviders:\n- name: log\n  envoyFileAccessLog: {path: /x, logFormat: {labels: {b: '%B%', a: '%A%'}}}\n- {name: prometheus, prometheus: {}}\n"
-	        "discoverySelectors: [{matchLabels: {a: b}, matchExpressions: [{key: k, operator: In, values: [x]}]}]\nserviceSettings: []\n",
+	        "discoverySelectors: [{matchLabels: {a: b}, matchExpressions: [{key: k, operator: In, values: [x]}]}]\nserviceSettings: [{hosts: [a.b]}]\n",
 	        &m),
 	    COX_OK);
 	assert_int_equal(diags.n, 1);

@@ -291,17 +291,21 @@ static void test_mesh_configuration(void **state)
 	const struct cox_svc_entry *e = svc_of(r, "reviews.default.svc.cluster.local", NULL);
 	assert_str(e->endpoints->items.p[0].service_account, "spiffe://td.example/ns/default/sa/bookinfo");
 	assert_false(cox_export_is_visible(&e->svc->export_to, COX_STR("other")));
-	/* A bad one is reported and changes nothing. */
+	/* A bad one is reported and changes nothing; the one change starts the round after which findings are told. */
 	yaml_put(r,
 	         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: \"trustDomain: [1\"\n");
+	struct cox_hash before = cox_registry_mesh_hash(r);
 	c = changes_of(r);
-	assert_int_equal(c.items.n, 0);
+	assert_int_equal(c.items.n, 1);
+	assert_int_equal(c.items.p[0].kind, COX_KIND_CONFIG_MAP);
 	cox_registry_changes_fini(&c);
+	assert_true(cox_hash_eq(before, cox_registry_mesh_hash(r)));
 	assert_str(cox_registry_mesh(r)->trust_domain, "td.example");
 	struct cox_arena arena = { 0 };
 	const struct cox_registry_finding *f;
 	assert_int_equal(cox_registry_findings(r, &arena, &f), 1);
 	assert_str(f[0].object_id, "ConfigMap/istio-system/istio");
+	assert_true(f[0].is_mesh && cox_str_has_prefix(f[0].text, COX_STR("the last good mesh configuration stays in force: ")));
 	cox_arena_fini(&arena);
 	/* And gone: back to the defaults. */
 	yaml_remove(r, mesh_map);
