@@ -213,8 +213,28 @@ static void set_ips(struct cox_arena *a, struct cox_json *m, const struct cox_po
 	cox_buf_fini(&ips);
 }
 
+/* What its agent would say of the settings that injection gives it. */
+static void set_config(struct cox_arena *a, struct cox_json *m, const struct cox_object *pod, const struct cox_registry *r)
+{
+	const struct cox_object *const *objects = NULL;
+	struct cox_diags diags = { .arena = a };
+	size_t n = cox_registry_objects(r, COX_KIND_PROXY_CONFIG, &objects);
+	struct cox_json *config = cox_proxy_config_effective(
+	    cox_registry_mesh(r)->default_config->raw, objects, n, cox_registry_root_namespace(r), pod->meta.ns, pod->meta.labels.p,
+	    pod->meta.labels.n, cox_kv_get(pod->meta.annotations.p, pod->meta.annotations.n, COX_STR("proxy.istio.io/config")), a, &diags);
+	const struct cox_json *env = cox_json_get(config, COX_STR("proxyMetadata"));
+	struct cox_str prefix = COX_STR("ISTIO_META_");
+	for (size_t i = 0; env && env->type == COX_JSON_OBJECT && i < env->n; i++)
+		if (cox_str_has_prefix(env->members[i].key, prefix))
+			cox_json_set(a, m, cox_str_sub(env->members[i].key, prefix.n, SIZE_MAX), &env->members[i].value);
+	if (cox_json_get(config, COX_STR("interceptionMode")))
+		cox_json_set(a, m, COX_STR("INTERCEPTION_MODE"), cox_json_get(config, COX_STR("interceptionMode")));
+	if (config->n > 0)
+		cox_json_set(a, m, COX_STR("PROXY_CONFIG"), config);
+}
+
 static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_who *opts, const struct cox_object *pod,
-                                     const struct cox_snapshot *s)
+                                     const struct cox_registry *r, const struct cox_snapshot *s)
 {
 	const struct cox_pod *spec = pod->spec;
 	struct cox_json *m = cox_json_new_object(a), *labels = cox_json_new_object(a);
@@ -232,6 +252,7 @@ static struct cox_json *pod_metadata(struct cox_arena *a, const struct cox_who *
 		set_str(a, m, "NODE_NAME", spec->spec->node_name);
 	}
 	set_ips(a, m, spec->status);
+	set_config(a, m, pod, r);
 	if (opts->no_sds)
 		set_str(a, m, "COXSWAIN_SDS", COX_STR("none"));
 	return m;
@@ -253,7 +274,7 @@ static enum cox_rc node_of_pod(struct cox_arena *a, const struct cox_who *opts, 
 	set_str(a, node, "id",
 	        cox_arena_printf(a, "%s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", opts->is_router ? "router" : "sidecar", COX_FMT(ip), COX_FMT(name),
 	                         COX_FMT(ns), COX_FMT(ns), COX_FMT(s->domain)));
-	cox_json_set(a, node, COX_STR("metadata"), pod_metadata(a, opts, pod, s));
+	cox_json_set(a, node, COX_STR("metadata"), pod_metadata(a, opts, pod, r, s));
 	if (spec->spec != NULL)
 		node_locality(a, node, cox_snapshot_node_locality(s, spec->spec->node_name));
 	node_extensions(a, node, opts->is_upstream);

@@ -3,6 +3,7 @@
 #include "translate/common_tls.h"
 #include "translate/endpoint.h"
 #include "translate/filters.h"
+#include "translate/settings.h"
 
 #define DNS_REFRESH_NS (60 * COX_NS_PER_S)
 #define DNS_JITTER_NS (COX_NS_PER_S / 10)
@@ -81,7 +82,10 @@ static struct cox_cluster_http http_of(const struct cox_tr *t, const struct cox_
 {
 	const struct cox_connection_pool *pool = spec->policy.pool;
 	enum cox_protocol protocol = spec->port->protocol;
-	struct cox_cluster_http h = { .pool = pool, .outlier = spec->policy.outlier };
+	struct cox_cluster_http h = { .pool = pool,
+		                      .outlier = spec->policy.outlier,
+		                      .keeps_case = cox_settings_headers(t, COX_HCM_OUTBOUND).keeps_case &&
+		                                    (cox_protocol_is_http(protocol) || protocol == COX_PROTO_AUTO) };
 
 	h.follows_downstream =
 	    (protocol == COX_PROTO_AUTO && !spec->is_sni_dnat) || (pool != NULL && pool->http != NULL && pool->http->use_client_protocol.v);
@@ -319,8 +323,9 @@ static void passthrough_write(struct pb_cluster_v3_Cluster c, const struct cox_t
 		PB_WITH (common, pb_upstreams_http_v3_HttpProtocolOptions_common_http_protocol_options(o))
 			pb_core_v3_HttpProtocolOptions_idle_timeout(common, PASSTHROUGH_IDLE_NS);
 		PB_WITH (down, pb_upstreams_http_v3_HttpProtocolOptions_use_downstream_protocol_config(o)) {
-			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) {
-			}
+			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down))
+				if (cox_settings_headers(t, COX_HCM_OUTBOUND).keeps_case)
+					cox_settings_keep_case_write(h1);
 			PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down)) {
 			}
 		}
@@ -337,7 +342,7 @@ static void allow_any_dns_write(struct pb_cluster_v3_Cluster c, const struct cox
 {
 	const struct cox_outbound_policy *policy = t->s->mesh->outbound_traffic_policy;
 	const struct cox_client_tls *tls = policy->tls != NULL && policy->tls->mode != COX_TLS_DISABLE ? policy->tls : NULL;
-	struct cox_cluster_http http = { .follows_downstream = true };
+	struct cox_cluster_http http = { .follows_downstream = true, .keeps_case = cox_settings_headers(t, COX_HCM_OUTBOUND).keeps_case };
 
 	if (tls != NULL) {
 		bool is_unchecked = tls->insecure_skip_verify.set && tls->insecure_skip_verify.v;
@@ -363,9 +368,11 @@ static void allow_any_dns_write(struct pb_cluster_v3_Cluster c, const struct cox
 
 static const struct cox_resource *fixed_build(struct cox_tr *t, struct cox_str name)
 {
-	const char class_id[3] = { (char)('0' + t->view->klass), (char)('0' + t->view->has_sds), (char)('0' + t->view->family) };
+	const char class_id[4] = { (char)('0' + t->view->klass), (char)('0' + t->view->has_sds), (char)('0' + t->view->family),
+		                   (char)('0' + t->view->type) };
 	struct cox_hash identity =
 	    cox_hash_combine(cox_hash_combine(t->s->mesh_hash, cox_hash128(class_id, sizeof(class_id))), cox_hash128(name.p, name.n));
+	identity = cox_hash_combine(identity, cox_settings_hash(t));
 	const struct cox_resource *known = cox_cluster_known(t, identity);
 	if (known != NULL)
 		return known;

@@ -2,6 +2,7 @@
 
 #include "envoy/common_matcher_v3.h"
 #include "translate/filters.h"
+#include "translate/settings.h"
 
 #define CONNECT_TIMEOUT_NS (10 * COX_NS_PER_S)
 
@@ -55,6 +56,9 @@ void cox_cluster_head_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 	/* The delimiter ends the name in stats, which else would be cut at its dots. */
 	pb_cluster_v3_Cluster_alt_stat_name(c, cox_arena_concat(t->arena, stat_name, COX_STR(";")));
 	pb_cluster_v3_Cluster_connect_timeout(c, timeout);
+	struct cox_opt_i64 buffer = cox_settings_connections(t).cluster_buffer_bytes;
+	if (buffer.set)
+		pb_cluster_v3_Cluster_per_connection_buffer_limit_bytes(c, (uint32_t)buffer.v);
 }
 
 /* Envoy's own limits of 1024 would cut busy services off, so "no limit" is written out. 0 counts as not given. */
@@ -186,6 +190,12 @@ static void error_codes_write(struct pb_upstreams_http_v3_HttpProtocolOptions o,
 		}
 }
 
+static void http1_options_write(struct pb_core_v3_Http1ProtocolOptions o, const struct cox_cluster_http *h)
+{
+	if (h->keeps_case)
+		cox_settings_keep_case_write(o);
+}
+
 static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o, const struct cox_cluster_http *h, bool has_common)
 {
 	if (has_common)
@@ -198,8 +208,8 @@ static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o
 		}
 	if (h->follows_downstream) {
 		PB_WITH (down, pb_upstreams_http_v3_HttpProtocolOptions_use_downstream_protocol_config(o)) {
-			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down)) {
-			}
+			PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http_protocol_options(down))
+				http1_options_write(h1, h);
 			PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_UseDownstreamHttpConfig_http2_protocol_options(down))
 				http2_options_write(h2, h->pool);
 		}
@@ -209,8 +219,8 @@ static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o
 				PB_WITH (h2, pb_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig_http2_protocol_options(explicit))
 					http2_options_write(h2, h->pool);
 			else
-				PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig_http_protocol_options(explicit)) {
-				}
+				PB_WITH (h1, pb_upstreams_http_v3_HttpProtocolOptions_ExplicitHttpConfig_http_protocol_options(explicit))
+					http1_options_write(h1, h);
 		}
 	}
 	if (h->outlier != NULL && h->outlier->outlier_detection_http_error_codes.n > 0)
@@ -220,7 +230,7 @@ static void http_options_write(struct pb_upstreams_http_v3_HttpProtocolOptions o
 bool cox_cluster_http_is_written(const struct cox_cluster_http *h)
 {
 	bool has_codes = h->outlier != NULL && h->outlier->outlier_detection_http_error_codes.n > 0;
-	return has_common_options(h->pool) || has_codes || h->is_http2 || h->follows_downstream || h->has_auto_sni;
+	return has_common_options(h->pool) || has_codes || h->is_http2 || h->follows_downstream || h->has_auto_sni || h->keeps_case;
 }
 
 void cox_cluster_http_write(struct pb_cluster_v3_Cluster c, const struct cox_cluster_http *h)
@@ -270,6 +280,7 @@ struct cox_hash cox_cluster_identity(const struct cox_tr *t, const struct cox_cl
 	if (spec->dr != NULL)
 		h = cox_hash_combine(h, spec->dr->hash);
 	h = cox_hash_combine(h, cox_snapshot_mtls_hash(t->s, spec->snap->svc->ns));
+	h = cox_hash_combine(h, cox_settings_hash(t));
 	cox_buf_printf(&text, "%s:%d:%d:%d:%d:%d:%u:%d:", what, (int)t->view->family, (int)t->view->type, (int)t->view->klass,
 	               (int)t->view->has_sds, (int)spec->is_sni_dnat, spec->port->port, spec->dr != NULL);
 	if (spec->subset != NULL)

@@ -14,6 +14,7 @@ struct cox_cluster_http {
 	bool is_http2;           /* explicit HTTP/2 */
 	bool follows_downstream; /* the protocol of the request is kept */
 	bool has_auto_sni, has_auto_san;
+	bool keeps_case; /* of letters in HTTP/1 headers */
 	const struct cox_connection_pool *pool;
 	const struct cox_outlier_detection *outlier;
 };

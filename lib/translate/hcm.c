@@ -5,8 +5,7 @@
 #include "envoy/istio_envoy_config_filter_http_alpn_v2alpha1.h"
 #include "translate/filters.h"
 #include "translate/guard.h"
-
-#define HCM_(x) PB_filters_network_http_connection_manager_v3_HttpConnectionManager_##x
+#include "translate/settings.h"
 
 struct cox_hcm_identity cox_hcm_identity_of_view(const struct cox_view *v)
 {
@@ -25,8 +24,8 @@ struct cox_hcm_identity cox_hcm_identity_of_workload(const struct cox_workload *
 typedef struct pb_filters_network_http_connection_manager_v3_HttpConnectionManager hcm_pb;
 typedef struct pb_filters_network_http_connection_manager_v3_HttpFilter http_filter_pb;
 
-/* `list`: [{"<method>": {}}, ...] in the struct of the metadata exchange filter. */
-static void mx_methods_write(struct pb_google_protobuf_Struct st, struct cox_str key, const struct cox_str *methods, size_t n)
+/* `list`: [{"<method>": {}}, ...] in the struct of the metadata exchange filter. `in_mesh`: headers only to hosts of the mesh. */
+static void mx_methods_write(struct pb_google_protobuf_Struct st, struct cox_str key, const struct cox_str *methods, size_t n, bool in_mesh)
 {
 	PB_WITH (v, pb_google_protobuf_Struct_fields(st, key))
 		PB_WITH (list, pb_google_protobuf_Value_list_value(v))
@@ -35,11 +34,14 @@ static void mx_methods_write(struct pb_google_protobuf_Struct st, struct cox_str
 					PB_WITH (one, pb_google_protobuf_Value_struct_value(item))
 						PB_WITH (empty, pb_google_protobuf_Struct_fields(one, methods[i]))
 							PB_WITH (st2, pb_google_protobuf_Value_struct_value(empty))
-								(void)st2;
+								if (in_mesh)
+									PB_WITH (skip, pb_google_protobuf_Struct_fields(
+									                   st2, COX_STR("skip_external_clusters")))
+										pb_google_protobuf_Value_bool_value(skip, true);
 }
 
 /* A TypedStruct, as Istio sends it: its own name for the type is not a message of ours. */
-static void mx_write(http_filter_pb f, enum cox_hcm_side side)
+static void mx_write(http_filter_pb f, enum cox_hcm_side side, bool in_mesh)
 {
 	static const struct cox_str methods[] = { COX_STR_INIT("istio_headers"), COX_STR_INIT("workload_discovery") };
 	bool inbound = side == COX_HCM_INBOUND;
@@ -47,8 +49,9 @@ static void mx_write(http_filter_pb f, enum cox_hcm_side side)
 	PB_ANY (ts, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), pb_udpa_type_v1_TypedStruct) {
 		pb_udpa_type_v1_TypedStruct_type_url(ts, COX_STR("type.googleapis.com/io.istio.http.peer_metadata.Config"));
 		PB_WITH (st, pb_udpa_type_v1_TypedStruct_value(ts)) {
-			mx_methods_write(st, inbound ? COX_STR("downstream_discovery") : COX_STR("upstream_discovery"), methods, 2);
-			mx_methods_write(st, inbound ? COX_STR("downstream_propagation") : COX_STR("upstream_propagation"), methods, 1);
+			mx_methods_write(st, inbound ? COX_STR("downstream_discovery") : COX_STR("upstream_discovery"), methods, 2, false);
+			mx_methods_write(st, inbound ? COX_STR("downstream_propagation") : COX_STR("upstream_propagation"), methods, 1,
+			                 in_mesh && !inbound);
 		}
 	}
 }
@@ -110,11 +113,12 @@ static void dynamic_dns_write(http_filter_pb f, const struct cox_view *v, struct
 static void filters_write(hcm_pb h, const struct cox_hcm *o)
 {
 	bool istio = o->t->view->klass == COX_CLASS_ISTIO;
+	struct cox_header_settings headers = cox_settings_headers(o->t, o->side);
 	if (o->is_mtls && o->t->s->guard.is_on)
 		cox_guard_write(h);
 	if (istio)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
-			mx_write(f, o->side);
+			mx_write(f, o->side, headers.mx_in_mesh);
 	for (COX_EACH(struct cox_str, bytes, o->security_filters))
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters_raw(h, *bytes);
 	if (o->has_grpc_web)
@@ -136,7 +140,11 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 	for (struct cox_str rest = o->dynamic_dns_caches, cache; rest.n > 0 && cox_str_next(&rest, '\n', &cache);)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			dynamic_dns_write(f, o->t->view, cache);
-	FILTER_EMPTY(h, "envoy.filters.http.router", pb_filters_http_router_v3_Router);
+	PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {
+		pb_filters_network_http_connection_manager_v3_HttpFilter_name(f, COX_STR("envoy.filters.http.router"));
+		PB_ANY (c, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), pb_filters_http_router_v3_Router)
+			pb_filters_http_router_v3_Router_suppress_envoy_headers(c, headers.no_debug_headers);
+	}
 }
 
 /* --- tracing ---------------------------------------------------------------------------------- */
@@ -172,20 +180,28 @@ static void dry_run_tag_write(tracing_pb tr, struct cox_str tag, struct cox_str 
 	}
 }
 
-static void tracing_write(tracing_pb tr, const struct cox_hcm *o)
+static void custom_tag_write(tracing_pb tr, const struct cox_custom_tag *c)
 {
-	const struct cox_proxy_config *pc = o->t->s->mesh->default_config;
-	const struct cox_tracing *cfg = pc ? pc->tracing : NULL;
-	const struct cox_hcm_identity *id = &o->identity;
-	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_client_sampling(tr))
-		pb_type_v3_Percent_value(p, 100);
-	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_random_sampling(tr))
-		pb_type_v3_Percent_value(p, cfg && cfg->sampling.set ? cfg->sampling.v : 1);
-	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_overall_sampling(tr))
-		pb_type_v3_Percent_value(p, 100);
-	if (cfg && cfg->max_path_tag_length.set)
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_max_path_tag_length(
-		    tr, (uint32_t)cfg->max_path_tag_length.v);
+	PB_WITH (t, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_custom_tags(tr)) {
+		pb_type_tracing_v3_CustomTag_tag(t, c->key);
+		if (c->literal)
+			PB_WITH (l, pb_type_tracing_v3_CustomTag_literal(t))
+				pb_type_tracing_v3_CustomTag_Literal_value(l, c->literal->value);
+		else if (c->environment)
+			PB_WITH (e, pb_type_tracing_v3_CustomTag_environment(t)) {
+				pb_type_tracing_v3_CustomTag_Environment_name(e, c->environment->name);
+				pb_type_tracing_v3_CustomTag_Environment_default_value(e, c->environment->default_value);
+			}
+		else if (c->header)
+			PB_WITH (h, pb_type_tracing_v3_CustomTag_request_header(t)) {
+				pb_type_tracing_v3_CustomTag_Header_name(h, c->header->name);
+				pb_type_tracing_v3_CustomTag_Header_default_value(h, c->header->default_value);
+			}
+	}
+}
+
+static void istio_tags_write(tracing_pb tr, const struct cox_hcm_identity *id)
+{
 	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.allow_policy.name"),
 	                  COX_STR("istio_dry_run_allow_shadow_effective_policy_id"));
 	dry_run_tag_write(tr, COX_STR("istio.authorization.dry_run.allow_policy.result"),
@@ -201,32 +217,27 @@ static void tracing_write(tracing_pb tr, const struct cox_hcm *o)
 	literal_tag_write(tr, COX_STR("istio.namespace"), id->ns);
 }
 
+/* Where spans go stands in the bootstrap. */
+static void tracing_write(tracing_pb tr, const struct cox_hcm *o)
+{
+	const struct cox_tracing *cfg = cox_settings_of(o->t)->tracing;
+	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_client_sampling(tr))
+		pb_type_v3_Percent_value(p, 100);
+	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_random_sampling(tr))
+		pb_type_v3_Percent_value(p, cfg && cfg->sampling.set ? cfg->sampling.v : 1);
+	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_overall_sampling(tr))
+		pb_type_v3_Percent_value(p, 100);
+	if (cfg && cfg->max_path_tag_length.set)
+		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_max_path_tag_length(
+		    tr, (uint32_t)cfg->max_path_tag_length.v);
+	if (!cfg || !cfg->enable_istio_tags.set || cfg->enable_istio_tags.v)
+		istio_tags_write(tr, &o->identity);
+	if (cfg)
+		for (COX_EACH(struct cox_custom_tag, tag, cfg->custom_tags))
+			custom_tag_write(tr, tag);
+}
+
 /* --- the manager ------------------------------------------------------------------------------ */
-
-static void path_write(hcm_pb h, const struct cox_mesh_config *mesh)
-{
-	int mode = mesh->path_normalization ? mesh->path_normalization->normalization : COX_PATH_DEFAULT;
-	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_normalize_path(h, mode != COX_PATH_NONE);
-	if (mode == COX_PATH_MERGE_SLASHES || mode == COX_PATH_DECODE_AND_MERGE_SLASHES)
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_merge_slashes(h, true);
-	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_path_with_escaped_slashes_action(
-	    h, mode == COX_PATH_DECODE_AND_MERGE_SLASHES ? HCM_(UNESCAPE_AND_FORWARD) : HCM_(KEEP_UNCHANGED));
-}
-
-static void client_cert_write(hcm_pb h, enum cox_hcm_side side)
-{
-	if (side == COX_HCM_OUTBOUND)
-		return;
-	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_forward_client_cert_details(
-	    h, side == COX_HCM_GATEWAY ? HCM_(SANITIZE_SET) : HCM_(APPEND_FORWARD));
-	PB_WITH (d, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_set_current_client_cert_details(h)) {
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_subject(d, true);
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_cert(
-		    d, side == COX_HCM_GATEWAY);
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_dns(d, true);
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_SetCurrentClientCertDetails_uri(d, true);
-	}
-}
 
 static void routes_write(hcm_pb h, const struct cox_hcm *o)
 {
@@ -258,22 +269,11 @@ static void body_write(hcm_pb h, const struct cox_hcm *o)
 	if (o->t->s->mesh->enable_tracing.v)
 		PB_WITH (tr, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_tracing(h))
 			tracing_write(tr, o);
-	if (o->http10)
-		PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_protocol_options(h))
-			pb_core_v3_Http1ProtocolOptions_accept_http_10(p, true);
-	if (o->side != COX_HCM_OUTBOUND)
-		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_server_name(h, COX_STR("istio-envoy"));
 	cox_access_logs(o->t, false, log_open, &h);
-	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_use_remote_address(h, o->side == COX_HCM_GATEWAY);
-	client_cert_write(h, o->side);
 	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_proxy_100_continue(h, true);
 	PB_WITH (u, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_upgrade_configs(h))
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_UpgradeConfig_upgrade_type(u, COX_STR("websocket"));
-	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_stream_idle_timeout(h, 0);
-	path_write(h, o->t->s->mesh);
-	if (o->idle_timeout_ns.set)
-		PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_common_http_protocol_options(h))
-			pb_core_v3_HttpProtocolOptions_idle_timeout(p, o->idle_timeout_ns.v);
+	cox_settings_hcm_write(h, o);
 	PB_WITH (r, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_request_id_extension(h))
 		PB_ANY (c, pb_filters_network_http_connection_manager_v3_RequestIDExtension_typed_config(r),
 		        pb_request_id_uuid_v3_UuidRequestIdConfig)

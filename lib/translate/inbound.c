@@ -1,6 +1,7 @@
 #include "translate/inbound_priv.h"
 
 #include "translate/filters.h"
+#include "translate/settings.h"
 
 #define INBOUND_PORT 15006
 #define VIRTUAL_INBOUND COX_STR("virtualInbound")
@@ -113,6 +114,7 @@ static void head_write(struct pb_listener_v3_Listener l, const struct cox_inboun
 {
 	pb_listener_v3_Listener_name(l, name);
 	cox_listener_address_write(l, in->t->view, bind, port);
+	cox_settings_listener_write(l, in->t);
 	cox_access_logs(in->t, true, log_open, &l);
 }
 

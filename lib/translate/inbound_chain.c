@@ -5,6 +5,7 @@
 #include "translate/guard.h"
 #include "translate/hcm.h"
 #include "translate/route_priv.h"
+#include "translate/settings.h"
 
 /* ALPN values by which Istio's clients say what they speak inside of mTLS. */
 static const struct cox_str alpn_any[] = {
@@ -175,6 +176,7 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 		hcm.security_filters.p = filters;
 		hcm.security_filters.n = 1;
 	}
+	cox_settings_chain_write(fc, in->t, h->stat_prefix);
 	cox_filter_mx(fc, in->t);
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc))
 		cox_hcm_write(f, &hcm);
@@ -192,6 +194,7 @@ static void tcp_write(struct pb_listener_v3_FilterChain fc, const struct cox_inb
 		                   .target_n = 1,
 		                   .protocol = protocol,
 		                   .idle_timeout_ns = in->t->view->idle_timeout_ns };
+	cox_settings_chain_write(fc, in->t, cluster);
 	cox_filter_mx(fc, in->t);
 	if (cox_inbound_access(in, at, false, &rbac))
 		cox_rbac_tcp_write(fc, &rbac);

@@ -1,6 +1,7 @@
 #include "translate/inbound_priv.h"
 
 #include "translate/filters.h"
+#include "translate/settings.h"
 
 /* The longest that fits in a Duration of nanoseconds: the host of an own port is never cleaned up. */
 #define NEVER_NS (INT64_C(9223372035) * COX_NS_PER_S)
@@ -109,7 +110,9 @@ const struct cox_resource *cox_inbound_cluster_build(const struct cox_inbound *i
 	const struct cox_connection_pool *pool = pool_of(in, p);
 	struct cox_cluster_http http = { .is_http2 = cox_protocol_is_http2(p->protocol),
 		                         .follows_downstream = p->protocol == COX_PROTO_AUTO,
-		                         .pool = pool };
+		                         .pool = pool,
+		                         .keeps_case =
+		                             cox_settings_headers(t, COX_HCM_INBOUND).keeps_case && cox_protocol_is_http(p->protocol) };
 	struct cox_buf wire = { 0 };
 	struct cox_pb pb;
 

@@ -1,5 +1,6 @@
 /* listener.c - see listener.h. */
 #include "translate/listener.h"
+#include "translate/settings.h"
 
 static const struct cox_str ISTIO_ALPN[] = { COX_STR_INIT("istio"), COX_STR_INIT("istio-peer-exchange"), COX_STR_INIT("istio-http/1.0"),
 	                                     COX_STR_INIT("istio-http/1.1"), COX_STR_INIT("istio-h2") };
@@ -169,6 +170,7 @@ static struct cox_hash plan_identity(const struct cox_tr *t, const struct cox_li
 	h = mix_u64(h, (uint64_t)v->idle_timeout_ns.v);
 	h = mix_str(mix_str(mix_str(h, p->trace.cluster_id), p->trace.canonical_name), p->trace.canonical_revision);
 	h = cox_hash_combine(mix_str(mix_str(h, p->trace.mesh_id), p->trace.ns), t->s->mesh_hash);
+	h = mix_u64(cox_hash_combine(h, cox_settings_hash(t)), (uint64_t)v->type);
 	for (size_t i = 0; i < p->chains.n; i++)
 		h = mix_chain(h, &p->chains.p[i]);
 	return p->has_fallthrough ? mix_chain(h, &p->fallthrough) : h;
@@ -235,6 +237,7 @@ static void chain_write(struct pb_listener_v3_FilterChain fc, const struct cox_t
 {
 	if (!is_default)
 		match_write(fc, c);
+	cox_settings_chain_write(fc, t, c->is_http ? c->stat_prefix : c->tcp.stat_prefix);
 	if (c->is_http)
 		http_write(fc, t, p, c);
 	else
@@ -294,6 +297,7 @@ static void listener_write(struct pb_listener_v3_Listener l, const struct cox_tr
 				chain_write(fc, t, p, &p->chains.p[i], false);
 	if (p->is_capture)
 		pb_listener_v3_Listener_use_original_dst(l, true);
+	cox_settings_listener_write(l, t);
 	inspectors_write(l, p);
 	if (p->is_transparent)
 		pb_listener_v3_Listener_transparent(l, true);

@@ -5,6 +5,7 @@
 
 #include "translate/filters.h"
 #include "translate/notes.h"
+#include "translate/settings.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -172,6 +173,18 @@ static struct cox_hash mix_vs(struct cox_hash h, const struct cox_tr *t, const s
 	return h;
 }
 
+/* What of the proxy's own settings a virtual host depends on. */
+static uint64_t header_bits(const struct cox_tr *t)
+{
+	struct cox_header_settings s = cox_settings_headers(t, COX_HCM_OUTBOUND);
+	return (uint64_t)s.no_attempt_count << 1 | (uint64_t)s.forwarded_host;
+}
+
+static void attempt_count_write(struct pb_route_v3_VirtualHost vh, const struct cox_tr *t)
+{
+	pb_route_v3_VirtualHost_include_request_attempt_count(vh, !cox_settings_headers(t, COX_HCM_OUTBOUND).no_attempt_count);
+}
+
 static struct cox_hash vhost_identity(const struct cox_route_ctx *ctx, const struct cox_vhost_spec *spec)
 {
 	const struct cox_tr *t = ctx->t;
@@ -182,7 +195,7 @@ static struct cox_hash vhost_identity(const struct cox_route_ctx *ctx, const str
 	                   (uint64_t)spec->without_routes);
 	for (size_t i = 0; i < ctx->gateway_n; i++)
 		h = mix_str(h, ctx->gateways[i]);
-	h = cox_hash_combine(mix_str(h, t->view->ns), t->s->mesh_hash);
+	h = mix_u64(cox_hash_combine(mix_str(h, t->view->ns), t->s->mesh_hash), header_bits(t));
 	if (spec->vs_n > 0)
 		for (COX_EACH(struct cox_kv, kv, t->view->labels))
 			h = mix_str(mix_str(h, kv->key), kv->value);
@@ -250,7 +263,7 @@ static bool vhost_write(const struct cox_route_ctx *ctx, const struct cox_vhost_
 			}
 			if (spec->require_tls)
 				pb_route_v3_VirtualHost_require_tls(vh, PB_route_v3_VirtualHost_ALL);
-			pb_route_v3_VirtualHost_include_request_attempt_count(vh, true);
+			attempt_count_write(vh, ctx->t);
 		}
 	return any;
 }
@@ -285,7 +298,7 @@ bool cox_vhost_build(const struct cox_route_ctx *ctx, const struct cox_vhost_spe
 	return true;
 }
 
-static void catch_all_write(struct pb_route_v3_VirtualHost vh, struct cox_str name, struct cox_str cluster)
+static void catch_all_write(const struct cox_tr *t, struct pb_route_v3_VirtualHost vh, struct cox_str name, struct cox_str cluster)
 {
 	pb_route_v3_VirtualHost_name(vh, name);
 	pb_route_v3_VirtualHost_domains(vh, COX_STR("*"));
@@ -304,7 +317,7 @@ static void catch_all_write(struct pb_route_v3_VirtualHost vh, struct cox_str na
 				pb_route_v3_DirectResponseAction_status(a, 502);
 		}
 	}
-	pb_route_v3_VirtualHost_include_request_attempt_count(vh, true);
+	attempt_count_write(vh, t);
 }
 
 void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct cox_vhost *out)
@@ -312,7 +325,7 @@ void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct 
 	struct cox_str name = cluster.n == 0                           ? COX_STR("block_all")
 	                      : cox_str_eq(cluster, COX_ALLOW_ANY_DNS) ? COX_STR("allow_any_dynamic_dns")
 	                                                               : COX_STR("allow_any");
-	struct cox_hash id = mix_str(cox_hash128("catch-all", 9), cluster);
+	struct cox_hash id = mix_u64(mix_str(cox_hash128("catch-all", 9), cluster), header_bits(t));
 	const struct cox_bytes *b = cox_memo_bytes_find(t->memo, id);
 	if (b == NULL) {
 		COX_AUTO(cox_buf_fini) struct cox_buf buf = { 0 };
@@ -321,7 +334,7 @@ void cox_vhost_catch_all_build(struct cox_tr *t, struct cox_str cluster, struct 
 		cox_pb_init(&pb, &buf);
 		PB_ROOT (rc, pb_route_v3_RouteConfiguration, &pb)
 			PB_WITH (vh, pb_route_v3_RouteConfiguration_virtual_hosts(rc))
-				catch_all_write(vh, name, cluster);
+				catch_all_write(t, vh, name, cluster);
 		cox_names_add(&needs, cluster);
 		b = block_build(t, id, &buf, &needs, &origins);
 		t->built++;

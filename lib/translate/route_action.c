@@ -6,6 +6,7 @@
 
 #include "translate/cluster.h"
 #include "translate/filters.h"
+#include "translate/settings.h"
 
 /* --- destinations ----------------------------------------------------------------------------- */
 
@@ -371,6 +372,7 @@ static struct cox_str forward_write(const struct cox_route_ctx *ctx, struct pb_r
 		if (is_gateway_api)
 			pb_route_v3_RouteAction_cluster_not_found_response_code(a, PB_route_v3_RouteAction_INTERNAL_SERVER_ERROR);
 		rewrite_write(a, h->rewrite, authority);
+		pb_route_v3_RouteAction_append_x_forwarded_host(a, cox_settings_headers(ctx->t, COX_HCM_OUTBOUND).forwarded_host);
 		pb_route_v3_RouteAction_timeout(a, h->timeout_ns.set ? h->timeout_ns.v : 0);
 		pb_route_v3_RouteAction_max_grpc_timeout(a, h->timeout_ns.set ? h->timeout_ns.v : 0);
 		bool hashed = hashes_write(ctx, a, h);

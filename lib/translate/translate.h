@@ -35,6 +35,10 @@ struct cox_view {
 	struct cox_str canonical_name, canonical_revision, mesh_id; /* class ISTIO only: literal trace tags of its listeners; else empty */
 	struct cox_opt_i64 idle_timeout_ns;
 	uint16_t http_proxy_port;
+	/* Settings of the proxy's own (metadata PROXY_CONFIG over the mesh's): their text, for the key, and decoded. Empty and NULL where
+	 * they say what the mesh says: then the mesh's are read as they are. See settings.h. */
+	struct cox_str config_text;
+	const struct cox_proxy_config *config;
 	COX_LIST(struct cox_str) own_ips; /* where a headless service is in sight that the proxy is part of: its own address is left out */
 	struct cox_arena arena;
 };

@@ -109,6 +109,53 @@ static enum cox_ip_family family_of(const struct cox_proxy *p)
 struct cox_str cox_view_any_address(const struct cox_view *v) { return v->family == COX_IP_V6 ? COX_STR("::") : COX_STR("0.0.0.0"); }
 struct cox_str cox_view_loopback(const struct cox_view *v) { return v->family == COX_IP_V6 ? COX_STR("::1") : COX_STR("127.0.0.1"); }
 
+/* The members of ProxyConfig that listeners, routes or clusters depend on; the others are the agent's. */
+static bool is_ours(const struct cox_proxy *p, struct cox_str key)
+{
+	static const char *const members[] = { "tracing", "proxyHeaders", "connectionSettings" };
+	if (p->type == COX_PROXY_ROUTER && cox_str_eq(key, COX_STR("gatewayTopology")))
+		return true;
+	for (size_t i = 0; i < COX_LEN(members); i++)
+		if (cox_str_eq_cstr(key, members[i]))
+			return true;
+	return false;
+}
+
+static struct cox_json *our_members(const struct cox_json *config, const struct cox_proxy *p, struct cox_arena *a)
+{
+	struct cox_json *out = cox_json_new_object(a);
+	for (size_t i = 0; config && config->type == COX_JSON_OBJECT && i < config->n; i++)
+		if (is_ours(p, config->members[i].key))
+			cox_json_set(a, out, config->members[i].key, &config->members[i].value);
+	return out;
+}
+
+static struct cox_str text_of(const struct cox_json *v, struct cox_arena *a)
+{
+	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
+	cox_json_write(&b, v, 0, true);
+	return cox_arena_str(a, cox_buf_str(&b));
+}
+
+/* Injection writes the mesh's settings of its time into each pod, so most proxies say what the mesh says: they share its view. */
+static void view_config(struct cox_view *v, const struct cox_proxy *p, const struct cox_snapshot *s)
+{
+	struct cox_arena scratch = { 0 };
+	struct cox_json *own = our_members(cox_json_get(p->metadata, COX_STR("PROXY_CONFIG")), p, &scratch), *all = NULL;
+	if (own->n > 0 && cox_json_parse(&scratch, s->mesh->default_config->raw, &all, NULL) == COX_OK) {
+		struct cox_json *mesh = our_members(all, p, &scratch);
+		struct cox_str before = text_of(mesh, &scratch);
+		cox_proxy_config_merge(mesh, own, &scratch);
+		struct cox_str after = text_of(mesh, &scratch);
+		if (!cox_str_eq(before, after)) {
+			struct cox_diags diags = { .arena = &scratch };
+			v->config_text = cox_arena_str(&v->arena, after);
+			v->config = cox_proxy_config_decode(mesh, "PROXY_CONFIG", &v->arena, &diags);
+		}
+	}
+	cox_arena_fini(&scratch);
+}
+
 static void view_key(struct cox_view *v)
 {
 	struct cox_buf key = { 0 };
@@ -127,6 +174,7 @@ static void view_key(struct cox_view *v)
 	if (v->idle_timeout_ns.set)
 		cox_buf_printf(&key, "idle=%lld;", (long long)v->idle_timeout_ns.v);
 	key_add_num(&key, "httpproxy", v->http_proxy_port);
+	key_add(&key, "config", v->config_text);
 	key_add_strs(&key, "own", v->own_ips.p, v->own_ips.n);
 	v->key = cox_arena_str(&v->arena, cox_buf_str(&key));
 	cox_buf_fini(&key);
@@ -159,6 +207,7 @@ static void view_init(struct cox_view *v, const struct cox_proxy *p, const struc
 	}
 	v->idle_timeout_ns = p->idle_timeout_ns;
 	v->http_proxy_port = p->http_proxy_port;
+	view_config(v, p, s);
 	view_own_ips(v, p, s);
 	view_key(v);
 }
