@@ -1,6 +1,7 @@
 /* cox-agent: what lives in the pod beside Envoy. Flags and start-up only; the work is in lib/agent. */
 #include "cmd.h"
 
+#include "agent/config.h"
 #include "agent/proxy.h"
 #include "base/log.h"
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -189,6 +191,19 @@ static bool set_proxy_flag(struct proxy_flags *f, int flag)
 	}
 }
 
+/* At the start only, before there is a loop that could be held up. */
+static bool resolve(const char *host, char ip[64])
+{
+	struct addrinfo *found = NULL, hints = { .ai_socktype = SOCK_DGRAM };
+	bool ok = getaddrinfo(host, NULL, &hints, &found) == 0 &&
+	          getnameinfo(found->ai_addr, found->ai_addrlen, ip, 64, NULL, 0, NI_NUMERICHOST) == 0;
+	if (found)
+		freeaddrinfo(found);
+	if (!ok)
+		cox_log(COX_LOG_WARN, "agent", "statsdUdpAddress: no address for %s, no statistics are sent", host);
+	return ok;
+}
+
 static const char *env_or(const char *name, const char *fallback)
 {
 	struct cox_str v = cox_agent_env((const char *const *)environ, name);
@@ -203,10 +218,9 @@ static bool read_proxy_flags(int argc, char **argv, struct proxy_flags *f)
 				.env = (const char *const *)environ,
 				.type = COX_STR_INIT("sidecar"),
 				.domain = COX_STR_INIT("cluster.local"),
-				.admin_port = 15000, .status_port = 15020, .prometheus_port = 15090, .health_port = 15021,
+				.prometheus_port = 15090, .health_port = 15021, .resolve = resolve,
 			},
-			.envoy = { .program = env_or("ENVOY_BIN", "envoy"), .log_level = "warning" },
-			.config_dir = "/etc/istio/proxy",
+			.envoy = { .program = env_or("ENVOY_BIN", NULL), .log_level = "warning" },
 			.tap_port = 15004,
 			.version = COX_VERSION,
 		},
@@ -249,6 +263,33 @@ static enum cox_rc print_bootstrap(const struct cox_agent_bootstrap *b, struct c
 	return fwrite(out.p, 1, out.n, stdout) == out.n ? COX_OK : COX_EIO;
 }
 
+static const char *cstr_or(struct cox_str s, const char *otherwise, struct cox_arena *arena)
+{
+	return s.n ? cox_str_to_cstr(s, cox_arena_alloc(arena, s.n + 1), s.n + 1) : otherwise;
+}
+
+/* A flag wins over PROXY_CONFIG, which wins over what is usual. */
+static void apply_settings(struct proxy_flags *f, const struct cox_agent_settings *s, struct cox_arena *arena)
+{
+	struct cox_agent_proxy *p = &f->proxy;
+	for (size_t i = 0; i < s->warnings.n; i++)
+		cox_log(COX_LOG_WARN, "agent", "PROXY_CONFIG: %.*s: %.*s", COX_FMT(s->warnings.items[i].path),
+		        COX_FMT(s->warnings.items[i].text));
+	p->bootstrap.admin_port = p->bootstrap.admin_port ? p->bootstrap.admin_port : s->admin_port;
+	p->bootstrap.status_port = p->bootstrap.status_port ? p->bootstrap.status_port : s->status_port;
+	p->config_dir = p->config_dir ? p->config_dir : cstr_or(s->config_dir, "/etc/istio/proxy", arena);
+	p->bootstrap_file = cstr_or(s->bootstrap_file, NULL, arena);
+	p->is_envoy_off = s->is_envoy_off;
+	p->envoy.program = p->envoy.program ? p->envoy.program : cstr_or(s->binary, "envoy", arena);
+	p->envoy.drain_ms = s->drain_ms;
+	p->envoy.drain_min_ms = s->drain_min_ms;
+	p->envoy.listener_drain_s = s->listener_drain_s;
+	p->envoy.log_flush_ms = s->log_flush_ms;
+	p->envoy.log_flush_kb = s->log_flush_kb;
+	p->envoy.exit_on_zero = s->exit_on_zero;
+	p->envoy.concurrency = f->concurrency >= 0 ? f->concurrency : s->concurrency;
+}
+
 static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 {
 	COX_AUTO(cox_buf_fini) struct cox_buf labels = { 0 };
@@ -263,13 +304,15 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 	COX_TRY(read_file(f->pod_info_dir, "annotations", &annotations, err));
 	b->labels = cox_buf_str(&labels);
 	b->annotations = cox_buf_str(&annotations);
+	COX_TRY(cox_agent_config_env(b, &arena, &b->env, err));
+	COX_TRY(cox_agent_settings_read(b, &arena, &settings, err));
+	apply_settings(f, &settings, &arena);
 	COX_TRY(cox_agent_identity_config_read(b, f->secrets_dir, f->proxy.config_dir, b->is_identity_off, &arena, &identity, err));
 	f->proxy.identity = &identity;
 	b->xds_path = cox_str_of(identity.xds_path);
 	b->sds_path = cox_str_of(identity.sds_path);
 	if (f->bootstrap_only)
 		return print_bootstrap(b, err);
-	COX_TRY(cox_agent_settings_read(b, &settings, err));
 	COX_TRY(cox_agent_proxy_config_find(b, "readinessProbe", &arena, &probe, err));
 	enum cox_rc rc = cox_agent_health_config_read(probe, &arena, &health, err);
 	if (rc != COX_OK) {
@@ -277,11 +320,6 @@ static enum cox_rc proxy(struct proxy_flags *f, int *code, struct cox_err *err)
 		return rc;
 	}
 	f->proxy.health = &health;
-	f->proxy.is_envoy_off = settings.is_envoy_off;
-	f->proxy.envoy.drain_ms = settings.drain_ms;
-	f->proxy.envoy.drain_min_ms = settings.drain_min_ms;
-	f->proxy.envoy.exit_on_zero = settings.exit_on_zero;
-	f->proxy.envoy.concurrency = f->concurrency >= 0 ? f->concurrency : settings.concurrency;
 	return cox_agent_proxy_run(&f->proxy, code, err);
 }
 

@@ -57,8 +57,12 @@ static void write_agent_cluster(struct cox_buf *out, const char *name, struct co
 }
 
 /* A static listener that answers one path from one local cluster, and 404 else. */
-static void write_listener(struct cox_buf *out, const char *name, unsigned port, const char *path, const char *cluster)
+static void write_listener(struct cox_buf *out, const char *name, unsigned port, const char *path, const char *cluster, bool compresses)
 {
+	static const char *const compressor =
+	    "{\"name\":\"envoy.filters.http.compressor\",\"typed_config\":{\"@type\":"
+	    "\"type.googleapis.com/envoy.extensions.filters.http.compressor.v3.Compressor\",\"compressor_library\":{\"name\":\"gzip\","
+	    "\"typed_config\":{\"@type\":\"type.googleapis.com/envoy.extensions.compression.gzip.compressor.v3.Gzip\"}}}},";
 	cox_buf_printf(out, "{\"name\":\"%s\",\"address\":", name);
 	write_address(out, "0.0.0.0", port);
 	cox_buf_printf(
@@ -67,13 +71,13 @@ static void write_listener(struct cox_buf *out, const char *name, unsigned port,
 	    "\"@type\":\"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager\","
 	    "\"codec_type\":\"AUTO\",\"stat_prefix\":\"agent\",\"route_config\":{\"virtual_hosts\":[{\"name\":\"backend\",\"domains\":[\"*\"],"
 	    "\"routes\":[{\"match\":{\"path\":\"%s\"},\"route\":{\"cluster\":\"%s\"}}]}]},"
-	    "\"http_filters\":[{\"name\":\"envoy.filters.http.router\",\"typed_config\":{"
+	    "\"http_filters\":[%s{\"name\":\"envoy.filters.http.router\",\"typed_config\":{"
 	    "\"@type\":\"type.googleapis.com/envoy.extensions.filters.http.router.v3.Router\"}}]}}]}]}",
-	    path, cluster);
+	    path, cluster, compresses ? compressor : "");
 }
 
 /* Parts of our clusters' and listeners' names as tags, so that one metric has all series. */
-static void write_stats_tags(struct cox_buf *out)
+static void write_stats_tags(struct cox_buf *out, const struct cox_agent_node *node)
 {
 	static const struct {
 		const char *name, *regex;
@@ -90,6 +94,7 @@ static void write_stats_tags(struct cox_buf *out)
 	cox_buf_append_cstr(out, "\"use_all_default_tags\":false,\"stats_tags\":[");
 	for (size_t i = 0; i < COX_LEN(tags); i++)
 		cox_buf_printf(out, "%s{\"tag_name\":\"%s\",\"regex\":\"%s\"}", i ? "," : "", tags[i].name, tags[i].regex);
+	cox_agent_config_write_tags(&node->config, node->annotations, out);
 	cox_buf_append_char(out, ']');
 }
 
@@ -159,19 +164,22 @@ static void write_dynamic(struct cox_buf *out)
 	               source, source);
 }
 
-static void write_limits(struct cox_buf *out)
+static void write_limits(struct cox_buf *out, const struct cox_agent_bootstrap *b, const struct cox_agent_config *config)
 {
+	cox_buf_append_cstr(out, "\"layered_runtime\":{\"layers\":[{\"name\":\"global config\",\"static_layer\":{"
+	                         "\"re2.max_program_size.error_level\":32768,\"re2.max_program_size.warn_level\":0");
+	cox_agent_config_write_runtime(config, out);
 	cox_buf_printf(
 	    out,
-	    "\"layered_runtime\":{\"layers\":[{\"name\":\"global config\",\"static_layer\":{"
-	    "\"re2.max_program_size.error_level\":32768,\"re2.max_program_size.warn_level\":0}},"
-	    "{\"name\":\"admin\",\"admin_layer\":{}}]},"
+	    "}},{\"name\":\"admin\",\"admin_layer\":{}}]},"
 	    "\"overload_manager\":{\"resource_monitors\":[{\"name\":\"envoy.resource_monitors.global_downstream_max_connections\","
 	    "\"typed_config\":{\"@type\":\"type.googleapis.com/"
 	    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig\","
-	    "\"max_active_downstream_connections\":%d}}]}",
-	    COX_AGENT_DOWNSTREAM_CONNECTIONS_MAX);
+	    "\"max_active_downstream_connections\":%llu}}]}",
+	    (unsigned long long)cox_agent_config_connections(b, config));
 }
+
+static bool is_compressed(const struct cox_agent_config *c) { return !c->values->stats_compression.set || c->values->stats_compression.v; }
 
 enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err)
 {
@@ -181,13 +189,13 @@ enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struc
 	cox_buf_append_cstr(out, "{");
 	write_node(out, &node);
 	cox_buf_append_cstr(out, ",\"stats_config\":{");
-	write_stats_tags(out);
+	write_stats_tags(out, &node);
 	cox_buf_append_char(out, ',');
 	write_stats_matcher(out, &node);
 	cox_buf_append_cstr(out, "},\"admin\":{\"ignore_global_conn_limit\":true,\"address\":");
 	write_address(out, "127.0.0.1", b->admin_port);
 	cox_buf_append_cstr(out, "},");
-	write_limits(out);
+	write_limits(out, b, &node.config);
 	cox_buf_append_char(out, ',');
 	write_dynamic(out);
 	cox_buf_append_cstr(out, ",\"static_resources\":{\"clusters\":[");
@@ -200,10 +208,13 @@ enum cox_rc cox_agent_bootstrap_build(const struct cox_agent_bootstrap *b, struc
 		cox_buf_append_char(out, ',');
 		write_agent_cluster(out, "sds-grpc", b->sds_path);
 	}
+	COX_TRY(cox_agent_config_write_clusters(b, &node.config, out, err));
 	cox_buf_append_cstr(out, "],\"listeners\":[");
-	write_listener(out, "prometheus", b->prometheus_port, "/stats/prometheus", "prometheus_stats");
+	write_listener(out, "prometheus", b->prometheus_port, "/stats/prometheus", "prometheus_stats", is_compressed(&node.config));
 	cox_buf_append_char(out, ',');
-	write_listener(out, "health", b->health_port, "/healthz/ready", "agent");
-	cox_buf_append_cstr(out, "]}}");
+	write_listener(out, "health", b->health_port, "/healthz/ready", "agent", false);
+	cox_buf_append_cstr(out, "]}");
+	COX_TRY(cox_agent_config_write_sinks(b, &node.config, node.cluster, out, err));
+	cox_buf_append_char(out, '}');
 	return COX_OK;
 }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "codec/fields.h"
 
 /* All text is borrowed and may be empty. */
 struct cox_agent_bootstrap {
@@ -19,6 +20,9 @@ struct cox_agent_bootstrap {
 	struct cox_str xds_path, sds_path;  /* sockets of the agent, or of who serves certificates in its place */
 	bool is_identity_off;               /* no certificates: node metadata COXSWAIN_SDS is "none" */
 	uint16_t admin_port, status_port, prometheus_port, health_port; /* 15000, 15020, 15090, 15021 */
+	/* The address of a host, as text; false: it has none. May block: called before there is a loop. NULL: what is no address is left
+	 * so. */
+	bool (*resolve)(const char *host, char ip[64]);
 };
 
 enum {
@@ -39,14 +43,21 @@ COX_MUST_USE enum cox_rc cox_agent_proxy_config_find(const struct cox_agent_boot
 /* Appends an envoy.config.core.v3.Node: the same as in the bootstrap, for an agent that speaks for itself. Errors as above. */
 COX_MUST_USE enum cox_rc cox_agent_node_encode(const struct cox_agent_bootstrap *b, struct cox_buf *out, struct cox_err *err);
 
-/* What the environment says about the process rather than the bootstrap: PROXY_CONFIG's terminationDrainDuration and
- * concurrency, EXIT_ON_ZERO_ACTIVE_CONNECTIONS, MINIMUM_DRAIN_DURATION, DISABLE_ENVOY. */
+/* What the environment says about the process rather than the bootstrap: PROXY_CONFIG, EXIT_ON_ZERO_ACTIVE_CONNECTIONS,
+ * MINIMUM_DRAIN_DURATION, DISABLE_ENVOY, ISTIO_CPU_LIMIT. Text lives in the arena; empty: not said. */
 struct cox_agent_settings {
-	int64_t drain_ms, drain_min_ms; /* 5 s each unless said otherwise */
-	int concurrency;                /* 0: as many as cores */
+	int64_t drain_ms, drain_min_ms;     /* 5 s each unless said otherwise */
+	int64_t listener_drain_s;           /* drainDuration: 45 s */
+	int64_t log_flush_ms, log_flush_kb; /* 1 s, 64 KiB */
+	int concurrency;                    /* 0: as many as cores */
+	uint16_t admin_port, status_port;   /* 15000, 15020 */
+	struct cox_str binary, config_dir;  /* binaryPath, configPath */
+	struct cox_str bootstrap_file;      /* customConfigFile: taken as it is */
+	struct cox_diags warnings;          /* keys of PROXY_CONFIG that are unknown or have no effect */
 	bool exit_on_zero;
 	bool is_envoy_off; /* DISABLE_ENVOY */
 };
-COX_MUST_USE enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct cox_agent_settings *out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena,
+                                                 struct cox_agent_settings *out, struct cox_err *err);
 
 #endif

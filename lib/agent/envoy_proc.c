@@ -69,6 +69,10 @@ static enum cox_rc start(struct cox_envoy *e, struct cox_err *err)
 {
 	char concurrency[16];
 	snprintf(concurrency, sizeof(concurrency), "%d", e->spec.concurrency);
+	char drain[24], flush_ms[24], flush_kb[24];
+	snprintf(drain, sizeof(drain), "%lld", (long long)(e->spec.listener_drain_s ? e->spec.listener_drain_s : 45));
+	snprintf(flush_ms, sizeof(flush_ms), "%lld", (long long)(e->spec.log_flush_ms ? e->spec.log_flush_ms : 1000));
+	snprintf(flush_kb, sizeof(flush_kb), "%lld", (long long)(e->spec.log_flush_kb ? e->spec.log_flush_kb : 64));
 	/* Unknown fields are allowed in what we wrote ourselves, so that one agent goes with several Envoys. */
 	const char *argv[24] = { e->program,
 		                 "-c",
@@ -77,14 +81,16 @@ static enum cox_rc start(struct cox_envoy *e, struct cox_err *err)
 		                 e->log_level,
 		                 "--disable-hot-restart",
 		                 "--drain-time-s",
-		                 "45",
+		                 drain,
 		                 "--drain-strategy",
 		                 "immediate",
 		                 "--file-flush-interval-msec",
-		                 "1000",
+		                 flush_ms,
+		                 "--file-flush-min-size-kb",
+		                 flush_kb,
 		                 "--allow-unknown-static-fields",
 		                 NULL };
-	size_t n = 13;
+	size_t n = 15;
 	if (e->spec.concurrency > 0) {
 		argv[n++] = "--concurrency";
 		argv[n++] = concurrency;

@@ -18,8 +18,10 @@ enum cox_envoy_state { COX_ENVOY_RUNNING, COX_ENVOY_DRAINING, COX_ENVOY_STOPPING
 /* Copied by open, text included. */
 struct cox_envoy_spec {
 	const char *program, *bootstrap_path, *log_level;
-	const char *component_log_level; /* "misc:error,..."; NULL: none; outlives the Envoy */
-	int concurrency;                 /* worker threads; 0: as many as cores */
+	const char *component_log_level;    /* "misc:error,..."; NULL: none; outlives the Envoy */
+	int concurrency;                    /* worker threads; 0: as many as cores */
+	int64_t listener_drain_s;           /* how long connections of a listener that goes may finish; 0: 45 */
+	int64_t log_flush_ms, log_flush_kb; /* access logs; 0: 1 s, 64 KiB */
 	uint16_t admin_port, prometheus_port, health_port;
 	int64_t drain_ms;     /* how long connections may finish */
 	int64_t drain_min_ms; /* with exit_on_zero: at least this long */

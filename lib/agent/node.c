@@ -1,7 +1,6 @@
 #include "agent/node_priv.h"
 
 #include "codec/fields.h"
-#include "codec/yaml.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -101,50 +100,10 @@ static enum cox_rc add_env(const struct cox_agent_bootstrap *b, struct cox_arena
 
 /* --- PROXY_CONFIG ------------------------------------------------------------------------- */
 
-struct one_document {
-	struct cox_json *root;
-	bool failed;
-	struct cox_err err;
-};
-
-static void take_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
+enum cox_rc cox_agent_config_find(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_config *out,
+                                  struct cox_err *err)
 {
-	(void)text;
-	struct one_document *doc = arg;
-	if (root == NULL && !doc->failed) {
-		doc->failed = true;
-		doc->err = *err;
-	}
-	doc->root = root;
-}
-
-/* PROXY_CONFIG is YAML (or JSON), the annotation proxy.istio.io/config too; the annotation wins member by member. */
-static enum cox_rc add_proxy_config(struct cox_arena *arena, struct cox_str text, const char *where, struct cox_json *into,
-                                    struct cox_err *err)
-{
-	struct one_document doc = { 0 };
-	if (text.n == 0)
-		return COX_OK;
-	enum cox_rc rc = cox_yaml_each(arena, text, COX_AGENT_TEXT_BYTES_MAX, take_document, &doc, err);
-	if (rc == COX_OK && doc.failed)
-		rc = cox_err_set(err, COX_EINVAL, NULL, "%s", doc.err.text);
-	if (rc == COX_OK && doc.root && doc.root->type != COX_JSON_OBJECT)
-		rc = cox_err_set(err, COX_EINVAL, NULL, "not an object");
-	if (rc != COX_OK) {
-		cox_err_wrap(err, "%s", where);
-		return rc;
-	}
-	if (doc.root)
-		merge(arena, into, doc.root);
-	return COX_OK;
-}
-
-static enum cox_rc read_proxy_config(const struct cox_agent_bootstrap *b, struct cox_arena *arena, const struct cox_json *annotations,
-                                     struct cox_json *config, struct cox_err *err)
-{
-	const struct cox_json *own = cox_json_get(annotations, COX_STR("proxy.istio.io/config"));
-	COX_TRY(add_proxy_config(arena, cox_agent_env(b->env, "PROXY_CONFIG"), "PROXY_CONFIG", config, err));
-	return add_proxy_config(arena, own && own->type == COX_JSON_STRING ? own->text : COX_STR(""), "proxy.istio.io/config", config, err);
+	return cox_agent_config_read(b, parse_pairs(arena, b->annotations), arena, out, err);
 }
 
 static enum cox_rc read_duration(struct cox_str text, const char *where, int64_t *ms, struct cox_err *err)
@@ -158,21 +117,38 @@ static enum cox_rc read_duration(struct cox_str text, const char *where, int64_t
 	return COX_OK;
 }
 
-enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct cox_agent_settings *out, struct cox_err *err)
+/* So many threads as the container has processors, where nobody says a number. */
+static int cpu_limit(const struct cox_agent_bootstrap *b)
 {
-	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
-	struct cox_json *config = cox_json_new_object(&arena);
-	struct cox_agent_settings s = { .drain_ms = 5000, .drain_min_ms = 5000 };
-	int64_t concurrency = 0;
-	COX_TRY(read_proxy_config(b, &arena, parse_pairs(&arena, b->annotations), config, err));
-	COX_TRY(read_duration(cox_json_str_at(config, "terminationDrainDuration"), "terminationDrainDuration", &s.drain_ms, err));
+	uint64_t v;
+	return cox_str_to_u64(cox_agent_env(b->env, "ISTIO_CPU_LIMIT"), &v) == COX_OK && v >= 1 && v <= 1024 ? (int)v : 0;
+}
+
+static int64_t ms_of(const struct cox_opt_i64 *ns, int64_t otherwise) { return ns->set ? ns->v / 1000000 : otherwise; }
+
+enum cox_rc cox_agent_settings_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_settings *out,
+                                    struct cox_err *err)
+{
+	struct cox_agent_config c;
+	struct cox_agent_settings s = { .drain_min_ms = 5000 };
+	COX_TRY(cox_agent_config_find(b, arena, &c, err));
+	const struct cox_proxy_config *v = c.values;
+	s.drain_ms = ms_of(&v->termination_drain_duration_ns, 5000);
+	s.listener_drain_s = ms_of(&v->drain_duration_ns, 45000) / 1000;
+	s.log_flush_ms = ms_of(&v->file_flush_interval_ns, 1000);
+	s.log_flush_kb = v->file_flush_min_size_kb.set ? v->file_flush_min_size_kb.v : 64;
 	COX_TRY(read_duration(cox_agent_env(b->env, "MINIMUM_DRAIN_DURATION"), "MINIMUM_DRAIN_DURATION", &s.drain_min_ms, err));
 	s.exit_on_zero = cox_str_eq(cox_agent_env(b->env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS"), COX_STR("true"));
 	s.is_envoy_off = cox_str_eq(cox_agent_env(b->env, "DISABLE_ENVOY"), COX_STR("true"));
-	const struct cox_json *v = cox_json_get(config, COX_STR("concurrency"));
-	if (v && (cox_json_to_i64(v, &concurrency) != COX_OK || concurrency < 0 || concurrency > 1024))
+	if (v->concurrency.set && v->concurrency.v > 1024)
 		return cox_err_set(err, COX_EINVAL, "concurrency", "must be a number from 0 to 1024");
-	s.concurrency = (int)concurrency;
+	s.concurrency = v->concurrency.set ? (int)v->concurrency.v : cpu_limit(b);
+	s.admin_port = v->admin_port.set ? (uint16_t)v->admin_port.v : 15000;
+	s.status_port = v->status_port.set ? (uint16_t)v->status_port.v : 15020;
+	s.binary = v->binary_path;
+	s.config_dir = v->config_path;
+	s.bootstrap_file = v->custom_config_file;
+	s.warnings = c.diags;
 	*out = s;
 	return COX_OK;
 }
@@ -196,10 +172,28 @@ static struct cox_agent_list collect(struct cox_arena *arena, const struct cox_j
 	return (struct cox_agent_list){ items, n };
 }
 
+static struct cox_str first_of(struct cox_str a, struct cox_str b) { return a.n ? a : b; }
+
 static struct cox_str text_of(const struct cox_json *object, const char *key)
 {
 	const struct cox_json *v = cox_json_get(object, cox_str_of(key));
 	return v && v->type == COX_JSON_STRING ? v->text : COX_STR("");
+}
+
+/* The proxy's name in traces. */
+static struct cox_str service_name(struct cox_arena *arena, const struct cox_proxy_config *v, const struct cox_json *labels,
+                                   struct cox_str workload, struct cox_str ns)
+{
+	struct cox_str canonical = first_of(text_of(labels, "service.istio.io/canonical-name"), text_of(labels, "app.kubernetes.io/name"));
+	struct cox_str app = first_of(text_of(labels, "app"), workload);
+	canonical = first_of(canonical, app);
+	if (v->service_cluster.n)
+		return v->service_cluster;
+	if (v->tracing_service_name != COX_NAME_APP_AND_NAMESPACE)
+		app = canonical;
+	if (!app.n)
+		return COX_STR("istio-proxy");
+	return v->tracing_service_name == COX_NAME_CANONICAL ? app : cox_arena_printf(arena, "%.*s.%.*s", COX_FMT(app), COX_FMT(ns));
 }
 
 static void set_stats(struct cox_arena *arena, const struct cox_json *config, const struct cox_json *annotations,
@@ -250,8 +244,6 @@ static void set_locality(struct cox_str label, struct cox_str parts[3])
 			break;
 }
 
-static struct cox_str first_of(struct cox_str a, struct cox_str b) { return a.n ? a : b; }
-
 static void set_metadata(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_json *m, struct cox_str pod,
                          struct cox_str ns, struct cox_str ips)
 {
@@ -282,10 +274,25 @@ static enum cox_rc set_identity(const struct cox_agent_bootstrap *b, struct cox_
 	set_metadata(b, arena, m, pod, ns, ips);
 	out->id = cox_arena_printf(arena, "%.*s~%.*s~%.*s.%.*s~%.*s.svc.%.*s", COX_FMT(b->type), COX_FMT(ip), COX_FMT(pod), COX_FMT(ns),
 	                           COX_FMT(ns), COX_FMT(b->domain));
-	struct cox_str app = first_of(text_of(labels, "app"), cox_agent_env(b->env, "ISTIO_META_WORKLOAD_NAME"));
-	out->cluster = app.n ? cox_arena_printf(arena, "%.*s.%.*s", COX_FMT(app), COX_FMT(ns)) : COX_STR("istio-proxy");
+	out->cluster = service_name(arena, out->config.values, labels, cox_agent_env(b->env, "ISTIO_META_WORKLOAD_NAME"), ns);
 	set_locality(text_of(labels, "istio-locality"), out->locality);
+	if (!out->locality[1].n)
+		out->locality[1] = out->config.values->availability_zone;
 	return COX_OK;
+}
+
+/* What the settings say and no variable: injection makes variables of it, a machine outside of Kubernetes has the settings alone. */
+static void set_fallbacks(struct cox_arena *arena, const struct cox_proxy_config *v, struct cox_json *metadata)
+{
+	for (COX_EACH(struct cox_kv, kv, v->proxy_metadata)) {
+		struct cox_str name = cox_str_sub(kv->key, 11, kv->key.n);
+		if (cox_str_has_prefix(kv->key, COX_STR("ISTIO_META_")) && !cox_json_get(metadata, name))
+			set_str(arena, metadata, cox_str_to_cstr(name, cox_arena_alloc(arena, name.n + 1), name.n + 1), kv->value);
+	}
+	if (!cox_json_get(metadata, COX_STR("MESH_ID")))
+		set_str(arena, metadata, "MESH_ID", v->mesh_id);
+	if (!cox_json_get(metadata, COX_STR("INTERCEPTION_MODE")))
+		set_str(arena, metadata, "INTERCEPTION_MODE", v->interception_mode);
 }
 
 enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_node *out,
@@ -294,38 +301,39 @@ enum cox_rc cox_agent_node_build(const struct cox_agent_bootstrap *b, struct cox
 	if (b->labels.n > COX_AGENT_TEXT_BYTES_MAX || b->annotations.n > COX_AGENT_TEXT_BYTES_MAX)
 		return cox_err_set(err, COX_ELIMIT, NULL, "labels or annotations are longer than %d bytes", COX_AGENT_TEXT_BYTES_MAX);
 	struct cox_json *labels = parse_pairs(arena, b->labels), *annotations = parse_pairs(arena, b->annotations);
-	struct cox_json *metadata = cox_json_new_object(arena), *config = cox_json_new_object(arena);
-	struct cox_json *extra = cox_json_new_object(arena);
+	struct cox_json *metadata = cox_json_new_object(arena), *extra = cox_json_new_object(arena);
 	COX_TRY(add_env(b, arena, extra, labels, annotations, err));
+	COX_TRY(cox_agent_config_read(b, annotations, arena, &out->config, err));
 	COX_TRY(set_identity(b, arena, labels, metadata, out, err));
 	merge(arena, metadata, extra);
-	COX_TRY(read_proxy_config(b, arena, annotations, config, err));
-	set_stats(arena, config, annotations, out);
-	if (config->n != 0)
-		cox_json_set(arena, metadata, COX_STR("PROXY_CONFIG"), config);
+	set_fallbacks(arena, out->config.values, metadata);
+	set_stats(arena, out->config.json, annotations, out);
+	if (out->config.json->n != 0)
+		cox_json_set(arena, metadata, COX_STR("PROXY_CONFIG"), out->config.json);
 	cox_json_set(arena, metadata, COX_STR("LABELS"), labels);
 	if (annotations->n != 0)
 		cox_json_set(arena, metadata, COX_STR("ANNOTATIONS"), annotations);
 	out->metadata = metadata;
+	out->annotations = annotations;
 	return COX_OK;
 }
 
 enum cox_rc cox_agent_control_plane_read(const struct cox_agent_bootstrap *b, struct cox_arena *arena, struct cox_agent_control_plane *out,
                                          struct cox_err *err)
 {
-	struct cox_json *config = cox_json_new_object(arena);
-	COX_TRY(read_proxy_config(b, arena, parse_pairs(arena, b->annotations), config, err));
-	out->is_plain = cox_str_eq(text_of(config, "controlPlaneAuthPolicy"), COX_STR("NONE"));
+	struct cox_agent_config c;
+	COX_TRY(cox_agent_config_find(b, arena, &c, err));
+	out->is_plain = c.values->control_plane_auth_policy == COX_PLANE_NONE;
 	struct cox_str fallback = out->is_plain || b->is_identity_off ? default_discovery_plain : default_discovery;
-	out->discovery = first_of(b->discovery, first_of(text_of(config, "discoveryAddress"), fallback));
+	out->discovery = first_of(b->discovery, first_of(c.values->discovery_address, fallback));
 	return COX_OK;
 }
 
 enum cox_rc cox_agent_proxy_config_find(const struct cox_agent_bootstrap *b, const char *member, struct cox_arena *arena,
                                         const struct cox_json **out, struct cox_err *err)
 {
-	struct cox_json *config = cox_json_new_object(arena);
-	COX_TRY(read_proxy_config(b, arena, parse_pairs(arena, b->annotations), config, err));
-	*out = cox_json_get(config, cox_str_of(member));
+	struct cox_agent_config c;
+	COX_TRY(cox_agent_config_find(b, arena, &c, err));
+	*out = cox_json_get(c.json, cox_str_of(member));
 	return COX_OK;
 }

@@ -5,6 +5,7 @@
 #define COX_AGENT_NODE_PRIV_H
 
 #include "agent/bootstrap.h"
+#include "agent/config.h"
 #include "codec/json.h"
 
 struct cox_agent_list {
@@ -16,7 +17,8 @@ struct cox_agent_list {
 struct cox_agent_node {
 	struct cox_str id, cluster;
 	struct cox_str locality[3]; /* region, zone, sub-zone */
-	const struct cox_json *metadata;
+	const struct cox_json *metadata, *annotations;
+	struct cox_agent_config config;
 	struct cox_agent_list stats_prefixes, stats_suffixes, stats_regexps;
 };
 

@@ -193,10 +193,10 @@ enum cox_rc cox_agent_proxy_run(const struct cox_agent_proxy *p, int *code, stru
 {
 	char path[4096] = "";
 	COX_TRY(become(p, err));
-	if (!p->is_envoy_off)
+	if (!p->is_envoy_off && !p->bootstrap_file)
 		COX_TRY(write_bootstrap(p, path, err));
 	struct agent a = { .loop = cox_loop_new("agent") };
-	enum cox_rc rc = open_all(&a, p, path, err);
+	enum cox_rc rc = open_all(&a, p, p->bootstrap_file ? p->bootstrap_file : path, err);
 	if (rc == COX_OK) {
 		cox_loop_run(a.loop);
 		*code = a.code;

@@ -17,6 +17,7 @@ struct cox_agent_proxy {
 	bool is_envoy_off;                                /* DISABLE_ENVOY: certificates, secrets and names alone */
 	struct cox_envoy_spec envoy;                      /* bootstrap_path, ports, on_end and ctx are set by run() */
 	int uid, gid;                                     /* whom the agent becomes before it does anything; 0: who it is */
+	const char *bootstrap_file;                       /* customConfigFile, taken as it is; NULL: the bootstrap is made */
 	const char *config_dir;                           /* where the bootstrap is written: envoy-rev.json */
 	struct cox_str status_host;                       /* where 15020 listens; empty: every address */
 	const char *resolv_conf;                          /* the pod's; NULL: /etc/resolv.conf */

@@ -68,8 +68,6 @@ static void tracing_check(const void *value, const char *path, struct cox_diags 
 	                                    : NULL;
 	if (gone)
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "Envoy has no such tracer any more, cox-agent refuses %s", gone);
-	if (v->tls_settings && v->tls_settings->mode == COX_TLS_ISTIO_MUTUAL)
-		cox_diag_add(d, COX_SEV_ERROR, 0, path, "tlsSettings.mode ISTIO_MUTUAL is for hosts of the mesh; use SIMPLE or MUTUAL");
 }
 static MESSAGE(tracing, "Tracing", "Tracing of proxies.", .check = tracing_check);
 
@@ -216,8 +214,7 @@ static const struct cox_field proxy_config_fields[] = {
 	P(service_cluster, "serviceCluster", STR, "The proxy's service name in traces.", .one_of = 1),
 	P(tracing_service_name, "tracingServiceName", ENUM, "How that name is made.", .one_of = 1,
 	  ENUM("APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE")),
-	P(drain_duration_ns, "drainDuration", DURATION, "How long connections drain on a hot restart and when listeners change.",
-	  NOT_NEGATIVE),
+	P(drain_duration_ns, "drainDuration", DURATION, "How long connections drain when their listener goes.", .min = 1, .max = 9e6),
 	P(termination_drain_duration_ns, "terminationDrainDuration", DURATION, "How long connections drain at the end.", NOT_NEGATIVE),
 	P(discovery_address, "discoveryAddress", STR, "Where proxies find the control plane."),
 	P(unread, "discoveryRefreshDelay", RAW, "", .flags = COX_F_NO_EFFECT),
@@ -227,7 +224,7 @@ static const struct cox_field proxy_config_fields[] = {
 	P(admin_port, "proxyAdminPort", I64, "Port of Envoy's administration.", .pattern = "port"),
 	P(availability_zone, "availabilityZone", STR, "Zone of the proxy, where no label says it.", .flags = COX_F_DEPRECATED),
 	P(control_plane_auth_policy, "controlPlaneAuthPolicy", ENUM, "NONE: in clear text.", ENUM("", "NONE", "MUTUAL_TLS", "INHERIT")),
-	P(stat_name_length, "statNameLength", I64, "Longest name in statistics.", NATURAL),
+	P(unread, "statNameLength", RAW, "", .flags = COX_F_NO_EFFECT),
 	P(concurrency, "concurrency", I64, "Worker threads; 0: all processors.", NATURAL),
 	P(interception_mode, "interceptionMode", STR, "REDIRECT, TPROXY or NONE."),
 	P(tracing, "tracing", MSG, "Tracing.", SUB(tracing)),
@@ -245,7 +242,7 @@ static const struct cox_field proxy_config_fields[] = {
 	P(hold_application, "holdApplicationUntilProxyStarts", OPT_BOOL, "The application starts after the proxy."),
 	P(ca_certificates_pem, "caCertificatesPem", STR, "Further roots of the mesh's certificates.", LIST),
 	P(image, "image", MSG, "Image of the proxy.", SUB(proxy_image)),
-	P(key_provider, "privateKeyProvider", MSG, "Who computes with private keys.", SUB(key_provider)),
+	P(key_provider, "privateKeyProvider", MSG, "Who computes with private keys.", SUB(key_provider), .flags = COX_F_NO_EFFECT),
 	P(proxy_headers, "proxyHeaders", MSG, "Headers that proxies add.", SUB(proxy_headers)),
 	P(file_flush_interval_ns, "fileFlushInterval", DURATION, "How often access logs are written.", FROM_1MS),
 	P(file_flush_min_size_kb, "fileFlushMinSizeKb", I64, "From which size on access logs are written.", NATURAL),

@@ -125,8 +125,8 @@ struct cox_proxy_config {
 	    statsd_udp_address, metrics_service_address, mesh_id, availability_zone;
 	int tracing_service_name, control_plane_auth_policy;
 	struct cox_str interception_mode; /* empty, REDIRECT, TPROXY, NONE */
-	struct cox_opt_i64 drain_duration_ns, termination_drain_duration_ns, concurrency, status_port, admin_port, stat_name_length,
-	    file_flush_interval_ns, file_flush_min_size_kb;
+	struct cox_opt_i64 drain_duration_ns, termination_drain_duration_ns, concurrency, status_port, admin_port, file_flush_interval_ns,
+	    file_flush_min_size_kb;
 	const struct cox_tracing *tracing;
 	const struct cox_remote_service *access_log_service, *metrics_service;
 	COX_LIST(struct cox_kv) proxy_metadata, runtime_values;

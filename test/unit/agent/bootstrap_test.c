@@ -120,23 +120,37 @@ static void test_refused(void **state)
 static void test_settings(void **state)
 {
 	(void)state;
-	const char *env[] = { "PROXY_CONFIG={terminationDrainDuration: 20s, concurrency: 2}", "EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true",
-		              "MINIMUM_DRAIN_DURATION=500ms", NULL };
-	const char *none[] = { NULL };
+	const char *env[] = {
+		"PROXY_CONFIG={terminationDrainDuration: 20s, concurrency: 2, drainDuration: 7s, fileFlushInterval: 3s, fileFlushMinSizeKb: 9,"
+		" binaryPath: /b, configPath: /c, customConfigFile: /f, proxyAdminPort: 1, statusPort: 2}",
+		"EXIT_ON_ZERO_ACTIVE_CONNECTIONS=true", "MINIMUM_DRAIN_DURATION=500ms", NULL
+	};
+	const char *none[] = { "ISTIO_CPU_LIMIT=3", NULL };
 	const char *bad[] = { "MINIMUM_DRAIN_DURATION=soon", NULL };
 	struct cox_agent_settings s;
+	struct cox_arena arena = { 0 };
 	struct cox_agent_bootstrap b = make(env);
-	assert_int_equal(cox_agent_settings_read(&b, &s, NULL), COX_OK);
+	assert_int_equal(cox_agent_settings_read(&b, &arena, &s, NULL), COX_OK);
 	assert_int_equal(s.drain_ms, 20000);
 	assert_int_equal(s.drain_min_ms, 500);
 	assert_int_equal(s.concurrency, 2);
+	assert_int_equal(s.listener_drain_s, 7);
+	assert_int_equal(s.log_flush_ms, 3000);
+	assert_int_equal(s.log_flush_kb, 9);
+	assert_int_equal(s.admin_port, 1);
+	assert_int_equal(s.status_port, 2);
+	assert_true(cox_str_eq_cstr(s.binary, "/b") && cox_str_eq_cstr(s.config_dir, "/c") && cox_str_eq_cstr(s.bootstrap_file, "/f"));
 	assert_true(s.exit_on_zero);
 	b = make(none);
-	assert_int_equal(cox_agent_settings_read(&b, &s, NULL), COX_OK);
+	assert_int_equal(cox_agent_settings_read(&b, &arena, &s, NULL), COX_OK);
 	assert_int_equal(s.drain_ms, 5000);
+	assert_int_equal(s.concurrency, 3);
+	assert_int_equal(s.listener_drain_s, 45);
+	assert_int_equal(s.admin_port, 15000);
 	assert_false(s.exit_on_zero);
 	b = make(bad);
-	assert_int_equal(cox_agent_settings_read(&b, &s, NULL), COX_EINVAL);
+	assert_int_equal(cox_agent_settings_read(&b, &arena, &s, NULL), COX_EINVAL);
+	cox_arena_fini(&arena);
 }
 
 int main(void)
