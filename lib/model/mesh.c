@@ -173,7 +173,7 @@ static const struct cox_field mesh_config_fields[] = {
 	M(ingress_selector, "ingressSelector", STR),
 	M(ingress_class, "ingressClass", STR),
 	M(ingress_controller_mode, "ingressControllerMode", ENUM, ENUM("UNSPECIFIED", "OFF", "DEFAULT", "STRICT")),
-	M(enable_envoy_access_log_service, "enableEnvoyAccessLogService", BOOL, .flags = COX_F_NO_EFFECT),
+	M(enable_envoy_access_log_service, "enableEnvoyAccessLogService", BOOL),
 	M(mesh_mtls, "meshMTLS", MSG, SUB(mesh_tls)),
 	M(tls_defaults, "tlsDefaults", MSG, SUB(mesh_tls)),
 	M(default_traffic_policy, "defaultTrafficPolicy", MSG, SUB(traffic_policy)),

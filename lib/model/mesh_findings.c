@@ -82,6 +82,9 @@ void cox_mesh_findings(const struct cox_mesh_config *m, struct cox_diags *d)
 		check_names(m, p->tracing.p, p->tracing.n, "tracing", NULL, d);
 	}
 	check_sources(m, d);
+	if (m->enable_envoy_access_log_service && !(m->default_config && m->default_config->access_log_service))
+		cox_diag_add(d, COX_SEV_WARNING, 0, "enableEnvoyAccessLogService",
+		             "counts for proxies whose ProxyConfig has envoyAccessLogService; defaultConfig has none");
 	if (m->service_settings.n)
 		cox_diag_add(d, COX_SEV_WARNING, 0, "serviceSettings", "one cluster is served: every service is local to it already");
 	if (m->service_scope_configs.n)

@@ -136,6 +136,7 @@ static void read_switches(struct cox_proxy *p)
 	p->dns_capture = meta_bool(p, "DNS_CAPTURE");
 	p->dns_auto_allocate = meta_bool(p, "DNS_AUTO_ALLOCATE");
 	p->http10 = meta_bool(p, "HTTP10");
+	p->has_access_log_service = cox_json_str_at(p->metadata, "PROXY_CONFIG.envoyAccessLogService.address").n > 0;
 	uint64_t port;
 	if (cox_str_to_u64(meta_text(p, "HTTP_PROXY_PORT"), &port) == COX_OK && port <= UINT16_MAX)
 		p->http_proxy_port = (uint16_t)port;

@@ -160,7 +160,7 @@ void cox_filter_tcp_proxy(struct pb_listener_v3_FilterChain fc, const struct cox
 			tcp_targets_write(tcp, p);
 			tcp_policy_write(tcp, t, p);
 			if (!p->no_access_log)
-				cox_access_logs(t, false, tcp_log_open, &tcp);
+				cox_access_logs(t, COX_LOG_OF_TCP, tcp_log_open, &tcp);
 		}
 	}
 }

@@ -50,9 +50,10 @@ void cox_filters_tcp(struct pb_listener_v3_FilterChain fc, const struct cox_tr *
 
 /* Access logs of the mesh configuration (accessLogFile, or defaultProviders.accessLogging of kind envoyFileAccessLog): false: none. */
 bool cox_access_log_is_on(const struct cox_tr *t);
-/* `open(arg)` begins one more AccessLog in the caller's message; called once per log. is_listener: only connections that no filter
- * chain took (response flag NR). */
-void cox_access_logs(const struct cox_tr *t, bool is_listener, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg);
+/* Whose log: LISTENER has only connections that no filter chain took (response flag NR). */
+enum cox_log_of { COX_LOG_OF_HTTP, COX_LOG_OF_TCP, COX_LOG_OF_LISTENER };
+/* `open(arg)` begins one more AccessLog in the caller's message; called once per log. */
+void cox_access_logs(const struct cox_tr *t, enum cox_log_of of, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg);
 
 /* The address family in which DNS names are resolved for this proxy. */
 int cox_dns_family(const struct cox_view *v);

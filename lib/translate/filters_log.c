@@ -62,13 +62,18 @@ static void log_format_write(struct pb_core_v3_SubstitutionFormatString f, const
 	pb_core_v3_SubstitutionFormatString_omit_empty_values(f, l->omit_empty);
 }
 
+static void unmatched_write(struct pb_accesslog_v3_AccessLog log)
+{
+	PB_WITH (filter, pb_accesslog_v3_AccessLog_filter(log))
+		PB_WITH (flags, pb_accesslog_v3_AccessLogFilter_response_flag_filter(filter))
+			pb_accesslog_v3_ResponseFlagFilter_flags(flags, COX_STR("NR"));
+}
+
 static void log_write(struct pb_accesslog_v3_AccessLog log, const struct cox_tr *t, const struct log_file *l, bool is_listener)
 {
 	pb_accesslog_v3_AccessLog_name(log, COX_STR("envoy.access_loggers.file"));
 	if (is_listener)
-		PB_WITH (filter, pb_accesslog_v3_AccessLog_filter(log))
-			PB_WITH (flags, pb_accesslog_v3_AccessLogFilter_response_flag_filter(filter))
-				pb_accesslog_v3_ResponseFlagFilter_flags(flags, COX_STR("NR"));
+		unmatched_write(log);
 	PB_ANY (file, pb_accesslog_v3_AccessLog_typed_config(log), pb_access_loggers_file_v3_FileAccessLog) {
 		pb_access_loggers_file_v3_FileAccessLog_path(file, l->path);
 		PB_WITH (f, pb_access_loggers_file_v3_FileAccessLog_log_format(file))
@@ -114,18 +119,52 @@ static bool log_at(const struct cox_mesh_config *mesh, size_t i, struct log_file
 	return true;
 }
 
+/* enableEnvoyAccessLogService, for proxies whose bootstrap knows the service. */
+static void grpc_common_write(struct pb_access_loggers_grpc_v3_CommonGrpcAccessLogConfig c, struct cox_str log_name)
+{
+	static const char *const state[] = { "upstream_peer", "downstream_peer" };
+	pb_access_loggers_grpc_v3_CommonGrpcAccessLogConfig_log_name(c, log_name);
+	PB_WITH (service, pb_access_loggers_grpc_v3_CommonGrpcAccessLogConfig_grpc_service(c))
+		PB_WITH (envoy, pb_core_v3_GrpcService_envoy_grpc(service))
+			pb_core_v3_GrpcService_EnvoyGrpc_cluster_name(envoy, COX_STR("envoy_accesslog_service"));
+	pb_access_loggers_grpc_v3_CommonGrpcAccessLogConfig_transport_api_version(c, PB_core_v3_V3);
+	for (size_t i = 0; i < COX_LEN(state); i++)
+		pb_access_loggers_grpc_v3_CommonGrpcAccessLogConfig_filter_state_objects_to_log(c, cox_str_of(state[i]));
+}
+
+static void grpc_log_write(struct pb_accesslog_v3_AccessLog log, enum cox_log_of of)
+{
+	pb_accesslog_v3_AccessLog_name(log, of == COX_LOG_OF_HTTP ? COX_STR("envoy.access_loggers.http_grpc")
+	                                                          : COX_STR("envoy.access_loggers.tcp_grpc"));
+	if (of == COX_LOG_OF_LISTENER)
+		unmatched_write(log);
+	if (of == COX_LOG_OF_HTTP) {
+		PB_ANY (http, pb_accesslog_v3_AccessLog_typed_config(log), pb_access_loggers_grpc_v3_HttpGrpcAccessLogConfig)
+			PB_WITH (c, pb_access_loggers_grpc_v3_HttpGrpcAccessLogConfig_common_config(http))
+				grpc_common_write(c, COX_STR("http_envoy_accesslog"));
+		return;
+	}
+	PB_ANY (tcp, pb_accesslog_v3_AccessLog_typed_config(log), pb_access_loggers_grpc_v3_TcpGrpcAccessLogConfig)
+		PB_WITH (c, pb_access_loggers_grpc_v3_TcpGrpcAccessLogConfig_common_config(tcp))
+			grpc_common_write(c, COX_STR("tcp_envoy_accesslog"));
+}
+
 bool cox_access_log_is_on(const struct cox_tr *t)
 {
 	struct log_file l;
-	return log_at(t->s->mesh, 0, &l);
+	return t->view->has_access_log_service || log_at(t->s->mesh, 0, &l);
 }
 
-void cox_access_logs(const struct cox_tr *t, bool is_listener, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg)
+void cox_access_logs(const struct cox_tr *t, enum cox_log_of of, struct pb_accesslog_v3_AccessLog (*open)(void *arg), void *arg)
 {
 	struct log_file l;
+	bool is_listener = of == COX_LOG_OF_LISTENER;
 	if (is_listener && t->s->mesh->disable_envoy_listener_log.v)
 		return;
 	for (size_t i = 0; log_at(t->s->mesh, i, &l); i++)
 		PB_WITH (log, open(arg))
 			log_write(log, t, &l, is_listener);
+	if (t->view->has_access_log_service)
+		PB_WITH (log, open(arg))
+			grpc_log_write(log, of);
 }

@@ -269,7 +269,7 @@ static void body_write(hcm_pb h, const struct cox_hcm *o)
 	if (o->t->s->mesh->enable_tracing.v)
 		PB_WITH (tr, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_tracing(h))
 			tracing_write(tr, o);
-	cox_access_logs(o->t, false, log_open, &h);
+	cox_access_logs(o->t, COX_LOG_OF_HTTP, log_open, &h);
 	pb_filters_network_http_connection_manager_v3_HttpConnectionManager_proxy_100_continue(h, true);
 	PB_WITH (u, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_upgrade_configs(h))
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_UpgradeConfig_upgrade_type(u, COX_STR("websocket"));

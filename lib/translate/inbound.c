@@ -115,7 +115,7 @@ static void head_write(struct pb_listener_v3_Listener l, const struct cox_inboun
 	pb_listener_v3_Listener_name(l, name);
 	cox_listener_address_write(l, in->t->view, bind, port);
 	cox_settings_listener_write(l, in->t);
-	cox_access_logs(in->t, true, log_open, &l);
+	cox_access_logs(in->t, COX_LOG_OF_LISTENER, log_open, &l);
 }
 
 static void tail_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in)

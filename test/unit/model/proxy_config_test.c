@@ -136,6 +136,7 @@ static void test_mesh_findings(void **state)
 		  "one cluster" },
 		{ "serviceScopeConfigs: [{scope: GLOBAL, servicesSelector: {matchLabels: {a: b}}}]", "serviceScopeConfigs", "one cluster" },
 		{ "caCertificates: [{trustDomains: [a]}]", "caCertificates[0]", "no effect" },
+		{ "enableEnvoyAccessLogService: true", "enableEnvoyAccessLogService", "defaultConfig has none" },
 		{ "noSuchThing: 1", "noSuchThing", "unknown" },
 	};
 	for (size_t i = 0; i < COX_LEN(cases); i++) {
