@@ -64,6 +64,7 @@ struct daemon {
 	struct cox_hash ca_mesh_told; /* the mesh configuration whose caCertificates were spoken of */
 	struct cox_hash discovery;    /* of the mesh whose discoverySelectors are in force */
 	struct cox_buf mesh_yaml, networks_yaml;
+	struct mesh_file *mesh_file; /* mesh_file.c; NULL: no --meshConfig */
 	char source_name[32];
 };
 

@@ -1,5 +1,6 @@
 #include "daemon.h"
 #include "invalid.h"
+#include "mesh_file.h"
 #include "stage_ca.h"
 #include "stage_enroll.h"
 #include "stage_federation.h"
@@ -13,13 +14,12 @@
 #include "kube/kubeconfig.h"
 #include "validate/report.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DRAIN_POLL_MS = 50, MESH_FILE_BYTES_MAX = 1 << 20 };
+enum { DRAIN_POLL_MS = 50 };
 
 /* --- events of the source ------------------------------------------------------------------------- */
 
@@ -113,20 +113,6 @@ static struct cox_source_sink make_sink(struct daemon *d)
 
 /* --- stages: start in this order, end in the reverse one ------------------------------------------------ */
 
-static enum cox_rc read_file(const char *flag, const char *path, struct cox_buf *out, struct cox_err *err)
-{
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (!path)
-		return COX_OK;
-	if (fd < 0)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "%s: %s cannot be opened", flag, path);
-	ssize_t n;
-	while ((n = read(fd, cox_buf_reserve(out, 4096), 4096)) > 0 && out->n < MESH_FILE_BYTES_MAX)
-		out->n += (size_t)n;
-	close(fd);
-	return n < 0 ? cox_err_set(err, COX_EIO, NULL, "%s: %s cannot be read", flag, path) : COX_OK;
-}
-
 /* The client of the local kube-apiserver; none with a directory. */
 static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 {
@@ -161,8 +147,8 @@ static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 	if (!cox_compliance_parse(policy, &compliance))
 		return cox_err_set(err, COX_EINVAL, "COMPLIANCE_POLICY", "must be fips-140-2, fips-140-3 or pqc, is \"%.*s\"",
 		                   COX_FMT(policy));
-	COX_TRY(read_file("--meshConfig", d->flags.mesh_config, &d->mesh_yaml, err));
-	COX_TRY(read_file("--networksConfig", d->flags.networks_config, &d->networks_yaml, err));
+	COX_TRY(mesh_file_read("--meshConfig", d->flags.mesh_config, &d->mesh_yaml, err));
+	COX_TRY(mesh_file_read("--networksConfig", d->flags.networks_config, &d->networks_yaml, err));
 	d->registry = cox_registry_new(&(struct cox_registry_options){ .domain = cox_str_of(d->flags.domain),
 	                                                               .cluster_id = cox_str_of(d->flags.cluster_id),
 	                                                               .root_namespace = cox_str_of(d->flags.ns),
@@ -342,6 +328,7 @@ static void stop_status(struct daemon *d)
 static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 {
 	struct cox_source_sink sink = make_sink(d);
+	d->mesh_file = mesh_file_watch(d, on_flush);
 	snprintf(d->source_name, sizeof(d->source_name), "%s", d->flags.config_dir ? "directory" : d->flags.cluster_id);
 	if (d->flags.config_dir)
 		return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
@@ -364,6 +351,7 @@ static void stop_source(struct daemon *d)
 	cox_kube_source_close(&d->kube_source);
 	stop_status(d);
 	cox_dir_source_close(&d->dir_source);
+	mesh_file_free(d->mesh_file);
 }
 
 static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)

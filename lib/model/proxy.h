@@ -28,6 +28,9 @@ struct cox_proxy {
 	struct cox_str region, zone, sub_zone;
 	struct cox_str canonical_name, canonical_revision; /* from labels, as Istio derives them; revision "latest" by default */
 	bool dns_capture, dns_auto_allocate, http10;
+	bool balances_inbound,
+	    balances_outbound;       /* INBOUND_, OUTBOUND_LISTENER_EXACT_BALANCE: connections are spread over workers evenly */
+	bool is_unprivileged;        /* UNPRIVILEGED_POD: it cannot listen below port 1024 */
 	bool has_access_log_service; /* its bootstrap has the cluster: PROXY_CONFIG names envoyAccessLogService */
 	struct cox_opt_i64 idle_timeout_ns;
 	uint16_t http_proxy_port;

@@ -136,6 +136,9 @@ static void read_switches(struct cox_proxy *p)
 	p->dns_capture = meta_bool(p, "DNS_CAPTURE");
 	p->dns_auto_allocate = meta_bool(p, "DNS_AUTO_ALLOCATE");
 	p->http10 = meta_bool(p, "HTTP10");
+	p->balances_inbound = meta_bool(p, "INBOUND_LISTENER_EXACT_BALANCE");
+	p->balances_outbound = meta_bool(p, "OUTBOUND_LISTENER_EXACT_BALANCE");
+	p->is_unprivileged = meta_bool(p, "UNPRIVILEGED_POD");
 	p->has_access_log_service = cox_json_str_at(p->metadata, "PROXY_CONFIG.envoyAccessLogService.address").n > 0;
 	uint64_t port;
 	if (cox_str_to_u64(meta_text(p, "HTTP_PROXY_PORT"), &port) == COX_OK && port <= UINT16_MAX)

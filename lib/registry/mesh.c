@@ -135,7 +135,9 @@ void reg_mesh_reload(struct cox_registry *r)
 
 void cox_registry_set_mesh_yaml(struct cox_registry *r, struct cox_str yaml)
 {
-	r->opts.mesh_yaml = cox_arena_str(&r->text, yaml.n > 0 ? yaml : COX_STR("{}"));
+	cox_buf_clear(&r->mesh_file);
+	cox_buf_append_str(&r->mesh_file, yaml.n > 0 ? yaml : COX_STR("{}"));
+	r->opts.mesh_yaml = cox_buf_str(&r->mesh_file);
 	reg_mesh_reload(r);
 }
 

@@ -42,6 +42,7 @@ void cox_registry_free(struct cox_registry *r)
 	cox_arena_fini(&r->auto_text);
 	cox_mesh_shared_unref(r->mesh);
 	cox_arena_fini(&r->mesh_text);
+	cox_buf_fini(&r->mesh_file);
 	cox_registry_changes_fini(&r->pending);
 	cox_map_fini(&r->pending_ids);
 	cox_arena_fini(&r->scratch);

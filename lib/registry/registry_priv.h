@@ -71,6 +71,7 @@ struct cox_registry {
 
 	const struct cox_mesh_shared *mesh;
 	struct cox_guard guard;
+	struct cox_buf mesh_file;    /* the text of --meshConfig, once it was edited */
 	struct cox_arena mesh_text;  /* what mesh_diags says */
 	struct cox_diags mesh_diags; /* about the newest mesh configuration; with errors it is not in force */
 

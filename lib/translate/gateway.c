@@ -44,6 +44,9 @@ static void collect_servers(struct gw_plan *p)
 			one.server = s;
 			one.port = (uint16_t)s->port->number.v;
 			one.listen_port = listen_port(p, one.port);
+			/* It could not listen, and Envoy would refuse the listener for ever. */
+			if (p->t->view->is_unprivileged && one.listen_port < 1024)
+				continue;
 			one.protocol = cox_protocol_of_name(s->port->protocol);
 			one.bind = s->bind.n ? s->bind : is_v6 ? COX_STR("::") : COX_STR("0.0.0.0");
 			cox_vec_push(&p->servers, one);

@@ -126,6 +126,7 @@ static void tail_write(struct pb_listener_v3_Listener l, const struct cox_inboun
 	pb_listener_v3_Listener_traffic_direction(l, PB_core_v3_INBOUND);
 	/* One at a time: a burst of connections is spread over the workers. */
 	pb_listener_v3_Listener_max_connections_to_accept_per_socket_event(l, 1);
+	cox_settings_balance_write(l, in->t, COX_HCM_INBOUND);
 }
 
 static void virtual_write(struct pb_listener_v3_Listener l, const struct cox_inbound *in, uint16_t port)

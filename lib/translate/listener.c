@@ -167,7 +167,8 @@ static struct cox_hash plan_identity(const struct cox_tr *t, const struct cox_li
 	h = mix_u64(h, (uint64_t)p->port << 16 | (uint64_t)p->side << 8 | (uint64_t)p->binds_port << 3 | (uint64_t)p->is_capture << 2 |
 	                   (uint64_t)p->is_transparent << 1 | p->has_fallthrough);
 	h = mix_u64(h, (uint64_t)v->family << 16 | (uint64_t)v->klass << 8 | (uint64_t)v->http10 << 1 | (uint64_t)v->idle_timeout_ns.set |
-	                   (uint64_t)v->has_access_log_service << 2);
+	                   (uint64_t)v->has_access_log_service << 2 | (uint64_t)v->balances_outbound << 3 |
+	                   (uint64_t)v->balances_inbound << 4);
 	h = mix_u64(h, (uint64_t)v->idle_timeout_ns.v);
 	h = mix_str(mix_str(mix_str(h, p->trace.cluster_id), p->trace.canonical_name), p->trace.canonical_revision);
 	h = cox_hash_combine(mix_str(mix_str(h, p->trace.mesh_id), p->trace.ns), t->s->mesh_hash);
@@ -310,6 +311,7 @@ static void listener_write(struct pb_listener_v3_Listener l, const struct cox_tr
 	if (p->binds_port) {
 		cox_access_logs(t, COX_LOG_OF_LISTENER, log_open, &l);
 		pb_listener_v3_Listener_max_connections_to_accept_per_socket_event(l, 1);
+		cox_settings_balance_write(l, t, p->side);
 	} else {
 		pb_listener_v3_Listener_bind_to_port(l, false);
 	}

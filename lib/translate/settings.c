@@ -247,6 +247,15 @@ void cox_settings_listener_write(struct pb_listener_v3_Listener l, const struct 
 	}
 }
 
+void cox_settings_balance_write(struct pb_listener_v3_Listener l, const struct cox_tr *t, enum cox_hcm_side side)
+{
+	bool in = t->view->balances_inbound, out = t->view->balances_outbound;
+	if (side == COX_HCM_INBOUND ? in : side == COX_HCM_OUTBOUND ? out : in || out)
+		PB_WITH (c, pb_listener_v3_Listener_connection_balance_config(l))
+			PB_WITH (exact, pb_listener_v3_Listener_ConnectionBalanceConfig_exact_balance(c))
+				(void)exact;
+}
+
 void cox_settings_chain_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, struct cox_str stat_prefix)
 {
 	struct cox_connection_settings c = cox_settings_connections(t);

@@ -31,6 +31,8 @@ void cox_settings_keep_case_write(struct pb_core_v3_Http1ProtocolOptions p);
 /* Buffers, and for a router the PROXY protocol where the topology says so (the filter comes first: call before other listener filters). */
 struct pb_listener_v3_Listener;
 void cox_settings_listener_write(struct pb_listener_v3_Listener l, const struct cox_tr *t);
+/* Exact balance, where the proxy's metadata asks for it: on listeners that take connections themselves. */
+void cox_settings_balance_write(struct pb_listener_v3_Listener l, const struct cox_tr *t, enum cox_hcm_side side);
 /* listenerConnectionLimit, as the first filter of a chain. */
 struct pb_listener_v3_FilterChain;
 void cox_settings_chain_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t, struct cox_str stat_prefix);

@@ -25,6 +25,7 @@ struct cox_view {
 	enum cox_proxy_type type;
 	enum cox_proxy_class klass;
 	bool has_vhds, has_sds, http10, dns_capture;
+	bool balances_inbound, balances_outbound, is_unprivileged;
 	bool has_access_log_service; /* and the mesh wants it used */
 	enum cox_interception interception;
 	enum cox_ip_family family;

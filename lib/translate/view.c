@@ -159,9 +159,10 @@ static void view_config(struct cox_view *v, const struct cox_proxy *p, const str
 static void view_key(struct cox_view *v)
 {
 	struct cox_buf key = { 0 };
-	cox_buf_printf(&key, "t%dc%di%df%d%s%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, (int)v->family,
+	cox_buf_printf(&key, "t%dc%di%df%d%s%s%s%s%s%s%s%s;", (int)v->type, (int)v->klass, (int)v->interception, (int)v->family,
 	               v->has_vhds ? "v" : "", v->has_sds ? "s" : "", v->http10 ? "h" : "", v->dns_capture ? "d" : "",
-	               v->has_access_log_service ? "a" : "");
+	               v->has_access_log_service ? "a" : "", v->balances_inbound ? "I" : "", v->balances_outbound ? "O" : "",
+	               v->is_unprivileged ? "u" : "");
 	key_add(&key, "ns", v->ns);
 	key_add(&key, "domain", v->domain);
 	key_add_kvs(&key, "l", v->labels.p, v->labels.n);
@@ -189,6 +190,9 @@ static void view_init(struct cox_view *v, const struct cox_proxy *p, const struc
 	v->has_vhds = p->has_vhds;
 	v->has_sds = p->has_sds;
 	v->http10 = p->http10;
+	v->balances_inbound = p->balances_inbound;
+	v->balances_outbound = p->balances_outbound;
+	v->is_unprivileged = p->is_unprivileged;
 	v->has_access_log_service = p->has_access_log_service && s->mesh->enable_envoy_access_log_service;
 	v->dns_capture = p->dns_capture;
 	v->interception = p->interception;
