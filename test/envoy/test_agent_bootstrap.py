@@ -156,7 +156,7 @@ def test_refused(tmp_path, config, says):
 
 def test_what_has_no_effect_is_said(tmp_path):
     done = agent(tmp_path, {"statNameLength": 189, "discoveryRefreshDelay": "10s", "sds": {"k8sSaJwtPath": "/x"}, "tracing": {"zipkn": {}},
-                            "privateKeyProvider": {"cryptomb": {"pollDelay": "1ms", "fallback": True}}})
+                            "privateKeyProvider": {"cryptomb": {"pollDelay": "1ms", "fallback": True}}, "caCertificatesPem": ["x"]})
     assert done.returncode == 0
-    for path in ("statNameLength", "discoveryRefreshDelay", "sds", "tracing.zipkn", "privateKeyProvider"):
+    for path in ("statNameLength", "discoveryRefreshDelay", "sds", "tracing.zipkn", "privateKeyProvider", "caCertificatesPem"):
         assert "PROXY_CONFIG: %s: " % path in done.stderr + done.stdout, done.stderr

@@ -1,4 +1,4 @@
-/* ProxyConfig: the table, and which settings win. covers: a167 a211 */
+/* ProxyConfig: the table, and which settings win. covers: a167 a207 a211 a225 a226 a227 */
 #include "model/mesh.h"
 
 #include <setjmp.h>
