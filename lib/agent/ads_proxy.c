@@ -392,7 +392,7 @@ static void on_envoy_message(void *ctx, struct cox_grpc_stream *s, struct cox_st
 	if (s != a->envoy)
 		return;
 	if (a->node.n == 0)
-		cox_buf_append_str(&a->node, cox_agent_request_node(message, a->is_delta));
+		cox_buf_append_str(&a->node, cox_discovery_request_node(message, a->is_delta));
 	queue_push(&a->up, message);
 	pump_up(a);
 	hold_envoy(a);

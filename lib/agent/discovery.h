@@ -1,6 +1,7 @@
 /*
- * discovery - what the agent itself reads and writes of other programs' messages: heads of xDS requests and responses (state of the world
- * and delta), the resources that are meant for the agent, the CA's answer. Pure; everything read points into the bytes or the arena.
+ * discovery - what the agent itself reads and writes of other programs' messages, beside requests (envoy/discovery.h): heads of responses
+ * (state of the world and delta), the resources that are meant for the agent, the CA's answer. Pure; everything read points into the bytes
+ * or the arena.
  */
 #ifndef COX_AGENT_DISCOVERY_H
 #define COX_AGENT_DISCOVERY_H
@@ -8,32 +9,13 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "envoy/discovery.h"
 
 enum {
 	COX_AGENT_NAMES_MAX = 1024, /* secrets on one stream: Envoy asks for one a stream */
 	COX_AGENT_ROOTS_MAX = 256,  /* roots of a mesh: one or two, and those of federated ones */
 };
 
-struct cox_agent_name_version {
-	struct cox_str name, version;
-};
-/* A DiscoveryRequest or DeltaDiscoveryRequest. */
-struct cox_agent_request {
-	struct cox_str type_url, nonce, error; /* error: the text of a rejection */
-	struct cox_str version;                /* state of the world: what the peer has; empty: nothing */
-	struct cox_str node;                   /* encoded; empty: none */
-	bool has_error;
-	const struct cox_str *names, *unsubscribed; /* names: resource_names, or resource_names_subscribe */
-	size_t name_n, unsubscribed_n;
-	const struct cox_agent_name_version *initial;
-	size_t initial_n;
-};
-/* COX_EPROTO with the byte offset; COX_ELIMIT: too many names. */
-COX_MUST_USE enum cox_rc cox_agent_request_read(struct cox_str bytes, bool is_delta, struct cox_arena *arena, struct cox_agent_request *out,
-                                                struct cox_err *err);
-
-/* The node of a request, encoded; empty: it has none, or is broken. */
-struct cox_str cox_agent_request_node(struct cox_str bytes, bool is_delta);
 /* Appends what gives this node to a request that has none. Nothing when `node` is empty. */
 void cox_agent_request_append_node(struct cox_str node, bool is_delta, struct cox_buf *request);
 

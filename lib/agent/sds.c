@@ -283,7 +283,7 @@ static bool contains(const struct cox_str *names, size_t n, const char *name)
 	return false;
 }
 
-static void take_answer(struct sds_stream *st, const struct cox_agent_request *req)
+static void take_answer(struct sds_stream *st, const struct cox_discovery_request *req)
 {
 	uint64_t nonce;
 	if (cox_str_to_u64(req->nonce, &nonce) != COX_OK)
@@ -304,7 +304,7 @@ static void take_answer(struct sds_stream *st, const struct cox_agent_request *r
 	}
 }
 
-static void take_names(struct sds_stream *st, const struct cox_agent_request *req)
+static void take_names(struct sds_stream *st, const struct cox_discovery_request *req)
 {
 	/* State of the world: the request names everything; an answer to an older message still lists what was wanted then. */
 	if (!st->is_delta)
@@ -337,9 +337,9 @@ static void on_message(void *ctx, struct cox_grpc_stream *stream, struct cox_str
 	(void)ctx;
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct sds_stream *st = cox_grpc_stream_data(stream);
-	struct cox_agent_request req;
+	struct cox_discovery_request req;
 	struct cox_err err = { 0 };
-	enum cox_rc rc = cox_agent_request_read(message, st->is_delta, &arena, &req, &err);
+	enum cox_rc rc = cox_discovery_request_read(message, st->is_delta, COX_AGENT_NAMES_MAX, &arena, &req, &err);
 	if (rc == COX_OK && req.type_url.n != 0 && !cox_str_eq(req.type_url, PB_TYPE_URL(pb_transport_sockets_tls_v3_Secret)))
 		rc = cox_err_set(&err, COX_EINVAL, NULL, "this server has secrets only, not %.*s", (int)cox_min_size(req.type_url.n, 200),
 		                 req.type_url.p);

@@ -190,11 +190,11 @@ static void on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 	struct question *q = cox_grpc_stream_data(s);
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	COX_AUTO(cox_buf_fini) struct cox_buf node = { 0 };
-	struct cox_agent_request r;
+	struct cox_discovery_request r;
 	struct cox_err err = { 0 };
 	if (!q || q->is_over)
 		return;
-	if (cox_agent_request_read(message, false, &arena, &r, &err) != COX_OK)
+	if (cox_discovery_request_read(message, false, COX_AGENT_NAMES_MAX, &arena, &r, &err) != COX_OK)
 		cox_grpc_finish(s, COX_EINVAL, cox_str_of(err.text));
 	else if (!cox_str_has_prefix(r.type_url, debug_type))
 		cox_grpc_finish(s, COX_EINVAL, COX_STR("only questions of type istio.io/debug are passed on"));

@@ -209,3 +209,34 @@ bool cox_pb_unpack_varint(struct cox_pb_reader *r, struct cox_str *run, uint64_t
 	*run = cox_str_make(inner.at, (size_t)(inner.end - inner.at));
 	return true;
 }
+
+enum cox_rc cox_pb_count(struct cox_str bytes, uint32_t number, size_t max, size_t *n, struct cox_err *err)
+{
+	struct cox_pb_reader r = cox_pb_reader(bytes);
+	struct cox_pb_field f;
+	size_t found = 0;
+	while (cox_pb_next(&r, &f))
+		found += f.number == number;
+	COX_TRY(cox_pb_finish(&r, err));
+	if (found > max)
+		return cox_err_set(err, COX_ELIMIT, NULL, "%zu values in field %u; the limit is %zu", found, number, max);
+	*n = found;
+	return COX_OK;
+}
+
+enum cox_rc cox_pb_collect(struct cox_str bytes, uint32_t number, size_t max, struct cox_arena *arena, const struct cox_str **out,
+                           size_t *n, struct cox_err *err)
+{
+	size_t found, i = 0;
+	COX_TRY(cox_pb_count(bytes, number, max, &found, err));
+	struct cox_str *items = found ? COX_ARENA_ARRAY(arena, struct cox_str, found) : NULL;
+	struct cox_pb_reader r = cox_pb_reader(bytes);
+	struct cox_pb_field f;
+	while (found && cox_pb_next(&r, &f))
+		if (f.number == number)
+			items[i++] = cox_pb_as_str(&r, &f);
+	COX_TRY(cox_pb_finish(&r, err));
+	*out = items;
+	*n = found;
+	return COX_OK;
+}

@@ -16,6 +16,7 @@
 #ifndef COX_CODEC_PB_READ_H
 #define COX_CODEC_PB_READ_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "codec/pb_write.h"
 
@@ -60,6 +61,11 @@ struct cox_pb_reader cox_pb_as_message(struct cox_pb_reader *r, const struct cox
 void cox_pb_adopt(struct cox_pb_reader *r, const struct cox_pb_reader *inner);
 /* An entry of a map<string, string>; `entry` is a field of that map. */
 void cox_pb_as_str_entry(struct cox_pb_reader *r, const struct cox_pb_field *entry, struct cox_str *key, struct cox_str *value);
+/* How often a field occurs in a message, so that its values can be read into one piece. COX_ELIMIT: more than `max`; COX_EPROTO. */
+COX_MUST_USE enum cox_rc cox_pb_count(struct cox_str bytes, uint32_t number, size_t max, size_t *n, struct cox_err *err);
+/* All values of a repeated field of text, in `arena`. */
+COX_MUST_USE enum cox_rc cox_pb_collect(struct cox_str bytes, uint32_t number, size_t max, struct cox_arena *arena,
+                                        const struct cox_str **out, size_t *n, struct cox_err *err);
 /* The next varint of a packed run: `*run` starts as cox_pb_as_bytes() and is used up. False at its end and on an error. */
 bool cox_pb_unpack_varint(struct cox_pb_reader *r, struct cox_str *run, uint64_t *v);
 

@@ -22,6 +22,7 @@
 #define COX_XDS_CORE_H
 
 #include "base/err.h"
+#include "envoy/discovery.h"
 #include "xds/steps.h"
 
 enum {
@@ -34,9 +35,6 @@ enum {
 	COX_XDS_NAMES_MAX = 100000,    /* subscribed names of a type: a mesh has at most some 10,000 clusters a proxy */
 };
 
-struct cox_name_version {
-	struct cox_str name, version;
-};
 /* One request, SotW or delta; everything borrowed until return. */
 struct cox_xds_request {
 	enum cox_type type;

@@ -1,5 +1,5 @@
 /*
- * request - DiscoveryRequest and DeltaDiscoveryRequest from the wire. Pure.
+ * request - DiscoveryRequest and DeltaDiscoveryRequest (envoy/discovery.h) as the core takes them. Pure.
  */
 #ifndef COX_XDS_REQUEST_H
 #define COX_XDS_REQUEST_H

@@ -31,10 +31,10 @@ static void fuzz_trust(struct cox_str text)
 
 static void fuzz_request(struct cox_str text, bool is_delta, struct cox_arena *arena)
 {
-	struct cox_agent_request r;
+	struct cox_discovery_request r;
 	struct cox_str path, key;
-	COX_ASSERT(is_inside(cox_agent_request_node(text, is_delta), text));
-	if (cox_agent_request_read(text, is_delta, arena, &r, NULL) != COX_OK)
+	COX_ASSERT(is_inside(cox_discovery_request_node(text, is_delta), text));
+	if (cox_discovery_request_read(text, is_delta, COX_AGENT_NAMES_MAX, arena, &r, NULL) != COX_OK)
 		return;
 	COX_ASSERT(r.name_n <= COX_AGENT_NAMES_MAX && is_inside(r.type_url, text) && is_inside(r.nonce, text) && is_inside(r.error, text));
 	for (size_t i = 0; i < r.name_n; i++)

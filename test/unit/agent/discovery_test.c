@@ -19,7 +19,7 @@ static void test_requests(void **state)
 	(void)state;
 	struct cox_buf out = { 0 };
 	struct cox_arena arena = { 0 };
-	struct cox_agent_request r;
+	struct cox_discovery_request r;
 	struct cox_pb pb;
 	cox_pb_init(&pb, &out);
 	PB_ROOT (m, pb_service_discovery_v3_DeltaDiscoveryRequest, &pb) {
@@ -34,23 +34,24 @@ static void test_requests(void **state)
 		PB_WITH (s, pb_service_discovery_v3_DeltaDiscoveryRequest_error_detail(m))
 			pb_google_rpc_Status_message(s, COX_STR("no"));
 	}
-	assert_int_equal(cox_agent_request_read(cox_buf_str(&out), true, &arena, &r, NULL), COX_OK);
+	assert_int_equal(cox_discovery_request_read(cox_buf_str(&out), true, COX_AGENT_NAMES_MAX, &arena, &r, NULL), COX_OK);
 	assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.nonce, COX_STR("n")) && r.has_error &&
 	            cox_str_eq(r.error, COX_STR("no")));
 	assert_true(r.name_n == 2 && cox_str_eq(r.names[1], COX_STR("b")) && r.unsubscribed_n == 1 &&
 	            cox_str_eq(r.unsubscribed[0], COX_STR("c")));
 	assert_true(r.initial_n == 1 && cox_str_eq(r.initial[0].name, COX_STR("a")) && cox_str_eq(r.initial[0].version, COX_STR("7")));
-	struct cox_str node = cox_agent_request_node(cox_buf_str(&out), true);
+	struct cox_str node = cox_discovery_request_node(cox_buf_str(&out), true);
 	assert_true(node.n == 4 && cox_str_eq(r.node, node)); /* id, length, "me" */
 	for (size_t n = 0; n < out.n; n++) {                  /* cut anywhere: refused or read, never beyond */
-		struct cox_agent_request part;
-		(void)!cox_agent_request_read(cox_buf_str(&(struct cox_buf){ .p = out.p, .n = n }), true, &arena, &part, NULL);
+		struct cox_discovery_request part;
+		(void)!cox_discovery_request_read(cox_buf_str(&(struct cox_buf){ .p = out.p, .n = n }), true, COX_AGENT_NAMES_MAX, &arena,
+		                                  &part, NULL);
 	}
-	assert_int_equal(cox_agent_request_read(COX_STR("\xff"), false, &arena, &r, NULL), COX_EPROTO);
+	assert_int_equal(cox_discovery_request_read(COX_STR("\xff"), false, COX_AGENT_NAMES_MAX, &arena, &r, NULL), COX_EPROTO);
 	cox_buf_clear(&out);
 	for (int i = 0; i <= COX_AGENT_NAMES_MAX; i++)
 		cox_buf_append(&out, "\x1a\x01x", 3);
-	assert_int_equal(cox_agent_request_read(cox_buf_str(&out), true, &arena, &r, NULL), COX_ELIMIT);
+	assert_int_equal(cox_discovery_request_read(cox_buf_str(&out), true, COX_AGENT_NAMES_MAX, &arena, &r, NULL), COX_ELIMIT);
 	cox_buf_fini(&out);
 	cox_arena_fini(&arena);
 }
@@ -61,16 +62,16 @@ static void test_node_is_given_to_a_request(void **state)
 	for (int is_delta = 0; is_delta < 2; is_delta++) {
 		struct cox_buf out = { 0 };
 		struct cox_arena arena = { 0 };
-		struct cox_agent_request r;
+		struct cox_discovery_request r;
 		cox_agent_request_write(is_delta, COX_STR("T"), COX_STR(""), COX_STR(""), COX_STR(""), &out);
 		size_t before = out.n;
 		cox_agent_request_append_node(COX_STR(""), is_delta, &out);
 		assert_int_equal(out.n, before);
-		assert_int_equal(cox_agent_request_node(cox_buf_str(&out), is_delta).n, 0);
+		assert_int_equal(cox_discovery_request_node(cox_buf_str(&out), is_delta).n, 0);
 		cox_agent_request_append_node(COX_STR("\x0a\x02me"), is_delta, &out);
-		assert_int_equal(cox_agent_request_read(cox_buf_str(&out), is_delta, &arena, &r, NULL), COX_OK);
+		assert_int_equal(cox_discovery_request_read(cox_buf_str(&out), is_delta, COX_AGENT_NAMES_MAX, &arena, &r, NULL), COX_OK);
 		assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.node, COX_STR("\x0a\x02me")));
-		assert_int_equal(cox_agent_request_node(COX_STR("\xff"), is_delta).n, 0);
+		assert_int_equal(cox_discovery_request_node(COX_STR("\xff"), is_delta).n, 0);
 		cox_buf_fini(&out);
 		cox_arena_fini(&arena);
 	}
@@ -82,14 +83,14 @@ static void test_own_requests_are_read_back(void **state)
 	for (int is_delta = 0; is_delta < 2; is_delta++) {
 		struct cox_buf out = { 0 };
 		struct cox_arena arena = { 0 };
-		struct cox_agent_request r;
+		struct cox_discovery_request r;
 		cox_agent_request_write(is_delta, COX_STR("T"), COX_STR("v"), COX_STR("n"), COX_STR("bad"), &out);
-		assert_int_equal(cox_agent_request_read(cox_buf_str(&out), is_delta, &arena, &r, NULL), COX_OK);
+		assert_int_equal(cox_discovery_request_read(cox_buf_str(&out), is_delta, COX_AGENT_NAMES_MAX, &arena, &r, NULL), COX_OK);
 		assert_true(cox_str_eq(r.type_url, COX_STR("T")) && cox_str_eq(r.nonce, COX_STR("n")) && r.has_error &&
 		            cox_str_eq(r.error, COX_STR("bad")) && r.name_n == 0);
 		cox_buf_clear(&out);
 		cox_agent_request_write(is_delta, COX_STR("T"), COX_STR(""), COX_STR(""), COX_STR(""), &out);
-		assert_int_equal(cox_agent_request_read(cox_buf_str(&out), is_delta, &arena, &r, NULL), COX_OK);
+		assert_int_equal(cox_discovery_request_read(cox_buf_str(&out), is_delta, COX_AGENT_NAMES_MAX, &arena, &r, NULL), COX_OK);
 		assert_true(!r.has_error && r.nonce.n == 0);
 		cox_buf_fini(&out);
 		cox_arena_fini(&arena);
