@@ -1,5 +1,6 @@
 #include "ca/kube_signer.h"
 #include "ca/foreign_priv.h"
+#include "ca/kube_signer_priv.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -156,11 +157,23 @@ static bool is_refused(const struct cox_json *object, struct cox_err *err)
 	return false;
 }
 
+enum cox_rc kube_signer_read(struct cox_str body, struct cox_arena *arena, struct cox_str *cert_pem, struct cox_err *err)
+{
+	struct cox_json *object = NULL;
+	struct cox_str pem;
+	if (cox_json_parse(arena, cox_arena_str(arena, body), &object, err) != COX_OK)
+		return COX_EAGAIN;
+	struct cox_str b64 = cox_json_str_at(object, "status.certificate");
+	if (b64.n && cox_b64_decode(arena, b64, true, &pem) == COX_OK && pem.n) {
+		*cert_pem = pem;
+		return COX_OK;
+	}
+	return is_refused(object, err) ? COX_EDENIED : COX_EAGAIN;
+}
+
 static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
 {
 	struct job *j = ctx;
-	struct cox_arena *a = &j->base.arena;
-	struct cox_json *object = NULL;
 	struct cox_err why = err ? *err : (struct cox_err){ 0 };
 	(void)r, (void)status;
 	j->request = NULL;
@@ -168,14 +181,13 @@ static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 		give_up(j, COX_EAGAIN, &why); /* somebody deleted it */
 		return;
 	}
-	if (rc != COX_OK || cox_json_parse(a, cox_arena_str(a, body), &object, &why) != COX_OK) {
-		wait_on(j);
-		return;
-	}
-	struct cox_str b64 = cox_json_str_at(object, "status.certificate");
-	if (b64.n && cox_b64_decode(a, b64, true, &j->cert_pem) == COX_OK && j->cert_pem.n)
+	if (rc == COX_OK)
+		rc = kube_signer_read(body, &j->base.arena, &j->cert_pem, &why);
+	else
+		rc = COX_EAGAIN;
+	if (rc == COX_OK)
 		clean_up(j);
-	else if (is_refused(object, &why))
+	else if (rc == COX_EDENIED)
 		give_up(j, COX_EDENIED, &why);
 	else
 		wait_on(j);
