@@ -46,7 +46,7 @@ def test_addresses_of_entries(lab, crds, ns):
         put(lab, ns, "two", hosts)
         put(lab, ns, "own", [f"own.{ns}.example"], addresses=["192.0.2.1"])
         put(lab, ns, "none", [f"none.{ns}.example"], resolution="NONE")
-        wait(lambda: len(said(lab, ns, "two")) == 2, 15)
+        wait(lambda: len(said(lab, ns, "two")) == 2, 60)  # as long as a lease that nobody gave back
         first = said(lab, ns, "two")
         assert sorted(first) == hosts and len(set(first.values())) == 2 and all(v.startswith("240.240.") for v in first.values())
         wait(lambda: status(lab, ns, "two").get("observedGeneration") == 1, 10)  # beside what the status says otherwise

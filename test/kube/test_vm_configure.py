@@ -36,7 +36,7 @@ def test_files_let_a_machine_join(lab, ns, tmp_path):
     out = tmp_path / "files"
     with Coxswaind(source=["--kubeconfig", lab.kubeconfig]) as c:
         c.wait_ready()
-        wait(lambda: lab.api.call("GET", f"/api/v1/namespaces/{ns}/configmaps/istio-ca-root-cert"), 30)
+        wait(lambda: lab.api.call("GET", f"/api/v1/namespaces/{ns}/configmaps/istio-ca-root-cert"), 60)
         done = coxctl("workload", "entry", "configure", "--name", "pay", "-n", ns, "-o", str(out), "--autoregister", "--internalIP", "127.0.0.1",
                       "--kubeconfig", lab.kubeconfig)
         assert f"{ns}/teller" in done.stderr and "--ingressIP" in done.stderr
