@@ -129,7 +129,7 @@ void push_endpoints_compare(struct cox_push *p, const struct cox_snapshot *befor
 void push_endpoints_catch_up(struct cox_push *p, struct unit *u);
 void push_overrides_clear(struct cox_push *p);
 /* globals.c */
-void push_globals_add(const struct cox_push *p, struct cox_wanted *w);
+void push_globals_add(struct cox_push *p, struct cox_wanted *w);
 /* client.c */
 void push_queue(struct cox_push *p, struct cox_push_client *c);
 void push_queue_all(struct cox_push *p, struct unit *u);
