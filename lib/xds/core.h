@@ -9,8 +9,10 @@
  *   - one response of a type is unacknowledged at a time, but the next CDS goes out after CDS_PATIENCE_MS
  *   - EDS never waits for CDS; each EDS cluster that a CDS response adds or changes, and whose name is subscribed, gets its
  *     endpoints right after, even if their bytes are unchanged
- *   - listeners and routes wait for the clusters that they newly name to be acknowledged (CDS or their EDS), at most GATE_MS
- *   - a cluster goes away after routes and listeners are settled, plus REMOVE_GRACE_MS
+ *   - listeners and routes wait for the clusters that they newly name to be acknowledged (CDS or their EDS), at most GATE_MS; a pushed
+ *     one also for a cluster that nothing makes yet: a VirtualService that comes before its DestinationRule
+ *   - a cluster goes away after routes and listeners are settled, plus REMOVE_GRACE_MS; one that they still name stays up to
+ *     REMOVE_PATIENCE_MS: a DestinationRule that lost a subset before its VirtualService
  *   - virtual hosts (VHDS) go out after their route configuration is acknowledged, all of them again when it was sent again
  *   - after a NACK every resource of that response counts as unknown, and every removal as not done; the offender is named by the
  *     message or found by halving, and withheld; what is good is sent again. A state-of-the-world answer, which must list
@@ -30,6 +32,8 @@ enum {
 	COX_XDS_CDS_PATIENCE_MS = 1000,
 	COX_XDS_GATE_MS = 5000,
 	COX_XDS_REMOVE_GRACE_MS = 10000,
+	COX_XDS_REMOVE_PATIENCE_MS = 60000, /* then clusters go whatever names them, or goes on changing: endpoints of a cluster that is
+	                                       wanted no more are renewed no more */
 	COX_XDS_NACK_BURST = 64,       /* halving of several offenders among some 1,000 resources takes no more rejections than this ... */
 	COX_XDS_NACK_REFILL_MS = 1000, /* ... and one that rejects for ever costs one response in this time */
 	COX_XDS_NAMES_MAX = 100000,    /* subscribed names of a type: a mesh has at most some 10,000 clusters a proxy */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 enum {
-	REMOVE_PATIENCE_MS = 60000, /* constant churn must not keep removed clusters for ever */
 	WORKLOAD = 1,               /* the part that wins where both have a name */
 };
 
@@ -68,6 +67,31 @@ static bool is_settled(struct cox_xds_core *c, enum cox_type type)
 	return !t->is_watched || (!core_is_outstanding(t) && !t->is_asked && core_is_clean(c, type));
 }
 
+/* A rule took away what another rule still names: the clusters that are to go now. Both are of one hand, and the second half comes. */
+static bool are_removals_named(struct cox_xds_core *c)
+{
+	static const enum cox_type types[] = { COX_TYPE_LDS, COX_TYPE_RDS, COX_TYPE_VHDS };
+	struct type_state *cds = &c->types[COX_TYPE_CDS];
+	bool named = false;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++) {
+		if (cds->sent[p] == cds->wanted[p])
+			continue;
+		const struct cox_set *target = core_target(c, COX_TYPE_CDS, p, true);
+		const struct cox_step *s = cox_step_between(c->opts.steps, cds->sent[p], target);
+		for (size_t k = 0; k < COX_LEN(types) * COX_XDS_PARTS && s->removed_n && !named; k++) {
+			const struct type_state *t = &c->types[types[k / COX_XDS_PARTS]];
+			const struct cox_names *needs = cox_steps_needs(c->opts.steps, t->sent[k % COX_XDS_PARTS]);
+			for (size_t i = 0; needs && i < s->removed_n && !named; i++)
+				named = cox_names_has(needs, cox_name_hash(s->removed[i])) &&
+				        !(cds->wanted[1 - p] && cox_set_find(cds->wanted[1 - p], s->removed[i]));
+			cox_names_unref(needs);
+		}
+		cox_step_unref(s);
+		cox_set_unref(target);
+	}
+	return named;
+}
+
 /* Clusters may go once nothing that the proxy serves can name them, plus a grace: an acknowledgement is not yet "live". Where others
  * go all the time, so that the grace starts anew and anew, it is waived after a while; never that nothing can name them. */
 static bool may_remove_clusters(struct cox_xds_core *c, int64_t now_ms, int64_t *wake_ms)
@@ -80,8 +104,8 @@ static bool may_remove_clusters(struct cox_xds_core *c, int64_t now_ms, int64_t 
 	}
 	if (c->remove_at_ms == INT64_MAX)
 		c->remove_at_ms = now_ms + COX_XDS_REMOVE_GRACE_MS;
-	int64_t at = c->remove_first_ms + REMOVE_PATIENCE_MS;
-	if (c->remove_at_ms < at)
+	int64_t at = c->remove_first_ms + COX_XDS_REMOVE_PATIENCE_MS;
+	if (c->remove_at_ms < at && !(now_ms >= c->remove_at_ms && are_removals_named(c)))
 		at = c->remove_at_ms;
 	if (now_ms >= at)
 		return true;
@@ -108,6 +132,16 @@ static bool has_cluster_removals(struct cox_xds_core *c)
 
 /* --- gates ----------------------------------------------------------------------------------- */
 
+/* No rule makes it: its rule may be on the way, or it has been taken away before what names it. */
+static bool is_cluster_absent(const struct cox_xds_core *c, struct cox_str name)
+{
+	const struct type_state *t = &c->types[COX_TYPE_CDS];
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		if ((t->wanted[p] && cox_set_find(t->wanted[p], name)) || (t->sent[p] && cox_set_find(t->sent[p], name)))
+			return false;
+	return true;
+}
+
 static bool is_cluster_pending(struct cox_xds_core *c, uint64_t name, const struct cox_step *const *unsent)
 {
 	if (c->types[COX_TYPE_CDS].acked_nonce < c->cds_first_nonce)
@@ -122,8 +156,10 @@ static bool is_cluster_pending(struct cox_xds_core *c, uint64_t name, const stru
 	return false;
 }
 
-static bool names_pending_cluster(struct cox_xds_core *c, const struct cox_step *const *steps)
+static bool names_pending_cluster(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps)
 {
+	/* Who starts does not wait for a rule that never comes. */
+	bool waits_for_absent = !c->types[type].is_asked && c->types[COX_TYPE_CDS].is_watched;
 	const struct cox_step *unsent[COX_XDS_PARTS] = { NULL, NULL };
 	struct type_state *cds = &c->types[COX_TYPE_CDS];
 	bool pending = false;
@@ -132,7 +168,8 @@ static bool names_pending_cluster(struct cox_xds_core *c, const struct cox_step 
 			unsent[p] = cox_step_between(c->opts.steps, cds->sent[p], cds->wanted[p]);
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		for (size_t i = 0; steps[p] && i < steps[p]->new_needs_n && !pending; i++)
-			pending = is_cluster_pending(c, steps[p]->new_needs[i], unsent);
+			pending = is_cluster_pending(c, steps[p]->new_needs[i].hash, unsent) ||
+			          (waits_for_absent && is_cluster_absent(c, steps[p]->new_needs[i].name));
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		cox_step_unref(unsent[p]);
 	return pending;
@@ -149,7 +186,7 @@ static bool gate_is_closed(struct cox_xds_core *c, enum cox_type type, const str
 {
 	struct type_state *t = &c->types[type];
 	if ((type != COX_TYPE_LDS && type != COX_TYPE_RDS && type != COX_TYPE_VHDS) || !may_have_clusters_pending(c) ||
-	    !names_pending_cluster(c, steps)) {
+	    !names_pending_cluster(c, type, steps)) {
 		t->gate_since_ms = 0;
 		return false;
 	}

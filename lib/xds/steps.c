@@ -6,7 +6,7 @@
 
 enum { ROUNDS_KEPT = 2 };
 
-enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT };
+enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT, ENTRY_NEEDS };
 enum { INPUTS = 3 };
 struct entry { /* one cached result; the identity of its inputs is its key */
 	struct {
@@ -17,7 +17,7 @@ struct entry { /* one cached result; the identity of its inputs is its key */
 	const struct cox_step *step;
 	const struct cox_set *set;
 	const struct cox_set *in[INPUTS]; /* references that keep the addresses of the inputs from being used again */
-	const struct cox_names *in_names;
+	const struct cox_names *in_names, *names;
 };
 struct cox_steps {
 	struct cox_map entries;
@@ -117,33 +117,46 @@ void cox_step_unref(const struct cox_step *shared)
 
 static void cox_step_unref_at(const struct cox_step **s) { cox_step_unref(*s); }
 
-typedef COX_VEC(uint64_t) hashes;
+typedef COX_VEC(struct cox_need) needs;
 
-static void add_needs(hashes *out, const struct cox_resource *r)
+/* Clusters; a listener also names its route configurations, as "rds:<name>". */
+static void add_needs(needs *out, const struct cox_resource *r)
 {
 	struct cox_str rest = r->needs, name;
 	if (!rest.n)
 		return;
 	while (cox_str_next(&rest, '\n', &name))
-		cox_vec_push(out, cox_name_hash(name));
+		if (!cox_str_has_prefix(name, COX_STR("rds:")))
+			cox_vec_push(out, ((struct cox_need){ cox_name_hash(name), name }));
 }
 
-static void sort_unique(hashes *v)
+static int cmp_need(const void *a, const void *b)
+{
+	uint64_t x = ((const struct cox_need *)a)->hash, y = ((const struct cox_need *)b)->hash;
+	return x < y ? -1 : x > y;
+}
+
+static bool needs_has(const needs *v, const struct cox_need *want)
+{
+	return v->n && bsearch(want, v->p, v->n, sizeof(*v->p), cmp_need) != NULL;
+}
+
+static void sort_unique(needs *v)
 {
 	size_t n = 0;
 	if (v->n)
-		qsort(v->p, v->n, sizeof(*v->p), cmp_u64);
+		qsort(v->p, v->n, sizeof(*v->p), cmp_need);
 	for (size_t i = 0; i < v->n; i++)
-		if (n == 0 || v->p[n - 1] != v->p[i])
+		if (n == 0 || v->p[n - 1].hash != v->p[i].hash)
 			v->p[n++] = v->p[i];
 	v->n = n;
 }
 
 /* What a resource names and its old version (or NULL) did not. Compared one by one: that another resource named a cluster in vain
  * before does not make it there. */
-static void add_new_needs(hashes *out, const struct cox_resource *old, const struct cox_resource *r)
+static void add_new_needs(needs *out, const struct cox_resource *old, const struct cox_resource *r)
 {
-	hashes had = { 0 };
+	needs had = { 0 };
 	size_t from = out->n, n = from;
 	COX_ASSERT(r);
 	add_needs(out, r);
@@ -151,7 +164,7 @@ static void add_new_needs(hashes *out, const struct cox_resource *old, const str
 		add_needs(&had, old);
 	sort_unique(&had);
 	for (size_t i = from; i < out->n; i++)
-		if (!u64_has(had.p, had.n, out->p[i]))
+		if (!needs_has(&had, &out->p[i]))
 			out->p[n++] = out->p[i];
 	out->n = n;
 	cox_vec_fini(&had);
@@ -161,7 +174,7 @@ static struct cox_step *compare(const struct cox_set *from, const struct cox_set
 {
 	COX_VEC(const struct cox_resource *) changed = { 0 };
 	COX_VEC(struct cox_str) removed = { 0 };
-	hashes new_needs = { 0 };
+	needs new_needs = { 0 };
 	size_t i = 0, j = 0, from_n = from ? from->n : 0, to_n = to ? to->n : 0;
 	while (i < from_n || j < to_n) {
 		const struct cox_resource *a = i < from_n ? from->items[i] : NULL, *b = j < to_n ? to->items[j] : NULL;
@@ -206,6 +219,7 @@ static void entry_free(struct entry *e)
 	for (size_t i = 0; i < INPUTS; i++)
 		cox_set_unref(e->in[i]);
 	cox_names_unref(e->in_names);
+	cox_names_unref(e->names);
 	cox_free(e);
 }
 
@@ -376,4 +390,25 @@ const struct cox_set *cox_steps_without(struct cox_steps *c, const struct cox_se
 	e->set = some_of(set, kept.n == set->n, kept.p, kept.n);
 	cox_vec_fini(&kept);
 	return cox_set_ref(e->set);
+}
+
+const struct cox_names *cox_steps_needs(struct cox_steps *c, const struct cox_set *set)
+{
+	if (!set || !set->n)
+		return NULL;
+	struct entry *e = sets_entry_of(c, ENTRY_NEEDS, (const struct cox_set *[INPUTS]){ set });
+	if (e->set)
+		return cox_names_ref(e->names);
+	needs all = { 0 };
+	for (size_t i = 0; i < set->n; i++)
+		add_needs(&all, set->items[i]);
+	sort_unique(&all);
+	COX_VEC(uint64_t) hashes = { 0 };
+	for (size_t i = 0; i < all.n; i++)
+		cox_vec_push(&hashes, all.p[i].hash);
+	e->set = cox_set_ref(set); /* made */
+	e->names = cox_names_change(c, NULL, hashes.p, hashes.n, NULL, 0);
+	cox_vec_fini(&hashes);
+	cox_vec_fini(&all);
+	return cox_names_ref(e->names);
 }

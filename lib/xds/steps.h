@@ -30,6 +30,10 @@ bool cox_names_has(const struct cox_names *n, uint64_t name); /* NULL has none *
 const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n,
                                          const uint64_t *del, size_t del_n);
 
+struct cox_need {
+	uint64_t hash; /* of the name */
+	struct cox_str name;
+};
 struct cox_step {
 	struct cox_ref ref;
 	const struct cox_set *from, *to; /* from may be NULL */
@@ -37,7 +41,7 @@ struct cox_step {
 	const struct cox_resource **changed; /* in `to`, new or different; borrowed from it */
 	struct cox_str *removed;             /* names in `from` alone; borrowed from it */
 	size_t new_needs_n;
-	uint64_t *new_needs; /* hashes of names that `changed` refers to and its old versions did not; sorted */
+	struct cox_need *new_needs; /* clusters that `changed` refers to and its old versions did not; sorted by hash; borrowed from `to` */
 	void *encoded;       /* made once by the encoder, freed with free_encoded */
 	void (*free_encoded)(void *encoded);
 };
@@ -46,6 +50,8 @@ const struct cox_step *cox_step_between(struct cox_steps *c, const struct cox_se
 const struct cox_step *cox_step_ref(const struct cox_step *s);
 void cox_step_unref(const struct cox_step *s);
 
+/* The clusters that resources of `set` refer to. Shares; NULL: none, or no set. */
+const struct cox_names *cox_steps_needs(struct cox_steps *c, const struct cox_set *set);
 /* `set` restricted to `names`; the set itself where all are named. Shares. NULL gives NULL. */
 const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set *set, const struct cox_names *names);
 /* Virtual hosts whose route configuration (their name before the slash) is in `routes`; of the others those that are in `sent` (may be

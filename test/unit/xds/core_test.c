@@ -297,6 +297,87 @@ static void test_cluster_leaves_after_routes_and_grace(void **state)
 	close_core(&f);
 }
 
+/* A VirtualService that comes before its DestinationRule: nothing makes `b` yet. covers: b52 */
+static void test_route_waits_for_a_cluster_that_is_not_there(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a" });
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=2>a,b" });
+	assert_string_equal(shown(&f), "nothing");
+	f.now += 3000;
+	assert_string_equal(shown(&f), "nothing");
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=2>a,b" });
+	assert_string_equal(shown(&f), "CDS +b=1");
+	uint64_t cds = f.r.nonce;
+	assert_string_equal(shown(&f), "EDS +b=x");
+	answer(&f, COX_TYPE_CDS, cds, NULL);
+	assert_string_equal(shown(&f), "RDS +r=2");
+	ack(&f);
+	assert_int_equal(f.gates, 0);
+	/* `c` never comes: the route goes out in the end, and holds up nothing after that */
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=3>a,c" });
+	assert_string_equal(shown(&f), "nothing");
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "RDS +r=3");
+	ack(&f);
+	assert_int_equal(f.gates, 1);
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=4>a,c" });
+	assert_string_equal(shown(&f), "RDS +r=4");
+	close_core(&f);
+}
+
+/* Who starts is not held up by a rule that names nothing. */
+static void test_first_answer_does_not_wait_for_what_is_not_there(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1>rds:r", .rds = "r=1>a,b" });
+	assert_int_equal(f.gates, 0);
+	close_core(&f);
+}
+
+/* A DestinationRule that loses a subset before its VirtualService does. covers: b52 */
+static void test_cluster_stays_while_a_route_names_it(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1>a,b" });
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a,b" });
+	int64_t first = f.now;
+	assert_string_equal(shown(&f), "nothing");
+	f.now = f.wake;
+	assert_int_equal(f.now, first + COX_XDS_REMOVE_GRACE_MS);
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, first + COX_XDS_REMOVE_PATIENCE_MS);
+	/* the route changes: the usual way */
+	f.now += 5000;
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=2>a" });
+	assert_string_equal(shown(&f), "RDS +r=2");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, f.now + COX_XDS_REMOVE_GRACE_MS);
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "CDS -b");
+	ack(&f);
+	/* the route does not change: not for ever */
+	want(&f, (struct want){ .cds = "c=1", .eds = "c=x", .lds = "l=1", .rds = "r=2>a" });
+	first = f.now;
+	assert_string_equal(shown(&f), "CDS +c=1");
+	ack(&f);
+	assert_string_equal(shown(&f), "EDS +c=x");
+	ack(&f);
+	assert_string_equal(shown(&f), "nothing");
+	f.now = first + COX_XDS_REMOVE_PATIENCE_MS - 1;
+	assert_string_equal(shown(&f), "nothing");
+	f.now = first + COX_XDS_REMOVE_PATIENCE_MS;
+	assert_string_equal(shown(&f), "CDS -a");
+	close_core(&f);
+}
+
 static void test_reconnect_sends_the_difference(void **state)
 {
 	struct fixture f;
@@ -872,6 +953,9 @@ int main(void)
 		cmocka_unit_test(test_route_waits_for_its_cluster),
 		cmocka_unit_test(test_route_goes_on_when_endpoints_are_acknowledged),
 		cmocka_unit_test(test_gate_expires),
+		cmocka_unit_test(test_route_waits_for_a_cluster_that_is_not_there),
+		cmocka_unit_test(test_first_answer_does_not_wait_for_what_is_not_there),
+		cmocka_unit_test(test_cluster_stays_while_a_route_names_it),
 		cmocka_unit_test(test_cluster_leaves_after_routes_and_grace),
 		cmocka_unit_test(test_reconnect_sends_the_difference),
 		cmocka_unit_test(test_eds_before_cds_is_answered_in_full),
