@@ -91,6 +91,8 @@ static struct cox_hash workload_inputs(struct cox_push *push, struct cox_workloa
 		const struct cox_dr *dr = cox_scope_dr_find(s, w->view.ns, w->labels.p, w->labels.n, svcs[i]->svc);
 		mix_svc(&p, svcs[i]);
 		mix(&p, dr ? dr->hash : (struct cox_hash){ 0, 0 });
+		if (cox_snapshot_host_has_deadline(s, svcs[i]->svc->hostname))
+			mix_str(&p, COX_STR("deadline"));
 	}
 	return p.h;
 }

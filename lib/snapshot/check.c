@@ -9,9 +9,9 @@
 const char *cox_finding_code_name(enum cox_finding_code code)
 {
 	static const char *const names[COX_FINDING_CODES] = {
-		"Claimed",       "NoHost",          "NoSubset",           "NoGateway",     "NoDelegate",
-		"DuplicateHost", "DuplicateSubset", "PortConflict",       "PolicyIgnored", "NoPort",
-		"BadSecret",     "AddressConflict", "TargetPortConflict", "NoPorts",       "MeshConfig"
+		"Claimed",      "NoHost",        "NoSubset", "NoGateway", "NoDelegate",      "DuplicateHost",      "DuplicateSubset",
+		"PortConflict", "PolicyIgnored", "NoPort",   "BadSecret", "AddressConflict", "TargetPortConflict", "NoPorts",
+		"MeshConfig",   "NoEffect"
 	};
 	return names[code];
 }
@@ -102,6 +102,11 @@ static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 			snap_finding_add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id,
 			                 cox_arena_printf(c->arena, "spec.gateways[%zu]", i), "no Gateway %.*s", COX_FMT(g));
 	}
+	struct cox_str wish = cox_kv_get(v->object->meta.annotations.p, v->object->meta.annotations.n, SNAP_DEADLINE);
+	if (wish.n > 0 && !v->has_deadline)
+		snap_finding_add(c, COX_FINDING_NO_EFFECT, COX_SEV_WARNING, v->object->id,
+		                 COX_STR("metadata.annotations[traffic.coxswain.io/deadline]"), "\"%.*s\" has no effect; \"propagate\" has",
+		                 COX_FMT(wish));
 	snap_vs_destinations(v->spec, check_destination, c);
 	const struct cox_virtual_service *own = COX_SPEC(cox_virtual_service_object, v->object)->spec;
 	for (size_t i = 0, at = 0; i < own->http.n && at < box->delegate_n; i++) {

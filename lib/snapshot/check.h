@@ -24,6 +24,7 @@ enum cox_finding_code {
 	COX_FINDING_TARGET_PORT_CONFLICT, /* an older service of the same pods gives the port another protocol */
 	COX_FINDING_NO_PORTS,             /* a service without ports: nothing leads to it */
 	COX_FINDING_MESH_CONFIG,          /* the mesh configuration is not in force, or a part of it has no effect (registry) */
+	COX_FINDING_NO_EFFECT,            /* what is written changes nothing */
 	COX_FINDING_CODES
 };
 const char *cox_finding_code_name(enum cox_finding_code code); /* "NoHost" */

@@ -32,6 +32,7 @@ struct cox_vs {
 	const struct cox_virtual_service *spec;
 	struct cox_export export_to;
 	bool is_mesh;                      /* bound to "mesh" (alone or among others) */
+	bool has_deadline;                 /* annotation traffic.coxswain.io/deadline: propagate */
 	COX_LIST(struct cox_str) gateways; /* full names without "mesh" */
 };
 
@@ -134,6 +135,8 @@ const struct cox_dr *cox_scope_dr_find(const struct cox_snapshot *s, struct cox_
                                        const struct cox_svc *svc);
 /* The merged rules that stand in a namespace. */
 size_t cox_snapshot_drs_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_dr *const **out);
+/* Some VirtualService with `has_deadline` sends HTTP requests to this host: its workloads learn what is left of them. */
+bool cox_snapshot_host_has_deadline(const struct cox_snapshot *s, struct cox_str hostname);
 /* VirtualServices for a gateway by its full name "ns/name", in order of precedence; visible to the gateway's namespace rules. */
 size_t cox_snapshot_gateway_vs(const struct cox_snapshot *s, struct cox_str gateway, struct cox_arena *arena, const struct cox_vs ***out);
 /* Gateways whose selector matches a router's labels (and its namespace where the mesh scopes gateways to namespaces), oldest first. */

@@ -16,6 +16,8 @@ struct snap_objects {
 	const struct cox_object **by_age;
 };
 
+#define SNAP_DEADLINE COX_STR("traffic.coxswain.io/deadline")
+
 /* A VirtualService made ready, with what it was made from. One block. */
 struct snap_vs {
 	struct cox_vs vs; /* first: cast back from it */
@@ -35,6 +37,7 @@ struct snap_vs_set {
 		uint32_t at;
 	} * gateways; /* by name, then by place in by_age */
 	size_t gateway_n;
+	struct cox_map deadline_hosts; /* destinations of those with a deadline; keys lie in their specs */
 };
 
 /* DestinationRules merged. One block. */

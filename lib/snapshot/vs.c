@@ -177,6 +177,11 @@ struct parts {
 	bool is_mesh;
 };
 
+static bool has_deadline(const struct cox_object *o)
+{
+	return cox_str_eq(cox_kv_get(o->meta.annotations.p, o->meta.annotations.n, SNAP_DEADLINE), COX_STR("propagate"));
+}
+
 static struct snap_vs *seal(const struct cox_object *o, const struct cox_object *const *delegates, size_t delegate_n, const struct parts *p)
 {
 	struct cox_virtual_service_object object = { .spec = p->spec };
@@ -200,6 +205,7 @@ static struct snap_vs *seal(const struct cox_object *o, const struct cox_object 
 	v->keys.n = p->keys.n;
 	v->keys.p = texts_copy(&at, p->keys.p, p->keys.n);
 	v->vs.is_mesh = p->is_mesh;
+	v->vs.has_deadline = has_deadline(o);
 	v->vs.spec = p->spec;
 	if (!p->is_own) {
 		struct cox_virtual_service_object *copy =

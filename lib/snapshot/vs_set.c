@@ -79,6 +79,24 @@ static void make_gateway_index(struct snap_vs_set *s)
 	qsort(s->gateways, s->gateway_n, sizeof(*s->gateways), by_gateway);
 }
 
+static void make_deadline_index(struct snap_vs_set *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cox_vs *vs = s->by_age[i];
+		if (!vs->has_deadline)
+			continue;
+		for (COX_EACH(struct cox_http_route, h, vs->spec->http))
+			for (COX_EACH(struct cox_http_route_destination, d, h->route))
+				if (d->destination)
+					cox_map_set(&s->deadline_hosts, d->destination->host, s);
+	}
+}
+
+bool cox_snapshot_host_has_deadline(const struct cox_snapshot *s, struct cox_str hostname)
+{
+	return cox_map_find(&s->index->vs->deadline_hosts, hostname) != NULL;
+}
+
 const struct snap_vs_set *snap_vs_set_build(const struct cox_registry *r, const struct snap_vs_set *before)
 {
 	const struct snap_objects *from = snap_objects_build(r, COX_KIND_VIRTUAL_SERVICE, before ? before->from : NULL);
@@ -98,6 +116,7 @@ const struct snap_vs_set *snap_vs_set_build(const struct cox_registry *r, const 
 	if (s->n > 1)
 		qsort(s->by_age, s->n, sizeof(*s->by_age), by_age);
 	make_gateway_index(s);
+	make_deadline_index(s);
 	return s;
 }
 
@@ -110,5 +129,6 @@ void snap_vs_set_unref(const struct snap_vs_set *s)
 		snap_vs_unref(mine->boxes[i]);
 	snap_objects_unref(mine->from);
 	cox_free(mine->gateways);
+	cox_map_fini(&mine->deadline_hosts);
 	cox_free(mine);
 }

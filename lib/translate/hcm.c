@@ -3,6 +3,7 @@
 
 #include "envoy/api.h"
 #include "envoy/istio_envoy_config_filter_http_alpn_v2alpha1.h"
+#include "translate/deadline.h"
 #include "translate/filters.h"
 #include "translate/guard.h"
 #include "translate/settings.h"
@@ -119,6 +120,10 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 	if (istio)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			mx_write(f, o->side, headers.mx_in_mesh);
+	/* A server's clock starts as early as it can; a client's call is measured when it goes out. */
+	if (o->has_deadline && o->side == COX_HCM_INBOUND)
+		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
+			cox_deadline_filter_write(f, o->side);
 	for (COX_EACH(struct cox_str, bytes, o->security_filters))
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters_raw(h, *bytes);
 	if (o->has_grpc_web)
@@ -140,6 +145,9 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 	for (struct cox_str rest = o->dynamic_dns_caches, cache; rest.n > 0 && cox_str_next(&rest, '\n', &cache);)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			dynamic_dns_write(f, o->t->view, cache);
+	if (o->has_deadline && o->side != COX_HCM_INBOUND)
+		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
+			cox_deadline_filter_write(f, o->side);
 	PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h)) {
 		pb_filters_network_http_connection_manager_v3_HttpFilter_name(f, COX_STR("envoy.filters.http.router"));
 		PB_ANY (c, pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), pb_filters_http_router_v3_Router)
@@ -274,6 +282,9 @@ static void body_write(hcm_pb h, const struct cox_hcm *o)
 	PB_WITH (u, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_upgrade_configs(h))
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_UpgradeConfig_upgrade_type(u, COX_STR("websocket"));
 	cox_settings_hcm_write(h, o);
+	if (o->has_deadline && o->side == COX_HCM_INBOUND)
+		PB_WITH (e, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_early_header_mutation_extensions(h))
+			cox_deadline_early_write(e);
 	PB_WITH (r, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_request_id_extension(h))
 		PB_ANY (c, pb_filters_network_http_connection_manager_v3_RequestIDExtension_typed_config(r),
 		        pb_request_id_uuid_v3_UuidRequestIdConfig)

@@ -38,6 +38,7 @@ struct cox_listener_plan {
 	struct cox_hcm_identity trace;
 	bool binds_port;                  /* false: reached from the capture listener only */
 	bool is_capture, is_transparent;  /* virtualOutbound: use_original_dst */
+	bool has_deadline;                /* some route of its HTTP chains may carry a deadline */
 	COX_VEC(struct cox_chain) chains; /* end with cox_vec_fini */
 	bool has_fallthrough;             /* `fallthrough` takes what no chain matches */
 	struct cox_chain fallthrough;

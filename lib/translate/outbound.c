@@ -14,12 +14,24 @@ static void routes_build(struct out_plan *p, cox_resources *routes, cox_resource
 	}
 }
 
+static bool scope_has_deadline(const struct cox_scope *scope)
+{
+	for (COX_EACH(struct cox_scope_listener, l, scope->listeners))
+		for (size_t i = 0; i < l->virtual_services.n; i++)
+			if (l->virtual_services.p[i]->has_deadline)
+				return true;
+	return false;
+}
+
 void cox_translate_outbound(struct cox_tr *t, cox_resources *listeners, cox_resources *routes, cox_resources *vhosts)
 {
 	struct out_plan p = { .t = t };
 	out_plan_build(&p);
-	for (size_t i = 0; i < p.listeners.n; i++)
+	bool deadline = scope_has_deadline(t->scope);
+	for (size_t i = 0; i < p.listeners.n; i++) {
+		p.listeners.p[i]->plan.has_deadline = deadline;
 		cox_vec_push(listeners, cox_listener_build(t, &p.listeners.p[i]->plan));
+	}
 	routes_build(&p, routes, vhosts);
 	out_plan_fini(&p);
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "translate/deadline.h"
 #include "translate/filters.h"
 #include "translate/notes.h"
 #include "translate/settings.h"
@@ -79,6 +80,8 @@ static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Virt
 		struct cox_str cluster = route_action_write(ctx, r, h, m, cox_str_eq_cstr(semantics_of(meta), "gateway"), needs);
 		decorator_write(r, operation_build(ctx, cluster, meta->name, path.text));
 		route_filters_write(r, h);
+		if (vs->has_deadline && !h->redirect && !h->direct_response && h->route.n > 0)
+			cox_deadline_route_write(r, h->timeout_ns);
 	}
 }
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 enum {
-	WORKLOAD = 1,               /* the part that wins where both have a name */
+	WORKLOAD = 1, /* the part that wins where both have a name */
 };
 
 /* --- what a proxy should have ---------------------------------------------------------------- */

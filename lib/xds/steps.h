@@ -42,7 +42,7 @@ struct cox_step {
 	struct cox_str *removed;             /* names in `from` alone; borrowed from it */
 	size_t new_needs_n;
 	struct cox_need *new_needs; /* clusters that `changed` refers to and its old versions did not; sorted by hash; borrowed from `to` */
-	void *encoded;       /* made once by the encoder, freed with free_encoded */
+	void *encoded;              /* made once by the encoder, freed with free_encoded */
 	void (*free_encoded)(void *encoded);
 };
 /* Shares; either side may be NULL (nothing). */

@@ -366,6 +366,32 @@ static void test_gateways_for(void **state)
 	world_end(&w);
 }
 
+/* covers: e40 */
+static void test_deadlines_are_asked_for_by_annotation(void **state)
+{
+	(void)state;
+	struct world w = world_with(SVC("a", "n", "80") SVC("b", "n", "80") VS("one", "n", "01", "{hosts: [a], http: " ROUTE("a") "}")
+	                                VS("two", "n", "02", "{hosts: [b], http: " ROUTE("b") "}"));
+	struct cox_findings f;
+	assert_false(cox_snapshot_host_has_deadline(w.s, S("a.n.svc.cluster.local")));
+	yaml_put(w.r, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: one, namespace: n, annotations: "
+	              "{traffic.coxswain.io/deadline: propagate}}\nspec: {hosts: [a], http: [{route: [{destination: {host: a}}]}]}\n");
+	yaml_put(w.r, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: two, namespace: n, annotations: "
+	              "{traffic.coxswain.io/deadline: \"yes\"}}\nspec: {hosts: [b], http: [{route: [{destination: {host: b}}]}]}\n");
+	world_update(&w);
+	assert_true(cox_snapshot_host_has_deadline(w.s, S("a.n.svc.cluster.local")));
+	assert_false(cox_snapshot_host_has_deadline(w.s, S("b.n.svc.cluster.local")));
+	cox_snapshot_check(w.s, w.r, &w.arena, &f);
+	assert_int_equal(f.counts[COX_FINDING_NO_EFFECT], 1);
+	size_t at = 0;
+	while (f.items.p[at].code != COX_FINDING_NO_EFFECT)
+		at++;
+	assert_string_equal(cox_finding_code_name(f.items.p[at].code), "NoEffect");
+	assert_str(f.items.p[at].object_id, "VirtualService/n/two");
+	assert_str(f.items.p[at].text, "\"yes\" has no effect; \"propagate\" has");
+	world_end(&w);
+}
+
 static void test_check_virtual_services(void **state)
 {
 	(void)state;
@@ -438,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_services_by_name_and_address),
 		cmocka_unit_test(test_nodes_namespaces_flags),
 		cmocka_unit_test(test_gateways_for),
+		cmocka_unit_test(test_deadlines_are_asked_for_by_annotation),
 		cmocka_unit_test(test_check_virtual_services),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
