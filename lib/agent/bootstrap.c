@@ -120,8 +120,14 @@ static void write_stats_matcher(struct cox_buf *out, const struct cox_agent_node
 {
 	static const char *const prefixes[] = { "cluster_manager",   "listener_manager", "server", "cluster.xds-grpc", "wasm",
 		                                "workload_discovery" };
-	static const char *const suffixes[] = { "rbac.allowed",  "rbac.denied",          "shadow_allowed",
-		                                "shadow_denied", "downstream_cx_active", "downstream_rq_active" };
+	static const char *const suffixes[] = { "rbac.allowed",
+		                                "rbac.denied",
+		                                "shadow_allowed",
+		                                "shadow_denied",
+		                                "downstream_cx_active",
+		                                "downstream_rq_active",
+		                                "http_local_rate_limit.rate_limited",
+		                                "http_local_rate_limit.enforced" };
 	bool first = true;
 	cox_buf_append_cstr(out, "\"stats_matcher\":{\"inclusion_list\":{\"patterns\":[");
 	for (size_t i = 0; i < COX_LEN(prefixes); i++, first = false)

@@ -52,6 +52,8 @@ struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s)
 		mix(&p, s->sidecars.p[i]->hash);
 	for (size_t i = 0; i < s->peer_authentications.n; i++)
 		mix(&p, s->peer_authentications.p[i]->hash);
+	for (size_t i = 0; i < s->rate_limits.n; i++)
+		mix(&p, s->rate_limits.p[i]->hash);
 	return p.h;
 }
 
@@ -86,6 +88,10 @@ static struct cox_hash workload_inputs(struct cox_push *push, struct cox_workloa
 	const struct cox_access_set *access = cox_snapshot_access_find(s, w->view.ns, w->service_account);
 	if (access)
 		mix(&p, access->hash);
+	const struct cox_object **limits;
+	size_t limit_n = cox_snapshot_rate_limits_of(s, w->view.ns, w->labels.p, w->labels.n, &push->arena, &limits);
+	for (size_t i = 0; i < limit_n; i++)
+		mix(&p, limits[i]->hash);
 	for (size_t i = 0; i < n; i++) {
 		/* A service's own rule limits its inbound connections too. */
 		const struct cox_dr *dr = cox_scope_dr_find(s, w->view.ns, w->labels.p, w->labels.n, svcs[i]->svc);

@@ -93,6 +93,7 @@ static void set_lists(struct cox_snapshot *s)
 	s->destination_rules.p = x->dr->rules, s->destination_rules.n = x->dr->n;
 	s->gateways.p = x->gateways->by_age, s->gateways.n = x->gateways->n;
 	s->sidecars.p = x->sidecars->by_age, s->sidecars.n = x->sidecars->n;
+	s->rate_limits.p = x->rate_limits->by_age, s->rate_limits.n = x->rate_limits->n;
 	s->peer_authentications.p = x->peer_auths->by_place, s->peer_authentications.n = x->peer_auths->n;
 }
 
@@ -137,6 +138,7 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->nodes = snap_objects_build(r, COX_KIND_NODE, old ? old->nodes : NULL);
 	x->gateways = snap_objects_build(r, COX_KIND_GATEWAY, old ? old->gateways : NULL);
 	x->sidecars = snap_objects_build(r, COX_KIND_SIDECAR, old ? old->sidecars : NULL);
+	x->rate_limits = snap_objects_build(r, COX_KIND_RATE_LIMIT_POLICY, old ? old->rate_limits : NULL);
 	x->secrets = snap_objects_build(r, COX_KIND_SECRET, old ? old->secrets : NULL);
 	x->config_maps = snap_objects_build(r, COX_KIND_CONFIG_MAP, old ? old->config_maps : NULL);
 	x->vs = snap_vs_set_build(r, old ? old->vs : NULL);
@@ -175,6 +177,7 @@ void cox_snapshot_unref(const struct cox_snapshot *s)
 	snap_peer_auths_unref(x->peer_auths);
 	snap_dr_set_unref(x->dr);
 	snap_vs_set_unref(x->vs);
+	snap_objects_unref(x->rate_limits);
 	snap_objects_unref(x->secrets);
 	snap_objects_unref(x->config_maps);
 	snap_objects_unref(x->sidecars);

@@ -11,6 +11,7 @@
 #include "model/gateway.h"
 #include "model/mesh.h"
 #include "model/peer_authentication.h"
+#include "model/rate_limit_policy.h"
 #include "model/service_entry.h"
 #include "model/sidecar.h"
 #include "model/virtual_service.h"
@@ -61,6 +62,7 @@ struct cox_snapshot {
 	COX_LIST(const struct cox_object *) gateways;             /* spec: struct cox_gateway_object */
 	COX_LIST(const struct cox_object *) sidecars;             /* oldest first */
 	COX_LIST(const struct cox_object *) peer_authentications; /* by namespace, oldest first */
+	COX_LIST(const struct cox_object *) rate_limits;          /* RateLimitPolicies, oldest first */
 	struct cox_hash secrets_hash;                             /* of all Secrets and ConfigMaps that are known */
 	bool uses_locality;               /* some rule or the mesh makes endpoint order depend on the proxy's locality */
 	bool uses_node;                   /* some service is node-local: endpoints depend on the proxy's node */
@@ -145,6 +147,9 @@ size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_
 /* Whether what was made of the Gateway API names this secret ("kubernetes-gateway://ns/name", "configmap://ns/name") for routers of
  * namespace `ns`, with leave of the secret's own namespace; authorities of backends: for everybody. */
 bool cox_snapshot_secret_is_granted(const struct cox_snapshot *s, struct cox_str ns, struct cox_str secret, bool is_ca);
+/* The RateLimitPolicies of its namespace and of the root namespace that select such a workload, oldest first; an arena array. */
+size_t cox_snapshot_rate_limits_of(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n,
+                                   struct cox_arena *arena, const struct cox_object ***out);
 /* --- PeerAuthentication (facts, section 8) ---------------------------------------------------------- */
 /* What a workload takes on one of its own ports (0: a port of no service): its own policy by port, its own, its namespace's, the mesh's,
  * PERMISSIVE. Never UNSET. */

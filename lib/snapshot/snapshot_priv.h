@@ -94,7 +94,7 @@ struct snap_ips {
 
 struct cox_snapshot_index {
 	const struct cox_mesh_shared *mesh;
-	const struct snap_objects *namespaces, *nodes, *gateways, *sidecars, *secrets, *config_maps;
+	const struct snap_objects *namespaces, *nodes, *gateways, *sidecars, *secrets, *config_maps, *rate_limits;
 	const struct snap_vs_set *vs;
 	const struct snap_dr_set *dr;
 	const struct snap_peer_auths *peer_auths;

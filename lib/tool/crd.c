@@ -36,6 +36,9 @@ static const struct crd_extra {
 	  { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_PROXY_CONFIG, NULL, { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_SIDECAR, NULL, { { NULL, NULL, NULL, NULL } } },
+	{ COX_KIND_RATE_LIMIT_POLICY,
+	  "rlp",
+	  { { "Mode", ".spec.mode", "string", "Whether requests are refused." }, { "Age", NULL, NULL, NULL } } },
 };
 
 static const struct crd_extra *extra_of(const struct cox_kind_info *kind)

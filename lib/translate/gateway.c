@@ -70,6 +70,7 @@ static struct gw_listener *listener_get(struct gw_plan *p, const struct gw_serve
 		                              .port = s->listen_port,
 		                              .side = COX_HCM_GATEWAY,
 		                              .trace = cox_hcm_identity_of_workload(p->w),
+		                              .limits = p->limits,
 		                              .binds_port = true };
 	l->is_http = is_plain_http(s);
 	cox_vec_push(&p->listeners, l);
@@ -215,6 +216,7 @@ void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_r
                            cox_resources *listeners, cox_resources *routes, struct cox_secret_names *secrets)
 {
 	struct gw_plan p = { .t = t, .w = w, .secrets = secrets };
+	p.limits = cox_rate_filters_build(t, w->view.ns, w->labels.p, w->labels.n);
 	collect_servers(&p);
 	plan_listeners(&p);
 	for (size_t i = 0; i < p.listeners.n; i++)

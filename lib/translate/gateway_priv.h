@@ -30,6 +30,7 @@ struct gw_plan {
 	COX_VEC(struct gw_server) servers;
 	COX_VEC(struct gw_listener *) listeners;
 	COX_VEC(struct gw_route *) routes;
+	struct cox_rate_filters limits;
 	struct cox_secret_names *secrets;      /* that we are asked for; may be NULL */
 	COX_VEC(struct cox_cluster_spec) dnat; /* clusters of AUTO_PASSTHROUGH servers */
 };

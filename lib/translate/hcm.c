@@ -126,6 +126,8 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 			cox_deadline_filter_write(f, o->side);
 	for (COX_EACH(struct cox_str, bytes, o->security_filters))
 		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters_raw(h, *bytes);
+	for (COX_EACH(struct cox_str, bytes, o->limit_filters))
+		pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters_raw(h, *bytes);
 	if (o->has_grpc_web)
 		FILTER_EMPTY(h, "envoy.filters.http.grpc_web", pb_filters_http_grpc_web_v3_GrpcWeb);
 	PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))

@@ -35,6 +35,8 @@ struct cox_hcm {
 	struct cox_str dynamic_dns_caches;
 	struct cox_opt_i64 idle_timeout_ns; /* node metadata IDLE_TIMEOUT: common_http_protocol_options */
 	COX_LIST(struct cox_str)
+	limit_filters; /* encoded HttpFilters of RateLimitPolicies: behind those, so that only who may call is counted */
+	COX_LIST(struct cox_str)
 	security_filters; /* encoded HttpFilters (JWT, RBAC, ext_authz) in their order; stand behind metadata exchange */
 };
 /* Adds the filter envoy.filters.network.http_connection_manager to `filter` (an empty pb_listener_v3_Filter). */

@@ -193,8 +193,12 @@ static struct cox_str needs_of(const struct cox_inbound *in, const struct cox_in
 static struct cox_str origins_of(const struct cox_inbound *in, const struct cox_inbound_port *only)
 {
 	struct cox_buf ids = { 0 };
-	if (in->sidecar != NULL)
+	cox_buf_append_str(&ids, in->limits.origins);
+	if (in->sidecar != NULL) {
+		if (ids.n > 0)
+			cox_buf_append_char(&ids, '\n');
 		cox_buf_append_str(&ids, in->sidecar->id);
+	}
 	for (size_t i = 0; i < in->ports.n; i++) {
 		const struct cox_inbound_port *p = &in->ports.p[i];
 		if ((only != NULL && p != only) || p->snap == NULL)
@@ -234,6 +238,7 @@ static const struct cox_resource *listener_build(const struct cox_inbound *in, c
 void cox_translate_inbound(struct cox_tr *t, const struct cox_workload *w, cox_resources *clusters, cox_resources *listeners)
 {
 	struct cox_inbound in = { .t = t, .w = w };
+	in.limits = cox_rate_filters_build(t, w->view.ns, w->labels.p, w->labels.n);
 
 	cox_inbound_ports(&in);
 	for (size_t i = 0; i < in.ports.n; i++) {

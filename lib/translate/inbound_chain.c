@@ -167,6 +167,8 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 		.route_config = cox_buf_str(&routes),
 		.has_grpc_web = h->protocol == COX_PROTO_GRPC_WEB,
 		.has_deadline = h->at && h->at->snap && cox_snapshot_host_has_deadline(in->t->s, h->at->snap->svc->hostname),
+		.limit_filters.p = in->limits.encoded.p,
+		.limit_filters.n = in->limits.encoded.n,
 		.http10 = in->t->view->http10,
 		.is_mtls = is_mtls,
 		.idle_timeout_ns = in->t->view->idle_timeout_ns,

@@ -6,6 +6,7 @@
 
 #include "translate/cluster_priv.h"
 #include "translate/rbac.h"
+#include "translate/rate_limit.h"
 
 /* Effective server side mode of a port (protocol facts, section 8). REFUSE: STRICT is asked of a proxy that nobody serves a certificate, so
  * that no connection may come in at all. */
@@ -27,8 +28,9 @@ struct cox_inbound_port {
 struct cox_inbound {
 	struct cox_tr *t;
 	const struct cox_workload *w;
-	const struct cox_sidecar *spec;         /* may be NULL */
-	const struct cox_object *sidecar;       /* may be NULL */
+	const struct cox_sidecar *spec;   /* may be NULL */
+	const struct cox_object *sidecar; /* may be NULL */
+	struct cox_rate_filters limits;
 	COX_VEC(struct cox_inbound_port) ports; /* by target port; each once */
 };
 

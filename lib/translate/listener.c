@@ -173,6 +173,8 @@ static struct cox_hash plan_identity(const struct cox_tr *t, const struct cox_li
 	h = mix_str(mix_str(mix_str(h, p->trace.cluster_id), p->trace.canonical_name), p->trace.canonical_revision);
 	h = cox_hash_combine(mix_str(mix_str(h, p->trace.mesh_id), p->trace.ns), t->s->mesh_hash);
 	h = mix_u64(cox_hash_combine(h, cox_settings_hash(t)), (uint64_t)v->type);
+	for (COX_EACH(struct cox_str, limits, p->limits.encoded))
+		h = mix_str(h, *limits);
 	for (size_t i = 0; i < p->chains.n; i++)
 		h = mix_chain(h, &p->chains.p[i]);
 	return p->has_fallthrough ? mix_chain(h, &p->fallthrough) : h;
@@ -227,6 +229,8 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr
 		             .route_name = c->route_name,
 		             .has_grpc_web = c->has_grpc_web,
 		             .has_deadline = p->has_deadline,
+		             .limit_filters.p = p->limits.encoded.p,
+		             .limit_filters.n = p->limits.encoded.n,
 		             .http10 = t->view->http10,
 		             .is_mtls = c->tls && cox_str_eq(c->tls->root, COX_STR("ROOTCA")),
 		             .dynamic_dns_caches = c->dynamic_dns_caches,
@@ -342,6 +346,8 @@ const struct cox_resource *cox_listener_build(struct cox_tr *t, const struct cox
 	cox_pb_init(&pb, &b);
 	PB_ROOT (l, pb_listener_v3_Listener, &pb)
 		listener_write(l, t, p);
+	if (p->limits.origins.n > 0)
+		cox_names_add_all(&origins, p->limits.origins);
 	for (size_t i = 0; i < p->chains.n; i++)
 		chain_names(t, &p->chains.p[i], &needs, &origins);
 	if (p->has_fallthrough)

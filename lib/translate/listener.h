@@ -8,6 +8,7 @@
 #include "translate/common_tls.h"
 #include "translate/filters.h"
 #include "translate/hcm.h"
+#include "translate/rate_limit.h"
 #include "translate/route.h"
 
 struct cox_chain {
@@ -38,6 +39,7 @@ struct cox_listener_plan {
 	struct cox_hcm_identity trace;
 	bool binds_port;                  /* false: reached from the capture listener only */
 	bool is_capture, is_transparent;  /* virtualOutbound: use_original_dst */
+	struct cox_rate_filters limits;   /* of its HTTP chains */
 	bool has_deadline;                /* some route of its HTTP chains may carry a deadline */
 	COX_VEC(struct cox_chain) chains; /* end with cox_vec_fini */
 	bool has_fallthrough;             /* `fallthrough` takes what no chain matches */
