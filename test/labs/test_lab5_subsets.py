@@ -54,7 +54,7 @@ spec:
 
 def subsets(*names):
     return json.dumps({"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": {"name": "shift"}, "spec": {
-        "host": "shift", "subsets": [{"name": n, "labels": {"version": n}} for n in names]}}) + "\n"
+        "host": "shift", "subsets": [{"name": n, "labels": {"version": "v3" if n == "late" else n}} for n in names]}}) + "\n"
 
 
 def weights(**of):
@@ -110,12 +110,12 @@ def test_subsets_in_the_bad_order(shift):
     apply, rounds = shift.lab.apply, []
 
     def change():
-        apply(weights(v3=100))
+        apply(weights(late=100))
         time.sleep(1)
         # Later rounds may find the cluster of the round before, which is not gone yet.
         assert versions(shift) == {"v1"} or rounds, "the route is not held back"
         rounds.append(1)
-        apply(subsets("v1", "v2", "v3"))
+        apply(subsets("v1", "v2", "late"))
         eventually(lambda: versions(shift, 5) == {"v3"}, timeout=20)
         apply(subsets("v1", "v2"))
         time.sleep(12)
