@@ -60,8 +60,10 @@ static enum cox_rc run(const struct options *o, struct cox_buf *out, struct cox_
 	for (size_t i = 0; i < COX_LEN(texts) && rc == COX_OK; i++)
 		if (o->files[i])
 			rc = read_file(o->files[i], &texts[i], err);
-	struct cox_inject_sources from = { cox_buf_str(&texts[0]), cox_buf_str(&texts[1]), cox_buf_str(&texts[2]),
-		                           cox_str_of(o->revision) };
+	struct cox_inject_sources from = { .config = cox_buf_str(&texts[0]),
+		                           .values = cox_buf_str(&texts[1]),
+		                           .mesh = cox_buf_str(&texts[2]),
+		                           .revision = cox_str_of(o->revision) };
 	if (rc == COX_OK)
 		rc = cox_inject_config_build(&from, &diags, &config, err);
 	for (size_t i = 0; i < diags.n; i++)

@@ -81,10 +81,13 @@ static void configure(struct daemon *d)
 	struct cox_diags diags = { .arena = &scratch };
 	struct cox_err err = { 0 };
 	struct cox_inject_config *c = NULL;
-	struct cox_inject_sources from = { cox_buf_str(&w->settings), cox_buf_str(&w->values), cox_buf_str(&w->mesh),
-		                           cox_str_of(d->flags.revision) };
+	struct cox_inject_sources from = { .config = cox_buf_str(&w->settings),
+		                           .values = cox_buf_str(&w->values),
+		                           .mesh = cox_buf_str(&w->mesh),
+		                           .revision = cox_str_of(d->flags.revision) };
 	if (cox_str_eq_cstr(from.revision, "default"))
 		from.revision = (struct cox_str){ 0 };
+	from.proxy_config_n = cox_registry_objects(d->registry, COX_KIND_PROXY_CONFIG, &from.proxy_configs);
 	enum cox_rc rc = cox_inject_config_build(&from, &diags, &c, &err);
 	for (size_t i = 0; i < diags.n; i++)
 		cox_log(COX_LOG_WARN, "webhook", "ConfigMap %s: %.*s: %.*s", w->injector_name, COX_FMT(diags.items[i].path),
@@ -125,6 +128,12 @@ bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, 
 	take(&w->values, map, "values");
 	configure(d);
 	return true;
+}
+
+void webhook_on_registered(struct daemon *d, enum cox_kind kind)
+{
+	if (d->webhook && kind == COX_KIND_PROXY_CONFIG)
+		configure(d);
 }
 
 void webhook_on_source(struct daemon *d)

@@ -143,6 +143,13 @@ enum cox_rc cox_inject_config_build(const struct cox_inject_sources *from, struc
 		cox_inject_config_unref(c);
 		return rc;
 	}
+	c->default_config = inject_json_text(&c->arena, cox_json_get(c->mesh, COX_STR("defaultConfig")));
+	c->root_ns = cox_json_str_at(c->mesh, "rootNamespace");
+	if (c->root_ns.n == 0)
+		c->root_ns = COX_STR("istio-system");
+	c->proxy_configs = COX_ARENA_ARRAY(&c->arena, const struct cox_object *, from->proxy_config_n);
+	for (size_t i = 0; i < from->proxy_config_n; i++)
+		c->proxy_configs[c->proxy_config_n++] = cox_object_ref(from->proxy_configs[i]);
 	*out = c;
 	return COX_OK;
 }
@@ -158,6 +165,8 @@ void cox_inject_config_unref(const struct cox_inject_config *c)
 	struct cox_inject_config *mine = (struct cox_inject_config *)c;
 	if (!mine || !cox_ref_put(&mine->ref))
 		return;
+	for (size_t i = 0; i < mine->proxy_config_n; i++)
+		cox_object_unref(mine->proxy_configs[i]);
 	cox_arena_fini(&mine->arena);
 	cox_free(mine);
 }

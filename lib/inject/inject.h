@@ -11,6 +11,7 @@
 #include "base/ref.h"
 #include "codec/fields.h"
 #include "codec/json.h"
+#include "model/object.h"
 
 struct cox_inject_config;
 
@@ -21,6 +22,8 @@ struct cox_inject_sources {
 	struct cox_str values;   /* the same, key `values` (JSON): Helm's values */
 	struct cox_str mesh;     /* ConfigMap istio, key `mesh` (YAML) */
 	struct cox_str revision; /* of this control plane; empty: default */
+	const struct cox_object *const *proxy_configs; /* of kind ProxyConfig, of all namespaces; shared with the configuration */
+	size_t proxy_config_n;
 };
 /* Unknown settings that matter are diagnostics. COX_EINVAL: not YAML or JSON, a value of the wrong type (diags and err say where); a
  * template of the user's own in `config`. Gives *out. */
@@ -29,12 +32,10 @@ COX_MUST_USE enum cox_rc cox_inject_config_build(const struct cox_inject_sources
 const struct cox_inject_config *cox_inject_config_ref(const struct cox_inject_config *c);
 void cox_inject_config_unref(const struct cox_inject_config *c);
 
-/* ProxyConfig resources' share (features a167), already merged for this pod: NULL where there is none. */
 struct cox_inject_request {
-	const struct cox_json *pod;          /* v1 Pod, or a pod template: metadata and spec */
-	struct cox_str ns;                   /* where it will be; wins over metadata.namespace (which is empty at admission) */
-	const struct cox_json *proxy_config; /* NULL, or JSON merged over the mesh's defaultConfig and below the annotation */
-	const struct cox_kv *env;            /* of the webhook's path: ISTIO_META_CLUSTER_ID and others, set on the proxy */
+	const struct cox_json *pod; /* v1 Pod, or a pod template: metadata and spec */
+	struct cox_str ns;          /* where it will be; wins over metadata.namespace (which is empty at admission) */
+	const struct cox_kv *env;   /* of the webhook's path: ISTIO_META_CLUSTER_ID and others, set on the proxy */
 	size_t env_n;
 	struct cox_str owner_api_version, owner_kind, owner_name; /* empty: read from ownerReferences */
 	bool native_sidecars; /* the nodes can run them and the installation wants them; an annotation decides before this */

@@ -23,11 +23,14 @@ struct cox_inject_config {
 	bool enabled;           /* policy */
 	COX_LIST(struct inject_selector) never, always;
 	COX_LIST(struct cox_str) default_templates;
-	COX_LIST(struct cox_kv) annotations; /* injectedAnnotations */
-	const struct cox_json *aliases;      /* {name: [template]}; may be NULL */
-	const struct cox_json *values;       /* never NULL: an object */
-	const struct cox_json *mesh;         /* never NULL: an object */
+	COX_LIST(struct cox_kv) annotations;    /* injectedAnnotations */
+	const struct cox_json *aliases;         /* {name: [template]}; may be NULL */
+	const struct cox_json *values;          /* never NULL: an object */
+	const struct cox_json *mesh;            /* never NULL: an object */
+	struct cox_str default_config, root_ns; /* of the mesh: defaultConfig as JSON; its root namespace */
 	struct cox_str revision;
+	const struct cox_object **proxy_configs; /* hold references */
+	size_t proxy_config_n;
 };
 
 /* One injection at work. */

@@ -1,9 +1,9 @@
 /* What the templates name: images, arguments, environment, probes, volumes of the proxy, from values, ProxyConfig, annotations. */
 #include "inject/inject_priv.h"
 
-#include "codec/yaml.h"
+#include "model/proxy_config.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 static const char proxy_uid[] = "1337";
 
@@ -37,40 +37,26 @@ static struct cox_json *flow(struct inject_job *j, struct cox_str text)
 
 /* --- ProxyConfig ---------------------------------------------------------------------------------------- */
 
-static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)text;
-	(void)err;
-	*(const struct cox_json **)arg = root;
-}
-
-/* Objects merge, everything else is replaced. */
-static void overlay(struct inject_job *j, struct cox_json *onto, const struct cox_json *from)
-{
-	for (size_t i = 0; from && from->type == COX_JSON_OBJECT && i < from->n; i++) {
-		struct cox_json *old = (struct cox_json *)cox_json_get(onto, from->members[i].key);
-		if (old && old->type == COX_JSON_OBJECT && from->members[i].value.type == COX_JSON_OBJECT)
-			overlay(j, old, &from->members[i].value);
-		else
-			cox_json_set(j->arena, onto, from->members[i].key, cox_json_clone(j->arena, &from->members[i].value));
-	}
-}
+static int by_key(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
 
 static enum cox_rc merge_proxy_config(struct inject_job *j)
 {
-	struct cox_json *merged = cox_json_new_object(j->arena);
-	overlay(j, merged, cox_json_get(j->c->mesh, COX_STR("defaultConfig")));
-	overlay(j, merged, j->r->proxy_config);
-	struct cox_str text = inject_annotation(j, "proxy.istio.io/config", NULL);
-	if (text.n > 0) {
-		const struct cox_json *doc = NULL;
-		enum cox_rc rc = cox_yaml_each(j->arena, cox_arena_str(j->arena, text), COX_JSON_BYTES_MAX, on_document, &doc, j->err);
-		if (rc != COX_OK || !doc || doc->type != COX_JSON_OBJECT)
-			return cox_err_set(j->err, COX_EINVAL, "metadata.annotations[proxy.istio.io/config]",
-			                   "not a YAML object of ProxyConfig's fields");
-		overlay(j, merged, doc);
+	size_t n = j->labels && j->labels->type == COX_JSON_OBJECT ? j->labels->n : 0;
+	struct cox_kv *labels = COX_ARENA_ARRAY(j->arena, struct cox_kv, n);
+	for (size_t i = 0; i < n; i++)
+		labels[i] = (struct cox_kv){ j->labels->members[i].key, j->labels->members[i].value.text };
+	if (n > 1)
+		qsort(labels, n, sizeof(*labels), by_key);
+	struct cox_diags diags = { .arena = j->arena };
+	j->proxy_config =
+	    cox_proxy_config_effective(j->c->default_config, j->c->proxy_configs, j->c->proxy_config_n, j->c->root_ns, j->r->ns, labels, n,
+	                               inject_annotation(j, "proxy.istio.io/config", NULL), j->arena, &diags);
+	for (size_t i = 0; i < diags.n; i++) {
+		if (diags.items[i].severity == COX_SEV_ERROR)
+			return cox_err_set(j->err, COX_EINVAL, "metadata.annotations[proxy.istio.io/config]", "%.*s: %.*s",
+			                   COX_FMT(diags.items[i].path), COX_FMT(diags.items[i].text));
+		inject_warn(j, "annotation %.*s: %.*s", COX_FMT(diags.items[i].path), COX_FMT(diags.items[i].text));
 	}
-	j->proxy_config = merged;
 	return COX_OK;
 }
 

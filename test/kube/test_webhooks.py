@@ -113,6 +113,23 @@ def test_pods_are_injected_where_it_is_asked_for(lab, hooks, ns):
     assert [c["name"] for c in make(lab, pod("d", "hooked-on", labels={"sidecar.istio.io/inject": "false"}))["spec"]["containers"]] == ["app"]
 
 
+def test_proxy_configs_count_at_admission(lab, hooks, ns):
+    """covers: a167 d12"""
+    env = lambda made: {e["name"]: e.get("value") for c in made["spec"]["containers"] if c["name"] == "istio-proxy" for e in c["env"]}  # noqa: E731
+    path = f"/apis/networking.istio.io/v1beta1/namespaces/{ns}/proxyconfigs"
+    wait(lambda: lab.call("GET", f"/api/v1/namespaces/{ns}/serviceaccounts/default", ok=(200, 404)).get("kind") == "ServiceAccount" or
+         lab.call("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "default"}}, ok=(201, 409)) and False, 10)
+    body = pod("a", ns, labels={"istio.io/rev": "hooked", "app": "special"})
+    lab.call("POST", path, {"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig", "metadata": {"name": "pc", "namespace": ns}, "spec": {
+        "selector": {"matchLabels": {"app": "special"}}, "concurrency": 3, "environmentVariables": {"MINE": "yes"}, "image": {"imageType": "debug"}}})
+    made = wait(lambda: next((m for m in [make(lab, body)] if env(m).get("MINE") == "yes"), None), 10)
+    assert json.loads(env(made)["PROXY_CONFIG"])["concurrency"] == 3
+    assert next(c for c in made["spec"]["containers"] if c["name"] == "istio-proxy")["image"].endswith("-debug")
+    assert "MINE" not in env(make(lab, pod("b", ns, labels={"istio.io/rev": "hooked"}))), "not selected"
+    lab.delete(path + "/pc")
+    wait(lambda: "MINE" not in env(make(lab, body)), 10)
+
+
 def test_wrong_objects_are_refused_with_their_fields(lab, hooks, ns):
     """Validation fails closed from the moment it was seen to work."""
     wait(lambda: all(h["failurePolicy"] == "Fail" for h in hooks.entries()), 20)
