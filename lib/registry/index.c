@@ -207,13 +207,6 @@ void reg_node_changed(struct cox_registry *r, const struct cox_object *old, cons
 		if (spec && cox_str_eq(spec->node_name, name))
 			pod_mark(r, pods->p[i]);
 	}
-	const struct reg_store *slices = &r->stores[COX_KIND_ENDPOINT_SLICE]; /* endpoints without a pod */
-	for (size_t i = 0; i < slices->n; i++)
-		for (COX_EACH(struct cox_slice_endpoint, e, COX_SPEC(cox_endpoint_slice, slices->p[i])->endpoints))
-			if (!e->target_ref && cox_str_eq(e->node_name, name)) {
-				reg_unit_mark_by_id(r, COX_KIND_SERVICE, slices->p[i]->meta.ns, slice_service(slices->p[i]));
-				break;
-			}
 }
 
 void reg_workload_entry_changed(struct cox_registry *r, const struct cox_object *old, const struct cox_object *now)

@@ -73,12 +73,6 @@ struct cox_str reg_network_of_pod(const struct cox_registry *r, const struct cox
 	return network.n ? network : reg_network_of_address(r, status ? status->pod_ip : none);
 }
 
-struct cox_str reg_network_of_endpoint(const struct cox_registry *r, const struct cox_object *node, struct cox_str address)
-{
-	struct cox_str network = label_of(node);
-	return network.n ? network : reg_network_of_address(r, address);
-}
-
 struct cox_str reg_network_of_address(const struct cox_registry *r, struct cox_str address)
 {
 	struct cox_str none = { 0 }, network = label_of(reg_object(r, COX_KIND_NAMESPACE, none, cox_registry_root_namespace(r)));

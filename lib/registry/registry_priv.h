@@ -165,8 +165,6 @@ struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hos
 void reg_networks_init(struct cox_registry *r);
 void reg_networks_reload(struct cox_registry *r);
 struct cox_str reg_network_of_pod(const struct cox_registry *r, const struct cox_object *pod, struct cox_str node_name);
-/* Without a pod; `node` may be NULL. */
-struct cox_str reg_network_of_endpoint(const struct cox_registry *r, const struct cox_object *node, struct cox_str address);
 struct cox_str reg_network_of_address(const struct cox_registry *r, struct cox_str address);
 void reg_networks_service_changed(struct cox_registry *r, const struct cox_object *old, const struct cox_object *now);
 /* True: the table is another one. */

@@ -110,14 +110,12 @@ struct cox_endpoint reg_workload_of_pod(struct cox_registry *r, const struct cox
 	return e;
 }
 
-/* Without a pod: what the slice itself says, and the node that it names. */
+/* Without a pod: what the slice itself says. No locality of the node that it names: istiod has that of a pod's node only, and an
+ * endpoint without a pod is seldom on a node (test/reference, noselector.proto). */
 struct cox_endpoint reg_workload_of_slice(struct cox_registry *r, const struct cox_slice_endpoint *slice)
 {
 	struct cox_endpoint e = { .cluster_id = r->opts.cluster_id, .node_name = slice->node_name, .hostname = slice->hostname };
-	const struct cox_object *node = e.node_name.n > 0 ? reg_object(r, COX_KIND_NODE, (struct cox_str){ 0 }, e.node_name) : NULL;
-	if (node)
-		e.locality = cox_registry_node_locality(node, &r->scratch);
-	e.network = reg_network_of_endpoint(r, node, slice->addresses.n > 0 ? slice->addresses.p[0] : (struct cox_str){ 0 });
+	e.network = reg_network_of_address(r, slice->addresses.n > 0 ? slice->addresses.p[0] : (struct cox_str){ 0 });
 	return e;
 }
 
