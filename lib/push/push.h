@@ -93,6 +93,21 @@ void cox_push_access_changed(struct cox_push *p);
 /* On the loop: for each workload that names secrets of ours, which of them it gets, and why not the others. */
 struct cox_json *cox_push_dump_secrets(const struct cox_push *p, struct cox_arena *arena);
 
+/* What an EnvoyFilter's patch did, over all proxies that it selects. */
+struct cox_push_patch {
+	const struct cox_object *object; /* borrowed until the loop's next turn */
+	uint32_t at;                     /* spec.configPatches[at] */
+	size_t proxies;                  /* connected ones that it selects */
+	size_t proxies_matched;          /* those of them in which it changed something */
+	uint64_t objects;                /* changed, added or taken away, for all views together */
+};
+/* On the loop: every patch that selects a connected proxy, by object and place; an arena array. */
+size_t cox_push_patches(const struct cox_push *p, struct cox_arena *arena, struct cox_push_patch **out);
+/* On the loop: whether that may differ from the last time this was asked. */
+bool cox_push_patches_changed(struct cox_push *p);
+/* On the loop: for each class of proxies that are patched alike, the patches that select it and how many objects each changed. */
+struct cox_json *cox_push_dump_patches(const struct cox_push *p, struct cox_arena *arena);
+
 struct cox_push_stats {
 	uint64_t generation;
 	size_t views, workloads, clients, resources, resource_bytes;

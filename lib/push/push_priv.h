@@ -7,6 +7,7 @@
 #include "loop/timer.h"
 #include "push/intern.h"
 #include "push/push.h"
+#include "translate/patch.h"
 #include "translate/secret.h"
 
 struct unit;
@@ -26,6 +27,13 @@ struct cox_push_client {
 	bool has_left; /* detached: a rejection may still be on its way */
 };
 
+/* A patch that selects a unit, and how many objects it changed there in the last translation. */
+struct push_patched {
+	const struct cox_object *object; /* the EnvoyFilter; a reference */
+	uint32_t at, count;
+	int apply_to;
+};
+
 /* A scope view or a workload view: something that is translated once for all its clients. */
 struct unit {
 	struct cox_str key;
@@ -37,6 +45,7 @@ struct unit {
 	const struct cox_wanted *wanted; /* NULL until translated */
 	COX_VEC(struct cox_push_client *) clients;
 	COX_VEC(const struct cox_resource *) left_out; /* made, but rejected */
+	COX_VEC(struct push_patched) patched;
 	bool is_dirty, is_first;
 	COX_VEC(struct push_secret_use) secrets; /* workload: what its configuration names, in the last translation */
 };
@@ -89,6 +98,7 @@ struct cox_push {
 	_Atomic bool is_synced;
 	struct cox_arena arena; /* scratch of one translation */
 	unsigned sweep_in;      /* rounds until the next sweep */
+	bool patched_changed;   /* counts of patches are others than when somebody was last told */
 };
 
 /* views.c */
@@ -136,6 +146,12 @@ void push_queue_all(struct cox_push *p, struct unit *u);
 void push_flush(struct cox_push *p);
 void push_rekey(struct cox_push *p);
 void push_client_unref(struct cox_push_client *c);
+/* patches.c */
+/* The patches that select a unit; NULL: none. In the push's arena. */
+struct cox_patching *push_patching_build(struct cox_push *p, const struct unit *u);
+/* Keeps what the translation counted. */
+void push_patching_keep(struct cox_push *p, struct unit *u, const struct cox_patching *patching);
+void push_patching_clear(struct unit *u);
 /* names.c */
 /* The client is in its scope view now: if it wants the name table and the view has none, the view is made anew. */
 void push_names_want(struct cox_push *p, const struct cox_push_client *c);

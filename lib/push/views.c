@@ -19,8 +19,11 @@ static void mix_str(struct print *p, struct cox_str s) { mix(p, cox_hash128(s.p,
 struct cox_hash push_keying(const struct cox_snapshot *s)
 {
 	const struct cox_str *keys;
-	struct print p = { { s->uses_locality, s->uses_node } };
+	struct print p = { { s->uses_locality, s->uses_node | (uint64_t)s->uses_version << 1 } };
 	size_t n = cox_snapshot_selector_keys(s, &keys);
+	for (size_t i = 0; i < n; i++)
+		mix_str(&p, keys[i]);
+	n = cox_snapshot_metadata_keys(s, &keys);
 	for (size_t i = 0; i < n; i++)
 		mix_str(&p, keys[i]);
 	/* Who is part of a headless service has its addresses in its key. */
@@ -118,7 +121,9 @@ static void unit_free(struct unit *u)
 	cox_vec_fini(&u->clients);
 	cox_vec_fini(&u->secrets);
 	clear_left_out(u);
+	push_patching_clear(u);
 	cox_vec_fini(&u->left_out);
+	cox_vec_fini(&u->patched);
 	cox_view_free(u->view);
 	cox_workload_free(u->workload);
 	cox_proxy_unref(u->proxy);
@@ -224,13 +229,15 @@ const struct cox_set *push_make_set(struct cox_push *p, struct unit *u, enum cox
 	return s;
 }
 
-static void translate_scope(struct cox_push *p, struct unit *u, const struct cox_scope *scope, struct cox_wanted *w)
+static void translate_scope(struct cox_push *p, struct unit *u, const struct cox_scope *scope, struct cox_patching *patching,
+                            struct cox_wanted *w)
 {
-	struct cox_tr t = { .s = p->snapshot, .view = u->view, .scope = scope, .memo = p->memo, .arena = &p->arena };
+	struct cox_tr t = { .s = p->snapshot, .view = u->view, .scope = scope, .memo = p->memo, .arena = &p->arena, .patching = patching };
 	cox_resources clusters = { 0 }, endpoints = { 0 }, listeners = { 0 }, routes = { 0 }, vhosts = { 0 };
 	cox_translate_clusters(&t, &clusters);
 	cox_translate_endpoints(&t, &endpoints);
 	cox_translate_outbound(&t, &listeners, &routes, &vhosts);
+	cox_patch_outbound(&t, &clusters, &listeners, &routes, &vhosts);
 	w->sets[COX_TYPE_CDS] = push_make_set(p, u, COX_TYPE_CDS, &clusters);
 	w->sets[COX_TYPE_EDS] = push_make_set(p, u, COX_TYPE_EDS, &endpoints);
 	w->sets[COX_TYPE_LDS] = push_make_set(p, u, COX_TYPE_LDS, &listeners);
@@ -251,11 +258,11 @@ static void translate_names(struct cox_push *p, struct unit *u, const struct cox
 	cox_metric_add(COX_M_TRANSLATED, "names", (double)t.built);
 }
 
-static void translate_workload(struct cox_push *p, struct unit *u, struct cox_wanted *w)
+static void translate_workload(struct cox_push *p, struct unit *u, struct cox_patching *patching, struct cox_wanted *w)
 {
 	const struct cox_workload *wl = u->workload;
-	struct cox_tr t = { .s = p->snapshot, .view = &wl->view, .memo = p->memo, .arena = &p->arena };
-	cox_resources clusters = { 0 }, endpoints = { 0 }, listeners = { 0 }, routes = { 0 };
+	struct cox_tr t = { .s = p->snapshot, .view = &wl->view, .memo = p->memo, .arena = &p->arena, .patching = patching };
+	cox_resources clusters = { 0 }, endpoints = { 0 }, listeners = { 0 }, routes = { 0 }, extensions = { 0 };
 	struct cox_secret_names secrets = { 0 };
 	if (wl->view.type == COX_PROXY_ROUTER) {
 		cox_translate_gateway(&t, wl, &clusters, &endpoints, &listeners, &routes, &secrets);
@@ -270,6 +277,8 @@ static void translate_workload(struct cox_push *p, struct unit *u, struct cox_wa
 	cox_secret_names_fini(&secrets);
 	w->sets[COX_TYPE_CDS] = push_make_set(p, u, COX_TYPE_CDS, &clusters);
 	w->sets[COX_TYPE_LDS] = push_make_set(p, u, COX_TYPE_LDS, &listeners);
+	cox_patch_extensions(&t, &extensions);
+	w->sets[COX_TYPE_ECDS] = push_make_set(p, u, COX_TYPE_ECDS, &extensions);
 	push_globals_add(p, w);
 	cox_metric_add(COX_M_TRANSLATED, "workload", (double)t.built);
 }
@@ -293,6 +302,8 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 		                      scope = cox_scope_build(p->snapshot, u->view->ns, u->view->labels.p, u->view->labels.n, &p->arena));
 	else
 		inputs = workload_inputs(p, u->workload);
+	struct cox_patching *patching = u->part == COX_PUSH_SCOPE && is_router ? NULL : push_patching_build(p, u);
+	inputs = cox_hash_combine(inputs, cox_patching_hash(patching));
 	if (u->wanted && cox_hash_eq(inputs, u->inputs))
 		return false;
 	u->inputs = inputs;
@@ -302,9 +313,10 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 	w->generation = p->snapshot->generation;
 	w->event_ns = p->event_ns;
 	if (u->part == COX_PUSH_WORKLOAD)
-		translate_workload(p, u, w);
+		translate_workload(p, u, patching, w);
 	else if (!is_router)
-		translate_scope(p, u, scope, w);
+		translate_scope(p, u, scope, patching, w);
+	push_patching_keep(p, u, patching);
 	if (u->part == COX_PUSH_SCOPE && push_names_are_wanted(u))
 		translate_names(p, u, scope, w);
 	const struct cox_wanted *before = u->wanted;

@@ -59,6 +59,7 @@ static void set_keys(struct cox_snapshot *s)
 		for (size_t k = 0; spec && spec->workload_selector && k < spec->workload_selector->labels.n; k++)
 			cox_vec_push(&all, spec->workload_selector->labels.p[k].key);
 	}
+	add_names(&all, x->filters->label_keys.p, x->filters->label_keys.n);
 	const struct cox_locality_lb *lb = s->mesh->locality_lb_setting;
 	for (size_t i = 0; lb && i < lb->failover_priority.n; i++) {
 		ptrdiff_t eq = cox_str_find(lb->failover_priority.p[i], '=');
@@ -94,6 +95,8 @@ static void set_lists(struct cox_snapshot *s)
 	s->gateways.p = x->gateways->by_age, s->gateways.n = x->gateways->n;
 	s->sidecars.p = x->sidecars->by_age, s->sidecars.n = x->sidecars->n;
 	s->rate_limits.p = x->rate_limits->by_age, s->rate_limits.n = x->rate_limits->n;
+	s->envoy_filters.p = x->filters->items, s->envoy_filters.n = x->filters->n;
+	s->uses_version = x->filters->uses_version;
 	s->peer_authentications.p = x->peer_auths->by_place, s->peer_authentications.n = x->peer_auths->n;
 }
 
@@ -145,6 +148,7 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->dr = snap_dr_set_build(r, old ? old->dr : NULL);
 	x->peer_auths = snap_peer_auths_build(r, old ? old->peer_auths : NULL);
 	x->access = snap_access_build(r, old ? old->access : NULL);
+	x->filters = snap_filters_build(r, old ? old->filters : NULL);
 	x->hosts = snap_hosts_build(s->svcs.p, s->svcs.n, old ? old->hosts : NULL);
 	x->ips = snap_ips_build(s, before);
 	set_lists(s);
@@ -174,6 +178,7 @@ void cox_snapshot_unref(const struct cox_snapshot *s)
 	snap_ips_unref(x->ips);
 	snap_hosts_unref(x->hosts);
 	snap_access_unref(x->access);
+	snap_filters_unref(x->filters);
 	snap_peer_auths_unref(x->peer_auths);
 	snap_dr_set_unref(x->dr);
 	snap_vs_set_unref(x->vs);

@@ -8,6 +8,7 @@
 #define COX_SNAPSHOT_SNAPSHOT_H
 
 #include "model/destination_rule.h"
+#include "model/envoy_filter.h"
 #include "model/gateway.h"
 #include "model/mesh.h"
 #include "model/peer_authentication.h"
@@ -47,6 +48,26 @@ struct cox_dr {
 	struct cox_export export_to;
 };
 
+/* A patch of an EnvoyFilter ready for use. */
+struct cox_ready_patch {
+	const struct cox_object *object; /* the EnvoyFilter */
+	uint32_t at;                     /* spec.configPatches[at] */
+	const struct cox_config_patch *spec;
+	int op;                                  /* as it is applied: INSERT_* of what has no order is ADD */
+	const struct cox_json *value;            /* as the transcoder writes it; NULL: none is needed. Immutable */
+	struct cox_hash hash;                    /* of all that its effect depends on */
+	struct cox_str filter, sub_filter;       /* of the match, by today's names; empty: none */
+	COX_LIST(struct cox_str) clusters;       /* that the value names */
+	const struct cox_version_regex *version; /* NULL: any */
+};
+/* An EnvoyFilter of which at least one patch is ready. */
+struct cox_ready_filter {
+	struct cox_ref ref;
+	const struct cox_object *object;
+	const struct cox_envoy_filter *spec;
+	COX_LIST(struct cox_ready_patch) patches; /* refused ones left out */
+};
+
 struct cox_snapshot {
 	struct cox_ref ref;
 	uint64_t generation; /* counts up; for logs and status only, never on the wire */
@@ -63,9 +84,11 @@ struct cox_snapshot {
 	COX_LIST(const struct cox_object *) sidecars;             /* oldest first */
 	COX_LIST(const struct cox_object *) peer_authentications; /* by namespace, oldest first */
 	COX_LIST(const struct cox_object *) rate_limits;          /* RateLimitPolicies, oldest first */
+	COX_LIST(const struct cox_ready_filter *) envoy_filters;  /* by priority, root namespace first, age, name */
 	struct cox_hash secrets_hash;                             /* of all Secrets and ConfigMaps that are known */
 	bool uses_locality;               /* some rule or the mesh makes endpoint order depend on the proxy's locality */
 	bool uses_node;                   /* some service is node-local: endpoints depend on the proxy's node */
+	bool uses_version;                /* some EnvoyFilter looks at the proxy's version */
 	struct cox_snapshot_index *index; /* private */
 	struct cox_arena arena;
 };
@@ -163,8 +186,15 @@ enum cox_mtls_mode cox_snapshot_mtls_client(const struct cox_snapshot *s, struct
 /* Identity of every policy that can count for workloads of a namespace; zero where there is none at all. */
 struct cox_hash cox_snapshot_mtls_hash(const struct cox_snapshot *s, struct cox_str ns);
 
-/* The label keys that any selector (sourceLabels, Sidecar, DestinationRule workloadSelector) looks at, sorted: only these are part of a
- * view's key. */
+/* --- EnvoyFilter (features a153 to a166) -------------------------------------------------------------- */
+/* Those that select a proxy of namespace `ns` with these labels, in order: the root namespace's and its own. */
+size_t cox_snapshot_envoy_filters_for(const struct cox_snapshot *s, struct cox_str ns, const struct cox_kv *labels, size_t label_n,
+                                      struct cox_arena *arena, const struct cox_ready_filter *const **out);
+/* The keys of node metadata that any EnvoyFilter looks at, sorted: these are part of a view's key. */
+size_t cox_snapshot_metadata_keys(const struct cox_snapshot *s, const struct cox_str **out);
+
+/* The label keys that any selector (sourceLabels, Sidecar, EnvoyFilter, DestinationRule workloadSelector) looks at, sorted: only these are
+ * part of a view's key. */
 size_t cox_snapshot_selector_keys(const struct cox_snapshot *s, const struct cox_str **out);
 
 #endif

@@ -75,6 +75,16 @@ struct snap_access {
 	struct cox_arena arena;
 };
 
+/* EnvoyFilters made ready, in order of precedence. */
+struct snap_filters {
+	struct cox_ref ref;
+	const struct snap_objects *from;
+	size_t n;
+	const struct cox_ready_filter **items; /* each holds a reference */
+	bool uses_version;
+	COX_LIST(struct cox_str) label_keys, metadata_keys; /* sorted, distinct; text in the objects of `from` */
+};
+
 /* Hostnames to places in snapshot.svcs. */
 struct snap_hosts {
 	struct cox_ref ref;
@@ -99,6 +109,7 @@ struct cox_snapshot_index {
 	const struct snap_dr_set *dr;
 	const struct snap_peer_auths *peer_auths;
 	const struct snap_access *access;
+	const struct snap_filters *filters;
 	const struct snap_hosts *hosts;
 	const struct snap_ips *ips;
 	struct cox_str *node_localities; /* as nodes->by_id; in the snapshot's arena */
@@ -148,6 +159,16 @@ void snap_peer_auths_unref(const struct snap_peer_auths *s);
 /* access.c */
 const struct snap_access *snap_access_build(const struct cox_registry *r, const struct snap_access *before);
 void snap_access_unref(const struct snap_access *s);
+
+/* envoy_filters.c, envoy_filter.c */
+const struct snap_filters *snap_filters_build(const struct cox_registry *r, const struct snap_filters *before);
+void snap_filters_unref(const struct snap_filters *f);
+/* NULL: no patch of it can be applied. Gives. */
+const struct cox_ready_filter *snap_filter_build(const struct cox_object *o);
+const struct cox_ready_filter *snap_filter_ref(const struct cox_ready_filter *f);
+void snap_filter_unref(const struct cox_ready_filter *f);
+/* Whether it selects a proxy with these labels, its namespace aside. */
+bool snap_filter_selects(const struct cox_ready_filter *f, const struct cox_kv *labels, size_t label_n);
 
 /* hosts_index.c */
 const struct snap_hosts *snap_hosts_build(const struct cox_snap_svc *svcs, size_t n, const struct snap_hosts *before);

@@ -35,6 +35,7 @@ static const struct crd_extra {
 	  "pa",
 	  { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_PROXY_CONFIG, NULL, { { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_ENVOY_FILTER, NULL, { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_SIDECAR, NULL, { { NULL, NULL, NULL, NULL } } },
 	{ COX_KIND_RATE_LIMIT_POLICY,
 	  "rlp",

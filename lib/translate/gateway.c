@@ -2,6 +2,7 @@
 #include "translate/gateway_priv.h"
 
 #include "translate/endpoint.h"
+#include "translate/patch.h"
 
 /* --- servers ------------------------------------------------------------------------------------------ */
 
@@ -200,6 +201,20 @@ static void add_needed(struct wanted_clusters *wc, const cox_resources *from)
 	}
 }
 
+static void add_patched(void *arg, struct cox_str name) { add_named(arg, name); }
+
+/* People write the port of the Gateway's server; the route configuration bears the one that the pod listens on. */
+static void tell_ports(struct gw_plan *p)
+{
+	struct cox_patch_port *ports = COX_ARENA_ARRAY(p->t->arena, struct cox_patch_port, p->servers.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < p->servers.n; i++)
+		if (p->servers.p[i].listen_port != p->servers.p[i].port)
+			ports[n++] = (struct cox_patch_port){ p->servers.p[i].listen_port, p->servers.p[i].port };
+	p->t->patching->ports.p = ports;
+	p->t->patching->ports.n = n;
+}
+
 static void plan_fini(struct gw_plan *p)
 {
 	for (size_t i = 0; i < p->listeners.n; i++)
@@ -228,8 +243,12 @@ void cox_translate_gateway(struct cox_tr *t, const struct cox_workload *w, cox_r
 	cox_vec_push(clusters, cox_cluster_blackhole(t));
 	add_needed(&wc, listeners);
 	add_needed(&wc, routes);
+	cox_patch_clusters_named(t->patching, add_patched, &wc);
 	for (size_t i = 0; i < p.dnat.n; i++)
 		add_cluster(&wc, &p.dnat.p[i]);
 	cox_map_fini(&wc.seen);
+	if (t->patching)
+		tell_ports(&p);
+	cox_patch_gateway(t, clusters, listeners, routes);
 	plan_fini(&p);
 }

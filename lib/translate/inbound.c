@@ -1,6 +1,7 @@
 #include "translate/inbound_priv.h"
 
 #include "translate/filters.h"
+#include "translate/patch.h"
 #include "translate/settings.h"
 
 #define INBOUND_PORT 15006
@@ -252,4 +253,5 @@ void cox_translate_inbound(struct cox_tr *t, const struct cox_workload *w, cox_r
 		cox_vec_push(listeners, listener_build(&in, NULL));
 	}
 	cox_vec_fini(&in.ports);
+	cox_patch_inbound(t, clusters, listeners);
 }

@@ -1,4 +1,5 @@
 #include "translate/notes.h"
+#include "translate/patch.h"
 #include "translate/render_priv.h"
 #include "translate/secret.h"
 #include "translate/translate.h"
@@ -12,6 +13,7 @@ static void render_scope(struct cox_tr *t, struct cox_render_cache *cache, cox_r
 	cox_translate_clusters(t, &made[COX_TYPE_CDS]);
 	cox_translate_endpoints(t, &made[COX_TYPE_EDS]);
 	cox_translate_outbound(t, &made[COX_TYPE_LDS], &made[COX_TYPE_RDS], &made[COX_TYPE_VHDS]);
+	cox_patch_outbound(t, &made[COX_TYPE_CDS], &made[COX_TYPE_LDS], &made[COX_TYPE_RDS], &made[COX_TYPE_VHDS]);
 	if (t->view->dns_capture) /* such a proxy's agent asks for it */
 		cox_vec_push(&made[COX_TYPE_NDS], cox_translate_names(t));
 	render_view_keep(cache, t->view->key, made);
@@ -59,6 +61,7 @@ static void render(const struct cox_snapshot *s, const struct cox_proxy *p, stru
 	struct cox_arena arena = { 0 };
 	struct cox_tr t = { .s = s, .view = &w->view, .memo = memo, .arena = &arena, .notes = notes };
 
+	t.patching = cox_patching_build(s, &w->view, w->labels.p, w->labels.n, &arena);
 	/* As if it had proved what its node says. */
 	cox_workload_set_access(w, &(struct cox_secret_access){ true, p->ns, p->service_account, COX_ACCESS_ALLOWED });
 	if (p->type == COX_PROXY_ROUTER) {
@@ -68,6 +71,7 @@ static void render(const struct cox_snapshot *s, const struct cox_proxy *p, stru
 		render_sidecar(&t, w, cache, by_type);
 		cox_secret_names_of_rules(&t, w, &names);
 	}
+	cox_patch_extensions(&t, &by_type[COX_TYPE_ECDS]);
 	cox_translate_secrets(&t, w, &names, &by_type[COX_TYPE_SDS]);
 	cox_secret_names_fini(&names);
 	for (int type = 0; type < COX_TYPE_COUNT; type++) {

@@ -41,6 +41,8 @@ struct cox_view {
 	 * they say what the mesh says: then the mesh's are read as they are. See settings.h. */
 	struct cox_str config_text;
 	const struct cox_proxy_config *config;
+	struct cox_str version;           /* where snapshot.uses_version, else empty */
+	COX_LIST(struct cox_kv) metadata; /* only texts whose keys some EnvoyFilter looks at (cox_snapshot_metadata_keys) */
 	COX_LIST(struct cox_str) own_ips; /* where a headless service is in sight that the proxy is part of: its own address is left out */
 	struct cox_arena arena;
 };
@@ -89,6 +91,9 @@ const struct cox_resource *cox_memo_put_take(struct cox_memo *m, struct cox_hash
 const struct cox_bytes *cox_memo_bytes_find(struct cox_memo *m, struct cox_hash identity);
 const struct cox_bytes *cox_memo_bytes_put_take(struct cox_memo *m, struct cox_hash identity, const struct cox_bytes *b);
 
+/* The patches of EnvoyFilters that select a proxy, and how often each was applied (patch.h). */
+struct cox_patching;
+
 /* One job of translation. `arena` is scratch for the job. */
 struct cox_route_notes;
 struct cox_tr {
@@ -99,6 +104,7 @@ struct cox_tr {
 	struct cox_arena *arena;
 	uint64_t built;                /* counts resources really built (not found in the memo) */
 	struct cox_route_notes *notes; /* NULL but for people (notes.h) */
+	struct cox_patching *patching; /* NULL: nothing is patched */
 };
 typedef COX_VEC(const struct cox_resource *) cox_resources; /* each holds a reference */
 

@@ -69,6 +69,24 @@ static void view_labels(struct cox_view *v, const struct cox_proxy *p, const str
 	v->labels.n = n;
 }
 
+/* Node metadata that some EnvoyFilter looks at: Istio compares texts only. */
+static void view_metadata(struct cox_view *v, const struct cox_proxy *p, const struct cox_snapshot *s)
+{
+	const struct cox_str *keys = NULL;
+	size_t key_n = cox_snapshot_metadata_keys(s, &keys), n = 0;
+	struct cox_kv *kept = COX_ARENA_ARRAY(&v->arena, struct cox_kv, key_n + 1);
+
+	for (size_t i = 0; i < key_n; i++) {
+		const struct cox_json *value = cox_json_get(p->metadata, keys[i]);
+		if (value != NULL && value->type == COX_JSON_STRING) {
+			kept[n].key = cox_arena_str(&v->arena, keys[i]);
+			kept[n++].value = cox_arena_str(&v->arena, value->text);
+		}
+	}
+	v->metadata.p = kept;
+	v->metadata.n = n;
+}
+
 static struct cox_str view_locality(struct cox_view *v, const struct cox_proxy *p, const struct cox_snapshot *s)
 {
 	if (p->region.n == 0 && p->zone.n == 0)
@@ -177,6 +195,8 @@ static void view_key(struct cox_view *v)
 		cox_buf_printf(&key, "idle=%lld;", (long long)v->idle_timeout_ns.v);
 	key_add_num(&key, "httpproxy", v->http_proxy_port);
 	key_add(&key, "config", v->config_text);
+	key_add(&key, "version", v->version);
+	key_add_kvs(&key, "m", v->metadata.p, v->metadata.n);
 	key_add_strs(&key, "own", v->own_ips.p, v->own_ips.n);
 	v->key = cox_arena_str(&v->arena, cox_buf_str(&key));
 	cox_buf_fini(&key);
@@ -214,6 +234,9 @@ static void view_init(struct cox_view *v, const struct cox_proxy *p, const struc
 	v->idle_timeout_ns = p->idle_timeout_ns;
 	v->http_proxy_port = p->http_proxy_port;
 	view_config(v, p, s);
+	if (s->uses_version)
+		v->version = cox_arena_str(a, p->version);
+	view_metadata(v, p, s);
 	view_own_ips(v, p, s);
 	view_key(v);
 }

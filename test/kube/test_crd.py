@@ -20,13 +20,14 @@ SMALL = {
     "Sidecar": {"egress": [{"hosts": ["./*"]}]},
     "WorkloadEntry": {"address": "10.0.0.1"},
     "WorkloadGroup": {"template": {"serviceAccount": "a"}, "probe": {"tcpSocket": {"port": 80}}},
+    "EnvoyFilter": {"configPatches": [{"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": {"connect_timeout": "1s"}}}]},
     "PeerAuthentication": {"mtls": {"mode": "STRICT"}, "portLevelMtls": {"8080": {"mode": "DISABLE"}}, "selector": {"matchLabels": {"app": "a"}}},
 }
-VERSIONS = {"PeerAuthentication": ("v1", "v1beta1")}  # all others in three
+VERSIONS = {"EnvoyFilter": ("v1alpha3",), "PeerAuthentication": ("v1", "v1beta1")}  # all others in three
 COLUMNS = {
     "VirtualService": ["Name", "Gateways", "Hosts", "Age"], "DestinationRule": ["Name", "Host", "Age"], "Gateway": ["Name", "Age"],
     "ServiceEntry": ["Name", "Hosts", "Location", "Resolution", "Age"], "Sidecar": ["Name", "Age"], "WorkloadEntry": ["Name", "Age", "Address"],
-    "PeerAuthentication": ["Name", "Mode", "Age"], "WorkloadGroup": ["Name", "Age"],
+    "PeerAuthentication": ["Name", "Mode", "Age"], "WorkloadGroup": ["Name", "Age"], "EnvoyFilter": ["Name", "Age"],
 }
 
 
