@@ -6,6 +6,8 @@
 #include "loop/timer.h"
 #include "snapshot/check.h"
 
+#include <stdlib.h>
+
 enum { SETTLE_MS = 1000 };
 
 struct findings {
@@ -137,6 +139,40 @@ static void tell_addresses(struct findings *f)
 	}
 }
 
+static int by_object(const void *a, const void *b)
+{
+	const struct cox_finding *x = a, *y = b;
+	int c = cox_str_cmp(x->object_id, y->object_id);
+	return c != 0 ? c : cox_str_cmp(x->path, y->path);
+}
+
+/* Patches that select connected proxies and change nothing in any of them: only the made configuration tells. */
+static void add_patches(struct findings *f, struct cox_findings *found)
+{
+	struct cox_push_patch *patches;
+	size_t n = cox_push_patches(f->push, &f->arena, &patches), idle = 0;
+	for (size_t i = 0; i < n; i++)
+		idle += patches[i].objects == 0 && patches[i].proxies > 0;
+	if (idle == 0)
+		return;
+	struct cox_finding *all = COX_ARENA_ARRAY(&f->arena, struct cox_finding, found->items.n + idle);
+	memcpy(all, found->items.p, found->items.n * sizeof(*all));
+	for (size_t i = 0; i < n; i++)
+		if (patches[i].objects == 0 && patches[i].proxies > 0) {
+			found->counts[COX_FINDING_PATCH_NEVER]++;
+			all[found->items.n++] = (struct cox_finding){
+				.code = COX_FINDING_PATCH_NEVER,
+				.severity = COX_SEV_WARNING,
+				.object_id = patches[i].object->id,
+				.path = cox_arena_printf(&f->arena, "spec.configPatches[%u]", patches[i].at),
+				.text = cox_arena_printf(&f->arena, "changes nothing in any of %zu connected proxies that it selects",
+				                         patches[i].proxies)
+			};
+		}
+	qsort(all, found->items.n, sizeof(*all), by_object);
+	found->items.p = all;
+}
+
 static void on_settled(void *arg)
 {
 	struct findings *f = arg;
@@ -147,6 +183,7 @@ static void on_settled(void *arg)
 		return;
 	cox_arena_reset(&f->arena);
 	cox_snapshot_check(s, f->registry, &f->arena, &found);
+	add_patches(f, &found);
 	cox_metric_set(COX_M_DANGLING, NULL, (double)(found.counts[COX_FINDING_NO_HOST] + found.counts[COX_FINDING_NO_SUBSET]));
 	cox_metric_set(COX_M_DUP_SUBSETS, NULL, (double)found.counts[COX_FINDING_DUPLICATE_SUBSET]);
 	cox_metric_set(COX_M_VS_DUP_DOMAIN, NULL, (double)found.counts[COX_FINDING_DUPLICATE_HOST]);

@@ -188,11 +188,15 @@ static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct
 {
 	struct daemon *d = arg;
 	struct cox_str rest = origins, id, kind_name, ns, object;
+	/* What the mesh makes of other objects alone is taken: where an EnvoyFilter changed it, that is to blame. */
+	bool is_patched = cox_str_search(origins, COX_STR("EnvoyFilter/")) >= 0;
 	while (d->status && rest.n && cox_str_next(&rest, '\n', &id)) {
 		struct cox_status_finding finding = {
 			.severity = COX_SEV_ERROR, .name = COX_STR("ProxyRejected"), .path = name, .text = message
 		};
 		if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', &ns) || !cox_str_next(&id, '/', &object))
+			continue;
+		if (is_patched && !cox_str_eq_cstr(kind_name, "EnvoyFilter"))
 			continue;
 		const struct cox_kind_info *kind = cox_kind_find_word(kind_name);
 		const struct cox_object *o = kind ? cox_registry_object_find(d->registry, kind->kind, ns, object) : NULL;
@@ -210,6 +214,8 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	findings_poke(d->findings);
 }
 
+static void on_patched(void *arg) { findings_poke(((struct daemon *)arg)->findings); }
+
 static enum cox_access on_may_list(void *arg, struct cox_str ns, struct cox_str account)
 {
 	return secrets_may_list(((struct daemon *)arg)->secrets, ns, account);
@@ -226,6 +232,7 @@ static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 	                                                   .may_list_secrets = on_may_list,
 	                                                   .on_generation = on_generation,
 	                                                   .on_reject = on_reject,
+	                                                   .on_patched = on_patched,
 	                                                   .arg = d });
 	secrets_set_push(d->secrets, d->push);
 	d->findings = findings_new(d->loop, d->registry, d->convert, d->push);

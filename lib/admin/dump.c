@@ -73,6 +73,13 @@ static void read_secrets(void *arg)
 	q->out = cox_push_dump_secrets(q->a->opts.push, &q->arena);
 }
 
+static void read_filters(void *arg)
+{
+	struct query *q = arg;
+	q->out = cox_push_dump_patches(q->a->opts.push, &q->arena);
+}
+
+static void on_filters(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_filters, q); }
 static void on_secrets(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_secrets, q); }
 static void on_services(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_services, q); }
 static void on_endpoints(struct query *q) { cox_loop_call(q->a->opts.config_loop, read_endpoints, q); }
@@ -107,6 +114,7 @@ static const struct section sections[] = {
 	{ COX_TYPE_RDS, "RoutesConfigDump", "dynamic_route_configs", NULL, "route_config" },
 	{ COX_TYPE_VHDS, "VirtualHostsConfigDump", "dynamic_virtual_hosts", NULL, "virtual_host" },
 	{ COX_TYPE_SDS, "SecretsConfigDump", "dynamic_active_secrets", NULL, "secret" },
+	{ COX_TYPE_ECDS, "EcdsConfigDump", "ecds_filters", NULL, "ecds_filter" },
 	{ COX_TYPE_EDS, "EndpointsConfigDump", "dynamic_endpoint_configs", NULL, "endpoint_config" },
 };
 
@@ -196,6 +204,7 @@ static const struct {
 	{ "mesh", "the mesh configuration in force", on_mesh },
 	{ "certz", "the certificate authority: roots, chain, expiry, phase of a rotation; ?issued: what it issued", on_certs },
 	{ "push_status", "the push engine's figures", on_push },
+	{ "envoyfilterz", "for proxies that are patched alike, each patch of an EnvoyFilter and how many objects it changed", on_filters },
 	{ "secretz", "which secrets proxies ask for, what they get, and why not the rest (never a key)", on_secrets },
 	{ "list", "these pages", on_list },
 };

@@ -247,10 +247,13 @@ static const char *value_refusal(const struct cox_config_patch *p, struct cox_ar
 	cox_buf_fini(&wire);
 	if (rc != COX_OK)
 		return "Envoy cannot read the value";
-	if (out)
-		*out = own;
+	*out = own;
 	return NULL;
 }
+
+static bool is_merge(int op) { return op == COX_OP_MERGE || op == COX_OP_MERGE_AND_REPLACE_LIST; }
+/* What Envoy takes only with a name, or what we must tell apart by it. */
+static bool needs_name(int apply_to) { return apply_to != COX_APPLY_FILTER_CHAIN && apply_to != COX_APPLY_HTTP_ROUTE; }
 
 static bool version_is_understood(const struct cox_config_patch *p)
 {
@@ -265,6 +268,7 @@ static bool version_is_understood(const struct cox_config_patch *p)
 const char *cox_patch_refusal(const struct cox_config_patch *p, struct cox_arena *arena, struct cox_json **out, struct cox_err *err)
 {
 	int op = p->patch ? p->patch->operation : COX_OP_INVALID;
+	struct cox_json *value = NULL;
 	if (out)
 		*out = NULL;
 	*err = (struct cox_err){ 0 };
@@ -284,7 +288,12 @@ const char *cox_patch_refusal(const struct cox_config_patch *p, struct cox_arena
 		return NULL;
 	if (!p->patch->value.n)
 		return "patch.value is missing";
-	return value_refusal(p, arena, out, err);
+	const char *why = value_refusal(p, arena, &value, err);
+	if (!why && !is_merge(op) && needs_name(p->apply_to) && cox_json_str_at(value, "name").n == 0)
+		why = "patch.value.name is missing";
+	if (!why && out)
+		*out = value;
+	return why;
 }
 
 /* What kind of match an object can have. */

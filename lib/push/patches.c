@@ -97,11 +97,13 @@ size_t cox_push_patches(const struct cox_push *p, struct cox_arena *arena, struc
 	return n;
 }
 
-bool cox_push_patches_changed(struct cox_push *p)
+void push_patches_tell(struct cox_push *p)
 {
-	bool changed = p->patched_changed;
+	if (!p->patched_changed)
+		return;
 	p->patched_changed = false;
-	return changed;
+	if (p->opts.on_patched)
+		p->opts.on_patched(p->opts.arg);
 }
 
 /* --- for people -------------------------------------------------------------------------------------------- */

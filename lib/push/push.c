@@ -206,6 +206,7 @@ static void on_turn(void *arg)
 			push_queue_all(p, u);
 	}
 	push_flush(p);
+	push_patches_tell(p);
 	if (p->dirty.n || p->firsts.n || p->has_changes)
 		push_wake(p);
 	else if (worked)

@@ -72,6 +72,8 @@ struct cox_push_options {
 	void (*on_generation)(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes);
 	/* On the loop: a resource was taken out; `origins` are object ids joined by '\n'. May be NULL. */
 	void (*on_reject)(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message);
+	/* On the loop, when what cox_push_patches() says may be new. May be NULL. */
+	void (*on_patched)(void *arg);
 	void *arg;
 };
 struct cox_push *cox_push_new(const struct cox_push_options *opts);
@@ -103,8 +105,6 @@ struct cox_push_patch {
 };
 /* On the loop: every patch that selects a connected proxy, by object and place; an arena array. */
 size_t cox_push_patches(const struct cox_push *p, struct cox_arena *arena, struct cox_push_patch **out);
-/* On the loop: whether that may differ from the last time this was asked. */
-bool cox_push_patches_changed(struct cox_push *p);
 /* On the loop: for each class of proxies that are patched alike, the patches that select it and how many objects each changed. */
 struct cox_json *cox_push_dump_patches(const struct cox_push *p, struct cox_arena *arena);
 

@@ -152,6 +152,8 @@ struct cox_patching *push_patching_build(struct cox_push *p, const struct unit *
 /* Keeps what the translation counted. */
 void push_patching_keep(struct cox_push *p, struct unit *u, const struct cox_patching *patching);
 void push_patching_clear(struct unit *u);
+/* At the end of a turn. */
+void push_patches_tell(struct cox_push *p);
 /* names.c */
 /* The client is in its scope view now: if it wants the name table and the view has none, the view is made anew. */
 void push_names_want(struct cox_push *p, const struct cox_push_client *c);

@@ -185,6 +185,7 @@ void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client 
 			u->clients.p[i] = u->clients.p[--u->clients.n];
 			break;
 		}
+	p->patched_changed |= u->patched.n > 0; /* it is told at the next turn's end */
 	if (u->clients.n)
 		return;
 	if (u->is_dirty)

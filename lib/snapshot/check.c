@@ -9,9 +9,10 @@
 const char *cox_finding_code_name(enum cox_finding_code code)
 {
 	static const char *const names[COX_FINDING_CODES] = {
-		"Claimed",      "NoHost",        "NoSubset", "NoGateway", "NoDelegate",      "DuplicateHost",      "DuplicateSubset",
-		"PortConflict", "PolicyIgnored", "NoPort",   "BadSecret", "AddressConflict", "TargetPortConflict", "NoPorts",
-		"MeshConfig",   "NoEffect"
+		"Claimed",       "NoHost",           "NoSubset",           "NoGateway",     "NoDelegate",
+		"DuplicateHost", "DuplicateSubset",  "PortConflict",       "PolicyIgnored", "NoPort",
+		"BadSecret",     "AddressConflict",  "TargetPortConflict", "NoPorts",       "MeshConfig",
+		"NoEffect",      "PatchNeverMatches"
 	};
 	return names[code];
 }
@@ -261,6 +262,7 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 		check_dr(&c, (const struct snap_dr *)s->destination_rules.p[i]);
 	check_gateways(&c);
 	snap_check_peer_auths(&c);
+	snap_check_envoy_filters(&c);
 	snap_check_services(&c);
 	qsort(c.items, out->items.n, sizeof(*c.items), finding_cmp);
 	size_t kept = 0;

@@ -25,6 +25,7 @@ enum cox_finding_code {
 	COX_FINDING_NO_PORTS,             /* a service without ports: nothing leads to it */
 	COX_FINDING_MESH_CONFIG,          /* the mesh configuration is not in force, or a part of it has no effect (registry) */
 	COX_FINDING_NO_EFFECT,            /* what is written changes nothing */
+	COX_FINDING_PATCH_NEVER,          /* a patch of an EnvoyFilter that changes nothing anywhere */
 	COX_FINDING_CODES
 };
 const char *cox_finding_code_name(enum cox_finding_code code); /* "NoHost" */

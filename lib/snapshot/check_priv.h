@@ -1,4 +1,4 @@
-/* Shared by check.c, check_service.c and check_peer_auth.c: the list that findings go into. */
+/* Shared by check.c, check_service.c, check_envoy_filter.c and check_peer_auth.c: the list that findings go into. */
 #ifndef COX_SNAPSHOT_CHECK_PRIV_H
 #define COX_SNAPSHOT_CHECK_PRIV_H
 
@@ -20,6 +20,8 @@ void snap_finding_add(struct snap_checking *c, enum cox_finding_code code, enum 
 bool snap_share_viewers(const struct cox_export *a, const struct cox_export *b);
 /* What services take from each other, and services that nobody can reach. */
 void snap_check_services(struct snap_checking *c);
+/* EnvoyFilters of which a patch cannot match anything. */
+void snap_check_envoy_filters(struct snap_checking *c);
 /* Policies that lose, that cannot count where they are, or name what is not there. */
 void snap_check_peer_auths(struct snap_checking *c);
 

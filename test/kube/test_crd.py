@@ -51,7 +51,8 @@ def versions(kind):
     return VERSIONS.get(kind, ("v1", "v1beta1", "v1alpha3"))
 
 
-def where(crds, kind, ns, version="v1"):
+def where(crds, kind, ns, version=None):
+    version = version or versions(kind)[0]
     return f"/apis/{crds[kind]['spec']['group']}/{version}/namespaces/{ns}/{crds[kind]['spec']['names']['plural']}"
 
 
@@ -64,7 +65,7 @@ def test_established_and_structural(lab, crds):
         conditions = {c["type"]: c["status"] for c in got["status"]["conditions"]}
         assert conditions["Established"] == "True" and conditions["NamesAccepted"] == "True"
         assert conditions.get("NonStructuralSchema") != "True", name
-        assert got["status"]["storedVersions"] == ["v1"]
+        assert got["status"]["storedVersions"] == [versions(body["spec"]["names"]["kind"])[0]]
         assert sorted(v["name"] for v in got["spec"]["versions"] if v["served"]) == sorted(versions(body["spec"]["names"]["kind"]))
         assert all("status" in v["subresources"] for v in got["spec"]["versions"])
 
@@ -82,15 +83,16 @@ def test_written_in_each_version_read_in_each(lab, crds, ns, kind):
             got = lab.call("GET", f"{where(crds, kind, ns, read)}/{name}")
             assert got["apiVersion"] == f"{group}/{read}" and got["spec"] == SMALL[kind]
     # The status is written apart, and the spec is not written with it.
-    path = f"{where(crds, kind, ns)}/x-v1/status?fieldManager=test&force=true"
-    got = lab.apply(path, {"apiVersion": f"{group}/v1", "kind": kind, "metadata": {"name": "x-v1"}, "status": {"conditions": [
+    first = versions(kind)[0]
+    path = f"{where(crds, kind, ns)}/x-{first}/status?fieldManager=test&force=true"
+    got = lab.apply(path, {"apiVersion": f"{group}/{first}", "kind": kind, "metadata": {"name": f"x-{first}"}, "status": {"conditions": [
         {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "in force", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})
     assert got["status"]["conditions"][0]["message"] == "in force" and got["spec"] == SMALL[kind] and got["metadata"]["generation"] == 1
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL))
 def test_columns_and_short_names(lab, crds, ns, kind):
-    lab.apply(f"{where(crds, kind, ns)}/x", {"apiVersion": f"{crds[kind]['spec']['group']}/v1", "kind": kind, "metadata": {"name": "x"}, "spec": SMALL[kind]})
+    lab.apply(f"{where(crds, kind, ns)}/x", {"apiVersion": f"{crds[kind]['spec']['group']}/{versions(kind)[0]}", "kind": kind, "metadata": {"name": "x"}, "spec": SMALL[kind]})
     for version in versions(kind):
         status, table, _ = send(lab, "GET", where(crds, kind, ns, version), accept="application/json;as=Table;v=v1;g=meta.k8s.io")
         assert status == 200 and [c["name"] for c in table["columnDefinitions"]] == COLUMNS[kind]
