@@ -45,6 +45,9 @@ struct unit {
 	const struct cox_wanted *wanted; /* NULL until translated */
 	COX_VEC(struct cox_push_client *) clients;
 	COX_VEC(const struct cox_resource *) left_out; /* made, but rejected */
+	/* The last accepted version of what nobody of the class has accepted yet in its new one: it comes back if that is rejected. */
+	COX_VEC(const struct cox_resource *) good;
+	size_t good_old; /* while a set is made: those from here on are of this one */
 	COX_VEC(struct push_patched) patched;
 	bool is_dirty, is_first;
 	COX_VEC(struct push_secret_use) secrets; /* workload: what its configuration names, in the last translation */
@@ -113,6 +116,13 @@ struct cox_hash push_snapshot_inputs(const struct cox_snapshot *s);
 bool push_is_rejected(const struct cox_push *p, const struct unit *u, const struct cox_resource *r);
 /* Whether `r` must stay out of the unit's sets; if so the unit remembers it. */
 bool push_leave_out(struct cox_push *p, struct unit *u, const struct cox_resource *r);
+/* Of a resource just made: itself, or its last good version if it is rejected (NULL: there is none). `before` is the set that it comes
+ * from, or NULL. Takes and gives. */
+const struct cox_resource *push_choose(struct cox_push *p, struct unit *u, const struct cox_resource *r, const struct cox_set *before);
+/* Around the choices for all resources of a type: what was kept for the set before is forgotten at the end. */
+void push_good_begin(struct unit *u, enum cox_type type);
+void push_good_end(struct unit *u, enum cox_type type);
+void push_good_clear(struct unit *u);
 /* Puts rejections into force that nobody of the class contradicted; ends those that somebody did, and those whose makers are gone. */
 void push_rejections_review(struct cox_push *p, int64_t now_ms);
 /* The client goes. */

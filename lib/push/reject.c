@@ -78,6 +78,64 @@ bool push_leave_out(struct cox_push *p, struct unit *u, const struct cox_resourc
 	return true;
 }
 
+/* --- last good versions ---------------------------------------------------------------------------------- */
+
+void push_good_begin(struct unit *u, enum cox_type type)
+{
+	(void)type;
+	u->good_old = u->good.n;
+}
+
+/* The version before, if the class has accepted it; else the one that was kept then. */
+static const struct cox_resource *good_of(const struct cox_push *p, const struct unit *u, const struct cox_resource *r,
+                                          const struct cox_set *before)
+{
+	const struct cox_resource *old = cox_set_find(before, r->name);
+	if (old && old != r && cox_resource_is_accepted(old, class_of(u)) && !push_is_rejected(p, u, old))
+		return old;
+	for (size_t i = 0; i < u->good_old; i++)
+		if (u->good.p[i]->type == r->type && u->good.p[i] != r && cox_str_eq(u->good.p[i]->name, r->name) &&
+		    !push_is_rejected(p, u, u->good.p[i]))
+			return u->good.p[i];
+	return NULL;
+}
+
+const struct cox_resource *push_choose(struct cox_push *p, struct unit *u, const struct cox_resource *r, const struct cox_set *before)
+{
+	bool is_out = push_leave_out(p, u, r);
+	if (!before || (!is_out && cox_resource_is_accepted(r, class_of(u)))) {
+		if (!is_out)
+			return r;
+		cox_resource_unref(r);
+		return NULL;
+	}
+	const struct cox_resource *good = good_of(p, u, r, before);
+	if (good && !is_out)
+		cox_vec_push(&u->good, cox_resource_ref(good));
+	if (!is_out)
+		return r;
+	cox_resource_unref(r);
+	return good ? cox_resource_ref(good) : NULL;
+}
+
+void push_good_end(struct unit *u, enum cox_type type)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < u->good.n; i++)
+		if (i < u->good_old && u->good.p[i]->type == type)
+			cox_resource_unref(u->good.p[i]);
+		else
+			u->good.p[n++] = u->good.p[i];
+	u->good.n = n;
+}
+
+void push_good_clear(struct unit *u)
+{
+	for (size_t i = 0; i < u->good.n; i++)
+		cox_resource_unref(u->good.p[i]);
+	cox_vec_clear(&u->good);
+}
+
 /* The unit is made anew, whether its inputs changed or not. */
 static void mark_anew(struct cox_push *p, struct unit *u)
 {

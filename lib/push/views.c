@@ -121,9 +121,11 @@ static void unit_free(struct unit *u)
 	cox_vec_fini(&u->clients);
 	cox_vec_fini(&u->secrets);
 	clear_left_out(u);
+	push_good_clear(u);
 	push_patching_clear(u);
 	cox_vec_fini(&u->left_out);
 	cox_vec_fini(&u->patched);
+	cox_vec_fini(&u->good);
 	cox_view_free(u->view);
 	cox_workload_free(u->workload);
 	cox_proxy_unref(u->proxy);
@@ -213,18 +215,13 @@ const struct cox_set *push_make_set(struct cox_push *p, struct unit *u, enum cox
 {
 	const struct cox_set *before = u->wanted ? u->wanted->sets[type] : NULL;
 	size_t n = 0;
+	push_good_begin(u, type);
 	for (size_t i = 0; i < list->n; i++) {
-		const struct cox_resource *r = cox_intern_resource_take(&p->intern, list->p[i]);
-		if (push_leave_out(p, u, r)) {
-			const struct cox_resource *good = before ? cox_set_find(before, r->name) : NULL;
-			bool usable = good && !push_is_rejected(p, u, good);
-			cox_resource_unref(r);
-			if (!usable)
-				continue;
-			r = cox_resource_ref(good);
-		}
-		list->p[n++] = r;
+		const struct cox_resource *r = push_choose(p, u, cox_intern_resource_take(&p->intern, list->p[i]), before);
+		if (r)
+			list->p[n++] = r;
 	}
+	push_good_end(u, type);
 	const struct cox_set *s = cox_intern_set_take(&p->intern, cox_set_build_take(type, list->p, n));
 	cox_vec_fini(list);
 	return s;

@@ -194,11 +194,62 @@ static void test_what_it_did(void **state)
 	end(&f);
 }
 
+static const struct cox_resource *cluster(const struct fixture *f, const char *name)
+{
+	return cox_set_find(f->seats[0].parts[COX_PUSH_SCOPE]->sets[COX_TYPE_CDS], cox_str_of(name));
+}
+#define TIMEOUT(s)                                                                                                                               \
+	"  - {applyTo: CLUSTER, match: {cluster: {service: s.default.svc.cluster.local}}, patch: {operation: MERGE, value: {connect_timeout: " s \
+	"s}}}\n"
+
+struct until {
+	struct fixture *f;
+	const struct cox_resource *want;
+	const char *name;
+};
+static bool is_served(void *arg)
+{
+	const struct until *u = arg;
+	return is_quiet(u->f) && cluster(u->f, u->name) == u->want;
+}
+
+/* covers: b24: what a proxy rejects makes way for the last version that was accepted, even if others came and went unanswered since. */
+static void test_the_last_good_version_comes_back(void **state)
+{
+	struct fixture f;
+	const char *name = "outbound|80||s.default.svc.cluster.local";
+	(void)state;
+	begin(&f);
+	put(&f, FILTER("web", "web", TIMEOUT("1")));
+	const struct cox_resource *good = cox_resource_ref(cluster(&f, name));
+	cox_resource_mark_accepted(good, COX_CLASS_UPSTREAM);
+	put(&f, FILTER("web", "web", TIMEOUT("2")));
+	put(&f, FILTER("web", "web", TIMEOUT("3")));
+	assert_true(cluster(&f, name) != good);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		cox_push_reject(f.push, f.seats[i].client, cluster(&f, name), COX_STR("no"));
+	struct until until = { &f, good, name };
+	assert_true(cox_loop_run_until(f.loop, is_served, &until, 10000));
+	/* It is kept while the filter stays as it is, and a new version gets its try. */
+	put(&f, FILTER("other", "other", ADD("x")));
+	assert_ptr_equal(cluster(&f, name), good);
+	put(&f, FILTER("web", "web", TIMEOUT("4")));
+	assert_ptr_not_equal(cluster(&f, name), good);
+	/* What was never accepted in any version is left out. */
+	put(&f, FILTER("more", "web", ADD("new")));
+	cox_push_reject(f.push, f.seats[0].client, cluster(&f, "new"), COX_STR("no"));
+	until = (struct until){ &f, NULL, "new" };
+	assert_true(cox_loop_run_until(f.loop, is_served, &until, 10000));
+	cox_resource_unref(good);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who_is_touched),
 		cmocka_unit_test(test_what_it_did),
+		cmocka_unit_test(test_the_last_good_version_comes_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
