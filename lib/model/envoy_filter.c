@@ -230,6 +230,42 @@ static unsigned ops_of(int apply_to)
 	return 0;
 }
 
+static bool is_api_v2(struct cox_str type)
+{
+	struct cox_str part;
+	ptrdiff_t slash = cox_str_rfind(type, '/');
+	type = cox_str_sub(type, (size_t)(slash + 1), type.n);
+	if (!cox_str_has_prefix(type, COX_STR("envoy.")))
+		return false;
+	while (cox_str_next(&type, '.', &part))
+		if (cox_str_eq_cstr(part, "v2") || cox_str_has_prefix(part, COX_STR("v2alpha")) || cox_str_eq_cstr(part, "v1"))
+			return true;
+	return false;
+}
+
+/* The published API still has the messages of API v2, but no Envoy since 1.18 knows them. */
+static enum cox_rc find_v2(const struct cox_json *v, struct cox_err *err)
+{
+	enum cox_rc rc = COX_OK;
+	for (size_t i = 0; v->type == COX_JSON_ARRAY && i < v->n && rc == COX_OK; i++)
+		if ((rc = find_v2(&v->items[i], err)) != COX_OK)
+			cox_err_in_item(err, i);
+	for (size_t i = 0; v->type == COX_JSON_OBJECT && i < v->n && rc == COX_OK; i++) {
+		const struct cox_json_member *m = &v->members[i];
+		bool is_type =
+		    m->value.type == COX_JSON_STRING && (cox_str_eq_cstr(m->key, "@type") || cox_str_eq_cstr(m->key, "type_url"));
+		if (is_type && is_api_v2(m->value.text)) {
+			struct cox_str name = cox_str_sub(m->value.text, (size_t)(cox_str_rfind(m->value.text, '/') + 1), m->value.text.n);
+			rc = cox_err_set(err, COX_EINVAL, NULL, "%.*s is of API v2, which Envoy has no more since 1.18", COX_FMT(name));
+		} else {
+			rc = find_v2(&m->value, err);
+		}
+		if (rc != COX_OK)
+			cox_err_in_member(err, m->key);
+	}
+	return rc;
+}
+
 static const char *value_refusal(const struct cox_config_patch *p, struct cox_arena *arena, struct cox_json **out, struct cox_err *err)
 {
 	const struct cox_envoy_message *m = cox_patch_message(p->apply_to);
@@ -238,6 +274,8 @@ static const char *value_refusal(const struct cox_config_patch *p, struct cox_ar
 	enum cox_rc rc = cox_json_parse(arena, p->patch->value, &v, err);
 	if (rc == COX_OK && v->type != COX_JSON_OBJECT)
 		rc = cox_err_set(err, COX_EINVAL, NULL, "must be an object");
+	if (rc == COX_OK)
+		rc = find_v2(v, err);
 	if (rc == COX_OK)
 		rc = cox_envoy_from_json(m, v, 0, &wire, err);
 	if (rc == COX_OK) {

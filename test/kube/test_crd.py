@@ -121,7 +121,7 @@ def test_the_server_refuses(lab, crds, ns, case):
 def documents():
     """Every object of our kinds in our tests and samples, once."""
     seen = {}
-    for pattern in ("test/golden/cases/*/in.yaml", "test/golden/reference/*/objects.yaml", "samples/**/*.yaml", "manifests/**/*.yaml"):
+    for pattern in ("test/golden/cases/*/in.yaml", "test/golden/envoyfilter/*.yaml", "test/golden/reference/*/objects.yaml", "samples/**/*.yaml", "manifests/**/*.yaml"):
         for path in sorted(glob.glob(os.path.join(kubelab.TREE, pattern), recursive=True)):
             with open(path) as f:
                 for doc in yaml.safe_load_all(f):

@@ -102,6 +102,8 @@ static void test_refusals(void **state)
 		  "spec.configPatches[0].patch.value.connect_timeout", "duration" },
 		{ ONE("applyTo: HTTP_FILTER, patch: {operation: ADD, filterClass: AUTHN, value: {name: x, typed_config: {\"@type\": type.googleapis.com/no.such.Type}}}"),
 		  "spec.configPatches[0].patch.value.typed_config", "no.such.Type" },
+		{ ONE("applyTo: HTTP_FILTER, patch: {operation: ADD, filterClass: AUTHN, value: {name: x, typed_config: {\"@type\": type.googleapis.com/envoy.config.filter.http.lua.v2.Lua}}}"),
+		  "spec.configPatches[0].patch.value.typed_config.@type", "of API v2" },
 		{ ONE("applyTo: HTTP_FILTER, patch: {operation: ADD, filterClass: AUTHN, value: {name: x, config: {a: b}}}"),
 		  "spec.configPatches[0].patch.value.config", "unknown field" },
 		{ ONE("applyTo: CLUSTER, patch: {operation: ADD, value: {connect_timeout: 1s}}"), "spec.configPatches[0]",
