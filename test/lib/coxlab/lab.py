@@ -228,8 +228,11 @@ class Lab:
         lines = []
         for p in list(self.runner.pods.values()):
             lines.append(f"{p} ready={p.ready} labels={p.labels}")
-            if not p.ready and p.proxy is not None:
+            if p.proxy is not None and p.proxy.poll() is not None:
+                lines.append(f"  its proxy has ended: {p.proxy.returncode}")
+            elif not p.ready and p.proxy is not None:
                 lines.append("  probe: " + self.curl(p, "http://127.0.0.1:15020/healthz/ready", root=True).body.strip())
+            if p.proxy is not None and (not p.ready or p.proxy.poll() is not None):
                 lines.append("  proxy log: " + tail(p.proxy.log, 8))
         if not self.control and self.daemon is not None:
             lines.append("coxswaind: " + tail(self.daemon_log, 15))

@@ -31,6 +31,8 @@ class Pod:
         self.netns = self.address = self.proxy = self.app = None
         self.volumes = {}  # of Secrets: {volume: directory}
         self.ready = False     # as probed
+        self.started = False   # everything of it: before, there is nothing to probe
+        self.probe_at = self.failures = 0
         self.reported = False  # as the control plane was told
         self.stopping = threading.Event()
 
@@ -86,6 +88,7 @@ class Runner:
         for container in obj["spec"].get("containers", []):
             if container["name"] != "istio-proxy" and container.get("command"):
                 pod.app = self._start_app(pod, container)
+        pod.started = True
         return pod
 
     def _spawn(self, pod, what, argv, env):
@@ -209,18 +212,26 @@ class Runner:
         except (OSError, ValueError):
             return False
 
+    def _probe(self, pod):
+        """As a kubelet: ready ones are looked at every 2 s; three failures in a row, or the end of the proxy, make one unready."""
+        now = time.monotonic()
+        if not pod.started or pod.stopping.is_set() or now < pod.probe_at:
+            return
+        passed, gone = self._app_listens(pod) and self._proxy_is_ready(pod), pod.proxy is not None and pod.proxy.poll() is not None
+        pod.failures = 0 if passed else pod.failures + 1
+        pod.probe_at = now + 2 if passed else 0
+        ready = passed or (pod.ready and not gone and pod.failures < 3)
+        if ready != pod.ready:
+            pod.ready = ready
+            self.on_ready(pod)
+            pod.reported = ready
+
     def _probe_loop(self):
         while not self.closing.wait(0.1):
             with self.lock:
                 pods = list(self.pods.values())
             for pod in pods:
-                if pod.stopping.is_set() or (pod.ready and int(time.monotonic() * 10) % 20 != 0):
-                    continue  # ready ones are looked at every 2 s
-                ready = self._app_listens(pod) and self._proxy_is_ready(pod)
-                if ready != pod.ready:
-                    pod.ready = ready
-                    self.on_ready(pod)
-                    pod.reported = ready
+                self._probe(pod)
 
     def close(self):
         self.closing.set()

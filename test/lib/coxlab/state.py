@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 ROOT = os.environ.get("COXSWAIN_LAB_STATE", "/run/coxswain-lab")
@@ -56,7 +57,7 @@ def networks_in_use():
 
 class State:
     def __init__(self, data, path):
-        self.data, self.path = data, path
+        self.data, self.path, self.lock = data, path, threading.Lock()
 
     @classmethod
     def new(cls, tmp):
@@ -77,10 +78,12 @@ class State:
         return state
 
     def save(self):
+        """Pods start on one thread, are started again on another."""
         part = self.path + ".part"
-        with open(part, "w") as f:
-            json.dump(self.data, f)
-        os.rename(part, self.path)
+        with self.lock:
+            with open(part, "w") as f:
+                json.dump(self.data, f)
+            os.rename(part, self.path)
 
     def add_pid(self, pid):
         self.data["pids"].append([pid, start_time(pid)])
