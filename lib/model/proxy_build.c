@@ -73,7 +73,7 @@ static enum cox_rc read_ips(struct cox_proxy *p, struct cox_str id_ip, struct co
 	return COX_OK;
 }
 
-static void read_names(struct cox_proxy *p, struct cox_str id, struct cox_str domain)
+static enum cox_rc read_names(struct cox_proxy *p, struct cox_str id, struct cox_str domain, struct cox_err *err)
 {
 	p->dns_domain = domain;
 	p->ns = meta_text(p, "NAMESPACE");
@@ -83,6 +83,9 @@ static void read_names(struct cox_proxy *p, struct cox_str id, struct cox_str do
 	}
 	ptrdiff_t dot = cox_str_rfind(id, '.');
 	p->name = dot < 0 ? id : cox_str_sub(id, 0, (size_t)dot);
+	if (p->name.n == 0 || p->ns.n == 0)
+		return cox_err_set(err, COX_EINVAL, "node.id", "\"%.*s\" has no %s", COX_FMT(p->id), p->name.n == 0 ? "name" : "namespace");
+	return COX_OK;
 }
 
 static int kv_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
@@ -175,11 +178,12 @@ enum cox_rc cox_proxy_build(const struct cox_json *node, struct cox_proxy **out,
 	enum cox_rc rc = split_id(p, parts, err);
 	if (rc == COX_OK)
 		rc = read_ips(p, parts[1], err);
+	if (rc == COX_OK)
+		rc = read_names(p, parts[2], parts[3], err);
 	if (rc != COX_OK) {
 		cox_proxy_unref(p);
 		return rc;
 	}
-	read_names(p, parts[2], parts[3]);
 	read_labels(p);
 	read_locality(p, node);
 	read_extensions(p, node);

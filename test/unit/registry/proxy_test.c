@@ -83,6 +83,8 @@ static void test_refused_nodes(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
+		"{\"id\": \"sidecar~10.0.0.1~~default.svc.cluster.local\"}", /* nobody */
+		"{\"id\": \"sidecar~10.0.0.1~a~.svc.cluster.local\"}",       /* nowhere */
 		"{}",
 		"{\"id\": \"\"}",
 		"{\"id\": 7}",
