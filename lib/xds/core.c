@@ -54,7 +54,7 @@ struct cox_xds_core *cox_xds_core_new(const struct cox_xds_core_options *opts)
 {
 	struct cox_xds_core *c = COX_NEW(struct cox_xds_core);
 	c->opts = *opts;
-	c->remove_at_ms = c->remove_first_ms = INT64_MAX;
+	c->remove_at_ms = c->remove_first_ms = c->remove_named_ms = INT64_MAX;
 	return c;
 }
 

@@ -32,8 +32,8 @@ enum {
 	COX_XDS_CDS_PATIENCE_MS = 1000,
 	COX_XDS_GATE_MS = 5000,
 	COX_XDS_REMOVE_GRACE_MS = 10000,
-	COX_XDS_REMOVE_PATIENCE_MS = 60000, /* then clusters go whatever names them, or goes on changing: endpoints of a cluster that is
-	                                       wanted no more are renewed no more */
+	COX_XDS_REMOVE_PATIENCE_MS = 60000, /* then clusters go whatever goes on changing, and this long after they were due whatever names
+	                                       them: endpoints of a cluster that is wanted no more are renewed no more */
 	COX_XDS_NACK_BURST = 64,       /* halving of several offenders among some 1,000 resources takes no more rejections than this ... */
 	COX_XDS_NACK_REFILL_MS = 1000, /* ... and one that rejects for ever costs one response in this time */
 	COX_XDS_NAMES_MAX = 100000,    /* subscribed names of a type: a mesh has at most some 10,000 clusters a proxy */

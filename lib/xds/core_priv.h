@@ -60,6 +60,7 @@ struct cox_xds_core {
 	COX_VEC(struct pending_cluster) unacked_clusters; /* sent in later CDS responses, not acknowledged */
 	COX_VEC(uint64_t) early_clusters;      /* sent before EDS was asked for: they warm, whatever endpoints the proxy says it holds */
 	int64_t remove_at_ms, remove_first_ms; /* INT64_MAX: no removal of clusters is pending */
+	int64_t remove_named_ms;               /* since when it is held up by what names them; INT64_MAX: it is not */
 	COX_VEC(char *) late_removed;          /* clusters that a reconnecting proxy holds in vain */
 	COX_VEC(uint64_t) resent_routes;       /* route configurations sent since their virtual hosts went out */
 	uint64_t stale_nonces;

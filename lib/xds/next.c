@@ -105,8 +105,19 @@ static bool may_remove_clusters(struct cox_xds_core *c, int64_t now_ms, int64_t 
 	if (c->remove_at_ms == INT64_MAX)
 		c->remove_at_ms = now_ms + COX_XDS_REMOVE_GRACE_MS;
 	int64_t at = c->remove_first_ms + COX_XDS_REMOVE_PATIENCE_MS;
-	if (c->remove_at_ms < at && !(now_ms >= c->remove_at_ms && are_removals_named(c)))
+	if (c->remove_at_ms < at)
 		at = c->remove_at_ms;
+	bool was_named = c->remove_named_ms != INT64_MAX;
+	if ((now_ms >= at || was_named) && are_removals_named(c)) {
+		/* A patience of its own: others may have waited long already, and because of this. */
+		if (!was_named)
+			c->remove_named_ms = now_ms;
+		at = c->remove_named_ms + COX_XDS_REMOVE_PATIENCE_MS;
+	} else if (was_named) {
+		c->remove_named_ms = INT64_MAX;
+		c->remove_first_ms = now_ms;
+		at = c->remove_at_ms = now_ms + COX_XDS_REMOVE_GRACE_MS;
+	}
 	if (now_ms >= at)
 		return true;
 	if (at < *wake_ms)
@@ -612,7 +623,7 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 			cox_vec_push(&c->out_texts, c->late_removed.p[i]);
 		}
 		cox_vec_clear(&c->late_removed);
-		c->remove_at_ms = c->remove_first_ms = INT64_MAX;
+		c->remove_at_ms = c->remove_first_ms = c->remove_named_ms = INT64_MAX;
 	}
 	if (t->suspects.n && !t->probe_nonce)
 		t->probe_nonce = d->record.nonce;
@@ -689,7 +700,7 @@ static bool may_remove_now(struct cox_xds_core *c, int64_t now_ms, int64_t *wake
 {
 	if (has_cluster_removals(c))
 		return may_remove_clusters(c, now_ms, wake_ms);
-	c->remove_at_ms = c->remove_first_ms = INT64_MAX; /* what was to go came back */
+	c->remove_at_ms = c->remove_first_ms = c->remove_named_ms = INT64_MAX; /* what was to go came back */
 	return false;
 }
 

@@ -305,7 +305,7 @@ def test_admin_pages(mesh):
         assert mesh.json("/debug/syncz")[0]["proxy"] == "client-0.default"
         dump = mesh.json("/debug/config_dump?proxyID=client-0.default&include_eds")
         kinds = [c["@type"].rsplit(".", 1)[1] for c in dump["configs"]]
-        assert kinds == ["BootstrapConfigDump", "ClustersConfigDump", "ListenersConfigDump", "RoutesConfigDump", "SecretsConfigDump",
+        assert kinds == ["BootstrapConfigDump", "ClustersConfigDump", "ListenersConfigDump", "RoutesConfigDump", "SecretsConfigDump", "EcdsConfigDump",
                          "EndpointsConfigDump"]
         names = [c["cluster"]["name"] for c in dump["configs"][1]["dynamic_active_clusters"]]
         assert WEB in names

@@ -352,7 +352,7 @@ static void test_cluster_stays_while_a_route_names_it(void **state)
 	f.now = f.wake;
 	assert_int_equal(f.now, first + COX_XDS_REMOVE_GRACE_MS);
 	assert_string_equal(shown(&f), "nothing");
-	assert_int_equal(f.wake, first + COX_XDS_REMOVE_PATIENCE_MS);
+	assert_int_equal(f.wake, f.now + COX_XDS_REMOVE_PATIENCE_MS);
 	/* the route changes: the usual way */
 	f.now += 5000;
 	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=2>a" });
@@ -371,10 +371,35 @@ static void test_cluster_stays_while_a_route_names_it(void **state)
 	assert_string_equal(shown(&f), "EDS +c=x");
 	ack(&f);
 	assert_string_equal(shown(&f), "nothing");
+	f.now = first += COX_XDS_REMOVE_GRACE_MS;
+	assert_string_equal(shown(&f), "nothing");
 	f.now = first + COX_XDS_REMOVE_PATIENCE_MS - 1;
 	assert_string_equal(shown(&f), "nothing");
 	f.now = first + COX_XDS_REMOVE_PATIENCE_MS;
 	assert_string_equal(shown(&f), "CDS -a");
+	close_core(&f);
+}
+
+/* One that comes back and goes again is not made to pay for the time that others waited because of it. covers: b52 */
+static void test_a_cluster_that_is_named_has_a_patience_of_its_own(void **state)
+{
+	struct fixture f;
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, (struct want){ .cds = "a=1 b=1 c=1", .eds = "a=x b=x c=x", .lds = "l=1", .rds = "r=1>a,b" });
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a,b" });
+	assert_string_equal(shown(&f), "nothing");
+	f.now = f.wake;
+	assert_string_equal(shown(&f), "nothing"); /* b is named, so c waits, too */
+	f.now += 50000;
+	want(&f, (struct want){ .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1>a,b" });
+	assert_string_equal(shown(&f), "nothing");
+	f.now += 1000;
+	want(&f, (struct want){ .cds = "a=1", .eds = "a=x", .lds = "l=1", .rds = "r=1>a,b" });
+	assert_string_equal(shown(&f), "nothing");
+	f.now += COX_XDS_REMOVE_GRACE_MS;
+	assert_string_equal(shown(&f), "nothing");
+	assert_int_equal(f.wake, f.now + COX_XDS_REMOVE_PATIENCE_MS);
 	close_core(&f);
 }
 
@@ -956,6 +981,7 @@ int main(void)
 		cmocka_unit_test(test_route_waits_for_a_cluster_that_is_not_there),
 		cmocka_unit_test(test_first_answer_does_not_wait_for_what_is_not_there),
 		cmocka_unit_test(test_cluster_stays_while_a_route_names_it),
+		cmocka_unit_test(test_a_cluster_that_is_named_has_a_patience_of_its_own),
 		cmocka_unit_test(test_cluster_leaves_after_routes_and_grace),
 		cmocka_unit_test(test_reconnect_sends_the_difference),
 		cmocka_unit_test(test_eds_before_cds_is_answered_in_full),
