@@ -82,6 +82,15 @@ struct cox_str cox_arena_str(struct cox_arena *a, struct cox_str s)
 	return (struct cox_str){ p, s.n };
 }
 
+struct cox_str cox_arena_lower(struct cox_arena *a, struct cox_str s)
+{
+	struct cox_str copy = cox_arena_str(a, s);
+	for (size_t i = 0; i < copy.n; i++)
+		if (copy.p[i] >= 'A' && copy.p[i] <= 'Z')
+			((char *)copy.p)[i] = (char)(copy.p[i] + 32);
+	return copy;
+}
+
 struct cox_str cox_arena_concat(struct cox_arena *a, struct cox_str x, struct cox_str y)
 {
 	char *p = cox_arena_alloc(a, x.n + y.n + 1);

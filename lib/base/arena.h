@@ -23,6 +23,8 @@ void *cox_arena_calloc(struct cox_arena *a, size_t count, size_t bytes);
 /* Copies, with a terminator behind (not counted). */
 struct cox_str cox_arena_str(struct cox_arena *a, struct cox_str s);
 struct cox_str cox_arena_printf(struct cox_arena *a, const char *fmt, ...) COX_PRINTF(2, 3);
+/* A copy with ASCII letters in lower case. */
+struct cox_str cox_arena_lower(struct cox_arena *a, struct cox_str s);
 struct cox_str cox_arena_concat(struct cox_arena *a, struct cox_str x, struct cox_str y);
 #define COX_ARENA_NEW(arena, type) ((type *)cox_arena_alloc(arena, sizeof(type)))
 #define COX_ARENA_ARRAY(arena, type, count) ((type *)cox_arena_calloc(arena, count, sizeof(type)))

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+int cox_kv_cmp_qsort(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
+
 enum { FIELDS_MAX = 128 };
 
 struct decoder {

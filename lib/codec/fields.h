@@ -47,6 +47,8 @@ struct cox_int_or_str {
 struct cox_kv {
 	struct cox_str key, value;
 };
+/* By key, for arrays of struct cox_kv under qsort(). */
+int cox_kv_cmp_qsort(const void *a, const void *b);
 struct cox_kv_i64 {
 	struct cox_str key;
 	int64_t value;

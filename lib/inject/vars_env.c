@@ -47,15 +47,6 @@ static void push_application(struct inject_job *j, struct cox_json *list)
 	cox_buf_fini(&names);
 }
 
-static struct cox_str lower(struct inject_job *j, struct cox_str s)
-{
-	struct cox_str copy = cox_arena_str(j->arena, s);
-	for (size_t i = 0; i < copy.n; i++)
-		if (copy.p[i] >= 'A' && copy.p[i] <= 'Z')
-			((char *)copy.p)[i] = (char)(copy.p[i] + 32);
-	return copy;
-}
-
 static void push_owner(struct inject_job *j, struct cox_json *list)
 {
 	if (j->owner_name.n == 0)
@@ -64,7 +55,7 @@ static void push_owner(struct inject_job *j, struct cox_json *list)
 	if (j->owner_api_version.n > 0)
 		push_env(j, list, "ISTIO_META_OWNER",
 		         cox_arena_printf(j->arena, "kubernetes://apis/%.*s/namespaces/%.*s/%.*ss/%.*s", COX_FMT(j->owner_api_version),
-		                          COX_FMT(j->r->ns), COX_FMT(lower(j, j->owner_kind)), COX_FMT(j->owner_name)));
+		                          COX_FMT(j->r->ns), COX_FMT(cox_arena_lower(j->arena, j->owner_kind)), COX_FMT(j->owner_name)));
 }
 
 static void push_identity(struct inject_job *j, struct cox_json *list)

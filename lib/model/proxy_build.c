@@ -88,8 +88,6 @@ static enum cox_rc read_names(struct cox_proxy *p, struct cox_str id, struct cox
 	return COX_OK;
 }
 
-static int kv_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
-
 static void read_labels(struct cox_proxy *p)
 {
 	const struct cox_json *labels = cox_json_get(p->metadata, COX_STR("LABELS"));
@@ -100,7 +98,7 @@ static void read_labels(struct cox_proxy *p)
 	for (size_t i = 0; i < labels->n; i++)
 		if (labels->members[i].value.type == COX_JSON_STRING)
 			kvs[n++] = (struct cox_kv){ labels->members[i].key, labels->members[i].value.text };
-	qsort(kvs, n, sizeof(*kvs), kv_cmp);
+	qsort(kvs, n, sizeof(*kvs), cox_kv_cmp_qsort);
 	p->labels.p = kvs;
 	p->labels.n = n;
 }

@@ -112,20 +112,11 @@ bool cox_smi_is_any_method(const struct cox_smi_http_match *m)
 	return m->methods.n == 0;
 }
 
-static struct cox_str lower(struct cox_arena *arena, struct cox_str s)
-{
-	char *p = (char *)cox_arena_str(arena, s).p;
-	for (size_t i = 0; i < s.n; i++)
-		if (p[i] >= 'A' && p[i] <= 'Z')
-			p[i] = (char)(p[i] - 'A' + 'a');
-	return (struct cox_str){ p, s.n };
-}
-
 static size_t add_headers(const struct cox_json *map, struct cox_arena *arena, struct cox_kv *to, size_t n)
 {
 	for (size_t i = 0; map->type == COX_JSON_OBJECT && i < map->n; i++)
 		if (map->members[i].value.type == COX_JSON_STRING)
-			to[n++] = (struct cox_kv){ lower(arena, map->members[i].key), map->members[i].value.text };
+			to[n++] = (struct cox_kv){ cox_arena_lower(arena, map->members[i].key), map->members[i].value.text };
 	return n;
 }
 

@@ -315,14 +315,6 @@ static struct cox_json *versions(struct cox_arena *a, const struct cox_kind_info
 	return list;
 }
 
-static struct cox_str lower(struct cox_arena *a, struct cox_str s)
-{
-	char *p = cox_arena_alloc(a, s.n + 1);
-	for (size_t i = 0; i < s.n; i++)
-		p[i] = s.p[i] >= 'A' && s.p[i] <= 'Z' ? (char)(s.p[i] + 32) : s.p[i];
-	return cox_str_make(p, s.n);
-}
-
 static struct cox_json *names(struct cox_arena *a, const struct cox_kind_info *kind)
 {
 	struct cox_json *v = cox_json_new_object(a), *categories = cox_json_new_array(a);
@@ -342,7 +334,7 @@ static struct cox_json *names(struct cox_arena *a, const struct cox_kind_info *k
 		cox_json_push(a, list, cox_json_new_str(a, cox_str_of(short_name)));
 		put(a, v, "shortNames", list);
 	}
-	put_text(a, v, "singular", lower(a, kind->name));
+	put_text(a, v, "singular", cox_arena_lower(a, kind->name));
 	return v;
 }
 

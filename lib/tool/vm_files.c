@@ -93,8 +93,6 @@ static void set(struct env *e, const char *key, struct cox_str value)
 	COX_ASSERT(e->n < ENV_MAX);
 	e->items[e->n++] = (struct cox_kv){ cox_str_of(key), value };
 }
-static int by_key(const void *x, const void *y) { return cox_str_cmp(((const struct cox_kv *)x)->key, ((const struct cox_kv *)y)->key); }
-
 static struct cox_str compact(struct cox_arena *a, const struct cox_json *v)
 {
 	struct cox_buf b = { 0 };
@@ -177,7 +175,7 @@ static struct cox_json *proxy_config(const struct cox_vm_options *o, const struc
 static struct cox_str env_text(struct env *e, struct cox_arena *a)
 {
 	struct cox_buf b = { 0 };
-	qsort(e->items, e->n, sizeof(*e->items), by_key);
+	qsort(e->items, e->n, sizeof(*e->items), cox_kv_cmp_qsort);
 	for (size_t i = 0; i < e->n; i++) {
 		cox_buf_printf(&b, "%.*s='", COX_FMT(e->items[i].key));
 		for (size_t k = 0; k < e->items[i].value.n; k++) /* a shell reads it */

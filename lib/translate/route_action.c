@@ -59,8 +59,6 @@ struct cox_str route_authority_of(const struct cox_header_ops *ops)
 	return found;
 }
 
-static int kv_cmp(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
-
 /* Envoy refuses a configuration that names these; the host is set by its own means (route_authority_of). */
 static bool is_untouchable(struct cox_str key) { return key.n == 0 || key.p[0] == ':' || is_host_header(key); }
 
@@ -72,7 +70,7 @@ static void header_list_write(struct cox_arena *a, struct cox_pb_at at, add_fn *
 	struct cox_kv *sorted = COX_ARENA_ARRAY(a, struct cox_kv, n + 1);
 	if (n > 0)
 		memcpy(sorted, items, n * sizeof(*items));
-	qsort(sorted, n, sizeof(*sorted), kv_cmp);
+	qsort(sorted, n, sizeof(*sorted), cox_kv_cmp_qsort);
 	for (size_t i = 0; i < n; i++) {
 		if (is_untouchable(sorted[i].key))
 			continue;
