@@ -28,19 +28,6 @@ bool ga_is_granted(struct ga *g, struct cox_str from_kind, struct cox_str from_n
 	return false;
 }
 
-static bool requirement_holds(const struct cox_label_selector_requirement *r, const struct cox_kv *labels, size_t n)
-{
-	bool has = cox_kv_has(labels, n, r->key), is_in = false;
-	struct cox_str value = cox_kv_get(labels, n, r->key);
-	for (COX_EACH(struct cox_str, v, r->values))
-		is_in |= has && cox_str_eq(*v, value);
-	if (cox_str_eq_cstr(r->op, "In"))
-		return is_in;
-	if (cox_str_eq_cstr(r->op, "NotIn"))
-		return !is_in;
-	return cox_str_eq_cstr(r->op, "Exists") ? has : cox_str_eq_cstr(r->op, "DoesNotExist") && !has;
-}
-
 bool ga_takes_namespace(struct ga *g, const struct cox_gwapi_namespaces *n, struct cox_str own_ns, struct cox_str ns)
 {
 	struct cox_str from = n && n->from.n ? n->from : COX_STR("Same");
@@ -51,8 +38,5 @@ bool ga_takes_namespace(struct ga *g, const struct cox_gwapi_namespaces *n, stru
 	const struct cox_object *o = convert_find(g->run, COX_KIND_NAMESPACE, (struct cox_str){ 0 }, ns);
 	if (!n->selector || !o)
 		return false;
-	bool holds = cox_kv_is_subset(n->selector->match_labels.p, n->selector->match_labels.n, o->meta.labels.p, o->meta.labels.n);
-	for (COX_EACH(struct cox_label_selector_requirement, r, n->selector->match_expressions))
-		holds = holds && requirement_holds(r, o->meta.labels.p, o->meta.labels.n);
-	return holds;
+	return cox_label_selector_fits(n->selector, o->meta.labels.p, o->meta.labels.n);
 }

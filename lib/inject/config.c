@@ -9,7 +9,7 @@ struct settings {
 	struct cox_str policy;
 	COX_LIST(struct cox_str) default_templates;
 	struct cox_str aliases, templates;
-	COX_LIST(struct inject_selector) never, always;
+	COX_LIST(struct cox_label_selector) never, always;
 	COX_LIST(struct cox_kv) annotations;
 };
 
@@ -18,40 +18,13 @@ struct settings {
 		.name = json, .type = COX_F_##ftype, .offset = offsetof(struct of, member), __VA_ARGS__ \
 	}
 
-static const struct cox_field requirement_fields[] = {
-	ROW(inject_requirement, key, "key", STR, .flags = COX_F_REQUIRED),
-	ROW(inject_requirement, op, "operator", STR, .flags = COX_F_REQUIRED),
-	ROW(inject_requirement, values, "values", STR, .flags = COX_F_LIST),
-};
-static void requirement_check(const void *value, const char *path, struct cox_diags *diags)
-{
-	const struct inject_requirement *q = value;
-	static const char *const known[] = { "In", "NotIn", "Exists", "DoesNotExist" };
-	for (size_t i = 0; i < COX_LEN(known); i++)
-		if (cox_str_eq_cstr(q->op, known[i]))
-			return;
-	cox_diag_add(diags, COX_SEV_ERROR, 0, path, "operator \"%.*s\": In, NotIn, Exists or DoesNotExist", COX_FMT(q->op));
-}
-static const struct cox_message requirement_message = { .name = "LabelSelectorRequirement",
-	                                                .size_bytes = sizeof(struct inject_requirement),
-	                                                .fields = requirement_fields,
-	                                                .field_count = COX_LEN(requirement_fields),
-	                                                .check = requirement_check };
-static const struct cox_field selector_fields[] = {
-	ROW(inject_selector, labels, "matchLabels", STR_MAP),
-	ROW(inject_selector, requirements, "matchExpressions", MSG, .flags = COX_F_LIST, .sub = &requirement_message),
-};
-static const struct cox_message selector_message = { .name = "LabelSelector",
-	                                             .size_bytes = sizeof(struct inject_selector),
-	                                             .fields = selector_fields,
-	                                             .field_count = COX_LEN(selector_fields) };
 static const struct cox_field settings_fields[] = {
 	ROW(settings, policy, "policy", STR),
 	ROW(settings, default_templates, "defaultTemplates", STR, .flags = COX_F_LIST),
 	ROW(settings, aliases, "aliases", RAW),
 	ROW(settings, templates, "templates", RAW),
-	ROW(settings, never, "neverInjectSelector", MSG, .flags = COX_F_LIST, .sub = &selector_message),
-	ROW(settings, always, "alwaysInjectSelector", MSG, .flags = COX_F_LIST, .sub = &selector_message),
+	ROW(settings, never, "neverInjectSelector", MSG, .flags = COX_F_LIST, .sub = &cox_msg_label_selector),
+	ROW(settings, always, "alwaysInjectSelector", MSG, .flags = COX_F_LIST, .sub = &cox_msg_label_selector),
 	ROW(settings, annotations, "injectedAnnotations", STR_MAP),
 };
 static const struct cox_message settings_message = {

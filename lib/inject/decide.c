@@ -3,31 +3,15 @@
 
 static const char *const system_namespaces[] = { "kube-system", "kube-public", "kube-node-lease", "local-path-storage" };
 
-static bool requirement_fits(const struct inject_requirement *q, const struct cox_json *labels)
+static bool fits_one(const struct inject_job *j, const struct cox_label_selector *s, size_t n)
 {
-	const struct cox_json *v = cox_json_get(labels, q->key);
-	bool is_in = false;
-	for (size_t i = 0; v && i < q->values.n; i++)
-		is_in |= cox_str_eq(v->text, q->values.p[i]);
-	if (cox_str_eq_cstr(q->op, "In"))
-		return is_in;
-	if (cox_str_eq_cstr(q->op, "NotIn"))
-		return !is_in;
-	return cox_str_eq_cstr(q->op, "Exists") ? v != NULL : v == NULL;
-}
-
-bool inject_selector_fits(const struct inject_selector *s, const struct cox_json *labels)
-{
-	for (size_t i = 0; i < s->labels.n; i++) {
-		const struct cox_json *v = cox_json_get(labels, s->labels.p[i].key);
-		if (!v || !cox_str_eq(v->text, s->labels.p[i].value))
-			return false;
+	for (size_t i = 0; i < n; i++) {
+		/* An empty selector would mean everything; in these two lists it is an oversight. */
+		bool asks = s[i].match_labels.n + s[i].match_expressions.n > 0;
+		if (asks && cox_label_selector_fits(&s[i], j->sorted_labels.p, j->sorted_labels.n))
+			return true;
 	}
-	for (size_t i = 0; i < s->requirements.n; i++)
-		if (!requirement_fits(&s->requirements.p[i], labels))
-			return false;
-	/* An empty selector would mean everything; in these two lists it is an oversight. */
-	return s->labels.n + s->requirements.n > 0;
+	return false;
 }
 
 static bool is_yes(struct cox_str v)
@@ -52,12 +36,10 @@ const char *inject_skip_reason(const struct inject_job *j)
 	}
 	if (said.n > 0)
 		return is_yes(said) ? NULL : who;
-	for (size_t i = 0; i < j->c->never.n; i++)
-		if (inject_selector_fits(&j->c->never.p[i], j->labels))
-			return "neverInjectSelector";
-	for (size_t i = 0; i < j->c->always.n; i++)
-		if (inject_selector_fits(&j->c->always.p[i], j->labels))
-			return NULL;
+	if (fits_one(j, j->c->never.p, j->c->never.n))
+		return "neverInjectSelector";
+	if (fits_one(j, j->c->always.p, j->c->always.n))
+		return NULL;
 	return j->c->enabled ? NULL : "policy";
 }
 

@@ -1,5 +1,6 @@
 #include "inject/inject_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- who owns the pod ----------------------------------------------------------------------------------- */
@@ -50,6 +51,17 @@ static void set_owner(struct inject_job *j)
 	}
 }
 
+static void sort_labels(struct inject_job *j)
+{
+	size_t n = j->labels && j->labels->type == COX_JSON_OBJECT ? j->labels->n : 0;
+	struct cox_kv *kvs = COX_ARENA_ARRAY(j->arena, struct cox_kv, n);
+	for (size_t i = 0; i < n; i++)
+		kvs[i] = (struct cox_kv){ j->labels->members[i].key, j->labels->members[i].value.text };
+	if (n > 1)
+		qsort(kvs, n, sizeof(*kvs), cox_kv_cmp_qsort);
+	j->sorted_labels.p = kvs, j->sorted_labels.n = n;
+}
+
 /* --- templates --------------------------------------------------------------------------------------------- */
 
 static enum cox_rc add_template(struct inject_job *j, struct cox_str name, struct cox_json *made, unsigned depth)
@@ -67,9 +79,10 @@ static enum cox_rc add_template(struct inject_job *j, struct cox_str name, struc
 		    j->err, COX_EINVAL, "metadata.annotations[inject.istio.io/templates]",
 		    "no template \"%.*s\": there are sidecar, gateway, mounted-secret and the aliases of the injector's configuration",
 		    COX_FMT(name));
+	bool was_gateway = j->is_gateway;
 	j->is_gateway |= cox_str_eq_cstr(name, "gateway");
-	/* The environment differs for a gateway; templates are few, so it is made for each. */
-	enum cox_rc rc = inject_vars_build(j);
+	/* The variables are those of the pod, whatever the template; only a gateway's environment is another. */
+	enum cox_rc rc = j->vars && was_gateway == j->is_gateway ? COX_OK : inject_vars_build(j);
 	if (rc == COX_OK)
 		inject_merge(j->arena, made, inject_skeleton_expand(j, tree));
 	return rc;
@@ -178,6 +191,7 @@ enum cox_rc cox_inject_pod(const struct cox_inject_config *c, const struct cox_i
 	for (size_t i = 0; i < containers->n; i++)
 		if (cox_json_str_at(&containers->items[i], "name").n == 0)
 			return cox_err_set(err, COX_EINVAL, "spec.containers", "item %zu has no name", i);
+	sort_labels(&j);
 	out->reason = inject_skip_reason(&j);
 	if (out->reason) {
 		out->verdict = COX_INJECT_SKIPPED;

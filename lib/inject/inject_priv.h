@@ -7,21 +7,13 @@
 
 #include "base/vec.h"
 #include "inject/inject.h"
-
-struct inject_requirement {
-	struct cox_str key, op; /* In, NotIn, Exists, DoesNotExist */
-	COX_LIST(struct cox_str) values;
-};
-struct inject_selector {
-	COX_LIST(struct cox_kv) labels;
-	COX_LIST(struct inject_requirement) requirements;
-};
+#include "model/mesh.h"
 
 struct cox_inject_config {
 	struct cox_ref ref;
 	struct cox_arena arena; /* holds all below */
 	bool enabled;           /* policy */
-	COX_LIST(struct inject_selector) never, always;
+	COX_LIST(struct cox_label_selector) never, always;
 	COX_LIST(struct cox_str) default_templates;
 	COX_LIST(struct cox_kv) annotations;    /* injectedAnnotations */
 	const struct cox_json *aliases;         /* {name: [template]}; may be NULL */
@@ -41,6 +33,7 @@ struct inject_job {
 	struct cox_err *err;
 	struct cox_json *pod;                                      /* being made */
 	const struct cox_json *spec, *meta, *labels, *annotations; /* of the pod as the user wrote it; labels and annotations may be NULL */
+	COX_LIST(struct cox_kv) sorted_labels;                     /* the labels again */
 	const struct cox_json *proxy_config;                       /* merged: mesh, resource, annotation */
 	struct cox_str owner_name, owner_kind, owner_api_version;
 	bool native, hold, is_gateway;
@@ -53,7 +46,6 @@ struct inject_job {
 
 /* decide.c: NULL when it is to be injected, else why not. */
 const char *inject_skip_reason(const struct inject_job *j);
-bool inject_selector_fits(const struct inject_selector *s, const struct cox_json *labels);
 
 /* pod.c: reading and changing a pod's tree. */
 struct cox_str inject_label(const struct inject_job *j, const char *key);

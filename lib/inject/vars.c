@@ -3,8 +3,6 @@
 
 #include "model/proxy_config.h"
 
-#include <stdlib.h>
-
 static const char proxy_uid[] = "1337";
 
 void inject_var(struct inject_job *j, const char *name, const struct cox_json *value)
@@ -37,20 +35,12 @@ static struct cox_json *flow(struct inject_job *j, struct cox_str text)
 
 /* --- ProxyConfig ---------------------------------------------------------------------------------------- */
 
-static int by_key(const void *a, const void *b) { return cox_str_cmp(((const struct cox_kv *)a)->key, ((const struct cox_kv *)b)->key); }
-
 static enum cox_rc merge_proxy_config(struct inject_job *j)
 {
-	size_t n = j->labels && j->labels->type == COX_JSON_OBJECT ? j->labels->n : 0;
-	struct cox_kv *labels = COX_ARENA_ARRAY(j->arena, struct cox_kv, n);
-	for (size_t i = 0; i < n; i++)
-		labels[i] = (struct cox_kv){ j->labels->members[i].key, j->labels->members[i].value.text };
-	if (n > 1)
-		qsort(labels, n, sizeof(*labels), by_key);
 	struct cox_diags diags = { .arena = j->arena };
-	j->proxy_config =
-	    cox_proxy_config_effective(j->c->default_config, j->c->proxy_configs, j->c->proxy_config_n, j->c->root_ns, j->r->ns, labels, n,
-	                               inject_annotation(j, "proxy.istio.io/config", NULL), j->arena, &diags);
+	j->proxy_config = cox_proxy_config_effective(j->c->default_config, j->c->proxy_configs, j->c->proxy_config_n, j->c->root_ns,
+	                                             j->r->ns, j->sorted_labels.p, j->sorted_labels.n,
+	                                             inject_annotation(j, "proxy.istio.io/config", NULL), j->arena, &diags);
 	for (size_t i = 0; i < diags.n; i++) {
 		if (diags.items[i].severity == COX_SEV_ERROR)
 			return cox_err_set(j->err, COX_EINVAL, "metadata.annotations[proxy.istio.io/config]", "%.*s: %.*s",

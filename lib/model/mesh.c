@@ -60,6 +60,29 @@ static const struct cox_field label_selector_fields[] = {
 };
 MESSAGE(label_selector, "LabelSelector", "Chooses objects by label.");
 
+static bool requirement_fits(const struct cox_label_selector_requirement *q, const struct cox_kv *labels, size_t n)
+{
+	bool has = cox_kv_has(labels, n, q->key), is_in = false;
+	struct cox_str value = cox_kv_get(labels, n, q->key);
+	for (COX_EACH(struct cox_str, v, q->values))
+		is_in |= has && cox_str_eq(*v, value);
+	if (cox_str_eq_cstr(q->op, "In"))
+		return is_in;
+	if (cox_str_eq_cstr(q->op, "NotIn"))
+		return !is_in;
+	return cox_str_eq_cstr(q->op, "Exists") ? has : cox_str_eq_cstr(q->op, "DoesNotExist") && !has;
+}
+
+bool cox_label_selector_fits(const struct cox_label_selector *s, const struct cox_kv *labels, size_t n)
+{
+	if (!cox_kv_is_subset(s->match_labels.p, s->match_labels.n, labels, n))
+		return false;
+	for (COX_EACH(struct cox_label_selector_requirement, q, s->match_expressions))
+		if (!requirement_fits(q, labels, n))
+			return false;
+	return true;
+}
+
 static const struct cox_field path_norm_fields[] = {
 	F(path_norm, normalization, "normalization", ENUM, "How far paths are normalised.",
 	  ENUM("DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES")),

@@ -33,6 +33,9 @@ struct cox_label_selector {
 	COX_LIST(struct cox_kv) match_labels;
 	COX_LIST(struct cox_label_selector_requirement) match_expressions;
 };
+/* Whether labels (sorted by key) fit; a selector that asks for nothing fits all. An operator that is not known fits nothing. */
+bool cox_label_selector_fits(const struct cox_label_selector *s, const struct cox_kv *labels, size_t n);
+extern const struct cox_message cox_msg_label_selector; /* for settings outside of the model that hold one */
 enum cox_path_normalization { COX_PATH_DEFAULT, COX_PATH_NONE, COX_PATH_BASE, COX_PATH_MERGE_SLASHES, COX_PATH_DECODE_AND_MERGE_SLASHES };
 struct cox_path_norm {
 	int normalization;

@@ -143,29 +143,6 @@ void cox_registry_set_mesh_yaml(struct cox_registry *r, struct cox_str yaml)
 
 /* --- what counts ------------------------------------------------------------------------------------- */
 
-static bool requirement_holds(const struct cox_label_selector_requirement *q, const struct cox_kv *labels, size_t n)
-{
-	bool has = cox_kv_has(labels, n, q->key), is_among = false;
-	struct cox_str value = cox_kv_get(labels, n, q->key);
-	for (COX_EACH(struct cox_str, v, q->values))
-		is_among |= has && cox_str_eq(*v, value);
-	if (cox_str_eq(q->op, COX_STR("Exists")))
-		return has;
-	if (cox_str_eq(q->op, COX_STR("DoesNotExist")))
-		return !has;
-	return cox_str_eq(q->op, COX_STR("NotIn")) ? !is_among : is_among;
-}
-
-static bool selector_holds(const struct cox_label_selector *s, const struct cox_kv *labels, size_t n)
-{
-	if (!cox_kv_is_subset(s->match_labels.p, s->match_labels.n, labels, n))
-		return false;
-	for (COX_EACH(struct cox_label_selector_requirement, q, s->match_expressions))
-		if (!requirement_holds(q, labels, n))
-			return false;
-	return true;
-}
-
 static bool namespace_is_selected(const struct cox_registry *r, struct cox_str ns)
 {
 	const struct cox_mesh_config *mesh = r->mesh->config;
@@ -174,7 +151,7 @@ static bool namespace_is_selected(const struct cox_registry *r, struct cox_str n
 		return true;
 	const struct cox_object *o = reg_object(r, COX_KIND_NAMESPACE, (struct cox_str){ 0 }, ns);
 	for (COX_EACH(struct cox_label_selector, s, mesh->discovery_selectors))
-		if (o && selector_holds(s, o->meta.labels.p, o->meta.labels.n))
+		if (o && cox_label_selector_fits(s, o->meta.labels.p, o->meta.labels.n))
 			return true;
 	return false;
 }

@@ -63,6 +63,5 @@ bool kube_source_ns_is_selected(const struct cox_kube_source *s, struct cox_str 
 void kube_source_ns_changed(struct cox_kube_source *s, struct cox_kube_entry *e, const struct cox_object *ns);
 /* Brings what was set last into force. */
 void kube_source_selectors_apply(struct cox_kube_source *s);
-bool kube_source_selector_matches(const struct cox_label_selector *sel, const struct cox_kv *labels, size_t n);
 
 #endif

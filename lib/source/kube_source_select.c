@@ -1,38 +1,11 @@
 #include "source/kube_source_priv.h"
 
-static bool requirement_matches(const struct cox_label_selector_requirement *r, const struct cox_kv *labels, size_t n)
-{
-	bool has = cox_kv_has(labels, n, r->key), is_in = false;
-	struct cox_str value = cox_kv_get(labels, n, r->key);
-	for (COX_EACH(struct cox_str, v, r->values))
-		is_in |= cox_str_eq(*v, value);
-	if (cox_str_eq_cstr(r->op, "In"))
-		return has && is_in;
-	if (cox_str_eq_cstr(r->op, "NotIn"))
-		return !has || !is_in;
-	if (cox_str_eq_cstr(r->op, "Exists"))
-		return has;
-	if (cox_str_eq_cstr(r->op, "DoesNotExist"))
-		return !has;
-	return false; /* an operator that is not known selects nothing */
-}
-
-bool kube_source_selector_matches(const struct cox_label_selector *sel, const struct cox_kv *labels, size_t n)
-{
-	if (!cox_kv_is_subset(sel->match_labels.p, sel->match_labels.n, labels, n))
-		return false;
-	for (COX_EACH(struct cox_label_selector_requirement, r, sel->match_expressions))
-		if (!requirement_matches(r, labels, n))
-			return false;
-	return true;
-}
-
 static bool is_selected(const struct cox_kube_source *s, const struct cox_object *ns)
 {
 	if (s->selector_count == 0)
 		return true;
 	for (size_t i = 0; ns && i < s->selector_count; i++)
-		if (kube_source_selector_matches(&s->selectors[i], ns->meta.labels.p, ns->meta.labels.n))
+		if (cox_label_selector_fits(&s->selectors[i], ns->meta.labels.p, ns->meta.labels.n))
 			return true;
 	return false;
 }
