@@ -15,6 +15,7 @@ struct webhook {
 	struct cox_inject_config *config;
 	struct cox_buf chain, key;             /* the certificate in force */
 	struct cox_buf settings, values, mesh; /* texts of the ConfigMaps */
+	bool is_stale;                         /* what the configuration is made of has changed */
 	char injector_name[128], mesh_name[128];
 };
 
@@ -114,26 +115,31 @@ static void take(struct cox_buf *to, const struct cox_config_map *map, const cha
 bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, struct cox_str name, const struct cox_object *o)
 {
 	struct webhook *w = d->webhook;
+	if (w && kind == COX_KIND_PROXY_CONFIG)
+		w->is_stale = true; /* the registry has it by the time of the flush */
 	if (!w || kind != COX_KIND_CONFIG_MAP || !cox_str_eq_cstr(ns, d->flags.ns))
 		return false;
 	const struct cox_config_map *map = o ? COX_SPEC(cox_config_map, o) : NULL;
 	if (cox_str_eq_cstr(name, w->mesh_name)) {
 		take(&w->mesh, map, "mesh");
-		configure(d);
+		w->is_stale = true;
 		return false; /* the registry reads it too */
 	}
 	if (!cox_str_eq_cstr(name, w->injector_name))
 		return false;
 	take(&w->settings, map, "config");
 	take(&w->values, map, "values");
-	configure(d);
+	w->is_stale = true;
 	return true;
 }
 
-void webhook_on_registered(struct daemon *d, enum cox_kind kind)
+void webhook_on_flush(struct daemon *d)
 {
-	if (d->webhook && kind == COX_KIND_PROXY_CONFIG)
-		configure(d);
+	struct webhook *w = d->webhook;
+	if (!w || !w->is_stale)
+		return;
+	w->is_stale = false;
+	configure(d);
 }
 
 void webhook_on_source(struct daemon *d)

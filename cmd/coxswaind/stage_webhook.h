@@ -15,8 +15,8 @@ void webhook_on_certificate(struct daemon *d, const struct cox_serving_now *now)
 void webhook_on_bundle(struct daemon *d, const struct cox_ca_bundle *b);
 /* Objects of the source. True: it is the injector's own ConfigMap, which is nobody else's. `o` NULL: removed. */
 bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, struct cox_str name, const struct cox_object *o);
-/* The registry has taken an object of this kind, or let it go: a ProxyConfig changes what pods get. */
-void webhook_on_registered(struct daemon *d, enum cox_kind kind);
+/* The end of what came together: the injector is configured once for all of it. */
+void webhook_on_flush(struct daemon *d);
 /* With a kube-apiserver: the source is there and can be asked for the ConfigMap. */
 void webhook_on_source(struct daemon *d);
 

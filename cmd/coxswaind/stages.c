@@ -31,7 +31,6 @@ static void on_put(void *arg, const struct cox_object *o)
 	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
 	if (!webhook_on_object(d, o->kind, o->meta.ns, o->meta.name, o))
 		cox_registry_put(d->registry, o);
-	webhook_on_registered(d, o->kind);
 	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
 	if (o->kind == COX_KIND_SERVICE_ENTRY)
 		findings_poke(d->findings); /* its status may have lost the addresses */
@@ -46,7 +45,6 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 	cox_log(COX_LOG_DEBUG, "source", "remove kind=%s ns=%.*s name=%.*s", kind_label(kind), COX_FMT(ns), COX_FMT(name));
 	if (!webhook_on_object(d, kind, ns, name, NULL))
 		cox_registry_remove(d->registry, kind, ns, name);
-	webhook_on_registered(d, kind);
 	trust_on_object(d, kind, ns, name, NULL);
 	invalid_forget(d->invalid, kind, ns, name);
 	if (d->status)
@@ -103,6 +101,7 @@ static void on_flush(void *arg)
 	}
 	stage_ca_mesh_changed(d);
 	serve_on_mesh(d);
+	webhook_on_flush(d);
 	cox_push_poke(d->push);
 }
 
