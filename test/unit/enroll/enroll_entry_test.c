@@ -1,44 +1,9 @@
 /* The documents of a registration: names, what wins over what, who may, and patches.
  * covers: a142 a141 b48 b49 */
-#include "codec/yaml.h"
 #include "enroll/enroll_priv.h"
+#include "model/document.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static struct cox_arena arena;
-static struct cox_json *document;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = (struct cox_arena){ 0 };
-	return 0;
-}
-static int teardown(void **state)
-{
-	(void)state;
-	cox_arena_fini(&arena);
-	return 0;
-}
-
-static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)arg, (void)text;
-	if (!root)
-		fail_msg("YAML line %d: %s", err->line, err->text);
-	document = root;
-}
-
-static struct cox_json *parse(const char *yaml)
-{
-	assert_int_equal(cox_yaml_each(&arena, cox_str_of(yaml), 1 << 20, on_doc, NULL, NULL), COX_OK);
-	return document;
-}
+static struct cox_json *parse(const char *yaml) { return document(cox_str_of(yaml)); }
 
 static const struct cox_object *group(const char *spec)
 {

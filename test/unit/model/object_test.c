@@ -1,52 +1,18 @@
 /* covers: a1 a6 a20 a22 a41 a44 a56 a58 a61 a70 a106 a107 a108 a112 a127 a131 a132 a133 a134 a140 a145 a150 d69 */
-#include "codec/yaml.h"
 #include "model/core.h"
 #include "model/destination_rule.h"
 #include "model/gateway.h"
 #include "model/service_entry.h"
 #include "model/sidecar.h"
 #include "model/virtual_service.h"
+#include "model/document.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static struct cox_arena arena;
 static struct cox_diags diags;
-static struct cox_json *document;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = (struct cox_arena){ 0 };
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	cox_arena_fini(&arena);
-	return 0;
-}
-
-static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)arg, (void)text;
-	if (!root)
-		fail_msg("YAML line %d: %s", err->line, err->text);
-	document = root;
-}
 
 static enum cox_rc build(const char *yaml, const struct cox_object **out)
 {
 	diags = (struct cox_diags){ .arena = &arena };
-	document = NULL;
-	assert_int_equal(cox_yaml_each(&arena, cox_str_of(yaml), 1 << 20, on_doc, NULL, NULL), COX_OK);
-	assert_non_null(document);
-	return cox_object_build(document, COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);
+	return cox_object_build(document(cox_str_of(yaml)), COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);
 }
 
 /* The spec of an Istio kind, with apiVersion and metadata put before it. */

@@ -1,39 +1,8 @@
 /* RateLimitPolicy: what is taken, and what is refused and why. covers: e5 */
-#include "codec/yaml.h"
 #include "model/rate_limit_policy.h"
+#include "model/document.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static struct cox_arena arena;
 static struct cox_diags diags;
-static struct cox_json *document;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = (struct cox_arena){ 0 };
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	cox_arena_fini(&arena);
-	return 0;
-}
-
-static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)arg, (void)text;
-	if (!root)
-		fail_msg("YAML line %d: %s", err->line, err->text);
-	document = root;
-}
 
 static enum cox_rc build(const char *spec, const struct cox_object **out)
 {
@@ -41,8 +10,7 @@ static enum cox_rc build(const char *spec, const struct cox_object **out)
 	    &arena, "apiVersion: traffic.coxswain.io/v1alpha1\nkind: RateLimitPolicy\nmetadata: {name: r, namespace: shop}\nspec: %s\n",
 	    spec);
 	diags = (struct cox_diags){ .arena = &arena };
-	assert_int_equal(cox_yaml_each(&arena, yaml, 1 << 20, on_doc, NULL, NULL), COX_OK);
-	return cox_object_build(document, COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);
+	return cox_object_build(document(yaml), COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);
 }
 
 static void test_every_field_is_read(void **state)

@@ -1,40 +1,9 @@
 /* WorkloadGroup: every field is read in every version, and what is wrong is named.
  * covers: a142 a143 a144 */
-#include "codec/yaml.h"
 #include "model/workload_group.h"
+#include "model/document.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static struct cox_arena arena;
 static struct cox_diags diags;
-static struct cox_json *document;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena = (struct cox_arena){ 0 };
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	cox_arena_fini(&arena);
-	return 0;
-}
-
-static void on_doc(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)arg, (void)text;
-	if (!root)
-		fail_msg("YAML line %d: %s", err->line, err->text);
-	document = root;
-}
 
 static enum cox_rc build(const char *version, const char *spec, const struct cox_object **out)
 {
@@ -42,8 +11,7 @@ static enum cox_rc build(const char *version, const char *spec, const struct cox
 	    &arena, "apiVersion: networking.istio.io/%s\nkind: WorkloadGroup\nmetadata: {name: vms, namespace: shop}\nspec: %s\n", version,
 	    spec);
 	diags = (struct cox_diags){ .arena = &arena };
-	assert_int_equal(cox_yaml_each(&arena, yaml, 1 << 20, on_doc, NULL, NULL), COX_OK);
-	return cox_object_build(document, COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);
+	return cox_object_build(document(yaml), COX_STR("test.yaml:1"), (struct cox_str){ 0 }, &arena, &diags, out);
 }
 
 static void assert_finding(enum cox_severity severity, const char *what)

@@ -1,32 +1,5 @@
-#include "registry/yaml_objects.h"
 #include "snapshot/access.h"
-
-struct world {
-	struct cox_registry *r;
-	struct cox_snapshot *s;
-};
-
-static void freeze(struct world *w)
-{
-	struct cox_registry_changes c;
-	struct cox_snapshot *before = w->s;
-	cox_registry_take_changes(w->r, &c);
-	cox_registry_changes_fini(&c);
-	w->s = cox_snapshot_build(w->r, before);
-	cox_snapshot_unref(before);
-}
-
-static void put(struct world *w, const char *yaml)
-{
-	yaml_put(w->r, yaml);
-	freeze(w);
-}
-
-static void end(struct world *w)
-{
-	cox_snapshot_unref(w->s);
-	cox_registry_free(w->r);
-}
+#include "snapshot/world.h"
 
 static const struct cox_access_set *api(const struct world *w)
 {
@@ -47,14 +20,14 @@ static void test_rules(void **state)
 {
 	(void)state;
 	struct world w = { .r = cox_registry_new(&(struct cox_registry_options){ .domain = COX_STR("cluster.local") }) };
-	freeze(&w);
+	world_update(&w);
 	assert_null(api(&w));
-	put(&w, TARGET("a", "default", ", port: 80", "{kind: HTTPRouteGroup, name: g, matches: [one]}, {kind: TCPRoute, name: r}"));
+	world_put(&w, TARGET("a", "default", ", port: 80", "{kind: HTTPRouteGroup, name: g, matches: [one]}, {kind: TCPRoute, name: r}"));
 	/* What it refers to is not there: closed, not open. */
 	assert_non_null(api(&w));
 	assert_int_equal(api(&w)->rules.n, 0);
 	struct cox_hash closed = api(&w)->hash;
-	put(&w, GROUP("{name: one, pathRegex: /a, methods: [GET], headers: [{X-A: b}, {C: d}]}, {name: two, methods: ['*']}"));
+	world_put(&w, GROUP("{name: one, pathRegex: /a, methods: [GET], headers: [{X-A: b}, {C: d}]}, {name: two, methods: ['*']}"));
 	assert_false(cox_hash_eq(closed, api(&w)->hash));
 	const struct cox_access_rule *rule = &api(&w)->rules.p[0];
 	assert_int_equal(api(&w)->rules.n, 1);
@@ -68,18 +41,18 @@ static void test_rules(void **state)
 	assert_str(rule->http.p[0].headers.p[0].key, "x-a");
 	assert_int_equal(rule->tcp_ports.n, 0);
 	assert_false(rule->is_any_tcp);
-	put(&w, TCP("{matches: {ports: [9000, 70000]}}"));
+	world_put(&w, TCP("{matches: {ports: [9000, 70000]}}"));
 	assert_int_equal(api(&w)->rules.p[0].tcp_ports.n, 1);
-	put(&w, TCP("{}"));
+	world_put(&w, TCP("{}"));
 	assert_true(api(&w)->rules.p[0].is_any_tcp);
 	/* Unchanged parts are shared. */
 	const struct cox_access_set *was = api(&w);
-	put(&w, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n");
+	world_put(&w, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n");
 	assert_ptr_equal(api(&w), was);
 	yaml_remove(w.r, TARGET("a", "default", "", ""));
-	freeze(&w);
+	world_update(&w);
 	assert_null(api(&w));
-	end(&w);
+	world_end(&w);
 }
 
 /* Access is for the owner of the namespace to give; a port that is none gives nothing. covers: a265 */
@@ -87,11 +60,11 @@ static void test_refused(void **state)
 {
 	(void)state;
 	struct world w = { .r = cox_registry_new(&(struct cox_registry_options){ .domain = COX_STR("cluster.local") }) };
-	put(&w, TCP("{}") TARGET("a", "elsewhere", "", "{kind: TCPRoute, name: r}"));
+	world_put(&w, TCP("{}") TARGET("a", "elsewhere", "", "{kind: TCPRoute, name: r}"));
 	assert_null(api(&w));
-	put(&w, TARGET("b", "default", ", port: http", "{kind: TCPRoute, name: r}"));
+	world_put(&w, TARGET("b", "default", ", port: http", "{kind: TCPRoute, name: r}"));
 	assert_int_equal(api(&w)->rules.n, 0);
-	end(&w);
+	world_end(&w);
 }
 
 int main(void)

@@ -1,14 +1,8 @@
 /* What objects made of the Gateway API (lib/convert) mean in a snapshot, and that nobody else can say the same. */
-#include "registry/yaml_objects.h"
 #include "snapshot/snapshot.h"
+#include "snapshot/world.h"
 
 #include "model/destination_rule.h"
-
-struct world {
-	struct cox_registry *r;
-	struct cox_snapshot *s;
-	struct cox_arena arena;
-};
 
 static void put(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
 {
@@ -25,21 +19,11 @@ static void put(void *arg, struct cox_json *root, struct cox_str text, const str
 static void setup(struct world *w, const char *written, const char *generated)
 {
 	static const struct cox_registry_options defaults;
-	struct cox_registry_changes c;
 	memset(w, 0, sizeof(*w));
 	w->r = cox_registry_new(&defaults);
 	yaml_put(w->r, written);
 	assert_int_equal(cox_yaml_each(&w->arena, cox_str_of(generated), COX_JSON_BYTES_MAX, put, w, NULL), COX_OK);
-	cox_registry_take_changes(w->r, &c);
-	cox_registry_changes_fini(&c);
-	w->s = cox_snapshot_build(w->r, NULL);
-}
-
-static void teardown(struct world *w)
-{
-	cox_snapshot_unref(w->s);
-	cox_registry_free(w->r);
-	cox_arena_fini(&w->arena);
+	world_update(w);
 }
 
 #define SERVICE                                                                      \
@@ -95,7 +79,7 @@ static void test_policy_adds_tls(void **state)
 		assert_str(sni_of_port(p, 82), "all");
 		assert_int_equal(p->port_level_settings.p[0].load_balancer->simple, COX_LB_RANDOM);
 		assert_ptr_equal(p->port_level_settings.p[1].load_balancer, p->load_balancer);
-		teardown(&w);
+		world_end(&w);
 		cox_buf_fini(&written);
 		cox_buf_fini(&made);
 	}
@@ -110,7 +94,7 @@ static void test_written_tls_wins(void **state)
 	      RULE("made", OLD, "tls: {mode: SIMPLE, sni: all}, portLevelSettings: [{port: {number: 81}, tls: {mode: SIMPLE, sni: b}}]"));
 	assert_str(sni_of_port(policy(&w), 80), "mine");
 	assert_str(sni_of_port(policy(&w), 81), "mine");
-	teardown(&w);
+	world_end(&w);
 }
 
 #define GATEWAY(name)                                                                                                                                    \
@@ -141,12 +125,12 @@ static void test_grants(void **state)
 		                 cases[i].is_granted);
 	assert_int_equal(cox_snapshot_gateways_for(w.s, labels, 1, COX_STR("edge"), &w.arena, &found), 1);
 	assert_int_equal(cox_snapshot_gateways_for(w.s, labels, 1, COX_STR("other"), &w.arena, &found), 0);
-	teardown(&w);
+	world_end(&w);
 	/* Written by hand it grants nothing, and is for pods of every namespace. */
 	setup(&w, SERVICE GATEWAY("mine"), "");
 	assert_false(cox_snapshot_secret_is_granted(w.s, COX_STR("edge"), COX_STR("kubernetes-gateway://default/cert"), false));
 	assert_int_equal(cox_snapshot_gateways_for(w.s, labels, 1, COX_STR("other"), &w.arena, &found), 1);
-	teardown(&w);
+	world_end(&w);
 }
 
 int main(void)

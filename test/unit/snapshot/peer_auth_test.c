@@ -1,37 +1,5 @@
-#include "registry/yaml_objects.h"
 #include "snapshot/check.h"
-
-struct world {
-	struct cox_registry *r;
-	struct cox_snapshot *s;
-	struct cox_arena arena;
-};
-
-static void world_put(struct world *w, const char *yaml)
-{
-	struct cox_registry_changes c;
-	struct cox_snapshot *before = w->s;
-	yaml_put(w->r, yaml);
-	cox_registry_take_changes(w->r, &c);
-	cox_registry_changes_fini(&c);
-	w->s = cox_snapshot_build(w->r, before);
-	cox_snapshot_unref(before);
-}
-
-static struct world world_with(const char *yaml)
-{
-	static const struct cox_registry_options defaults;
-	struct world w = { .r = cox_registry_new(&defaults) };
-	world_put(&w, yaml);
-	return w;
-}
-
-static void world_end(struct world *w)
-{
-	cox_snapshot_unref(w->s);
-	cox_registry_free(w->r);
-	cox_arena_fini(&w->arena);
-}
+#include "snapshot/world.h"
 
 #define PA(name, ns, second, spec)                                                                                   \
 	"---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: " name ", namespace: " ns \

@@ -1,37 +1,5 @@
-#include "registry/yaml_objects.h"
 #include "snapshot/check.h"
-
-struct world {
-	struct cox_registry *r;
-	struct cox_snapshot *s;
-	struct cox_arena arena;
-};
-
-static void world_update(struct world *w)
-{
-	struct cox_registry_changes c;
-	cox_registry_take_changes(w->r, &c);
-	cox_registry_changes_fini(&c);
-	struct cox_snapshot *before = w->s;
-	w->s = cox_snapshot_build(w->r, before);
-	cox_snapshot_unref(before);
-}
-
-static struct world world_with(const char *yaml)
-{
-	static const struct cox_registry_options defaults;
-	struct world w = { .r = cox_registry_new(&defaults) };
-	yaml_put(w.r, yaml);
-	world_update(&w);
-	return w;
-}
-
-static void world_end(struct world *w)
-{
-	cox_snapshot_unref(w->s);
-	cox_registry_free(w->r);
-	cox_arena_fini(&w->arena);
-}
+#include "snapshot/world.h"
 
 #define SVC(name, ns, port)                                                             \
 	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: " ns \
