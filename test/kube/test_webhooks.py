@@ -6,7 +6,6 @@ import base64
 import glob
 import json
 import os
-import socket
 import ssl
 import subprocess
 import time
@@ -16,17 +15,12 @@ import pytest
 import yaml
 
 import kubelab
+from coxlab import webhooks
+from coxlab.net import free_port
 from coxswain import Coxswaind
 from kubelab import wait
 
-HOOKS = os.path.join(kubelab.TREE, "manifests/webhooks.yaml")
 COXCTL = os.path.join(kubelab.BUILD, "coxctl")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def pod(name, ns, **meta):
@@ -39,27 +33,10 @@ class Hooks:
         self.lab, self.port, self.revision = lab, free_port(), revision
         self.names = []  # paths of what is registered
 
-    def manifests(self):
-        """Those of manifests/, for our revision, at an address that needs no cluster network."""
-        for doc in json.loads(json.dumps(list(yaml.safe_load_all(open(HOOKS))))):  # anchors become copies
-            doc["metadata"]["name"] += "-" + self.revision
-            doc["metadata"]["labels"]["istio.io/rev"] = self.revision
-            for hook in doc["webhooks"]:
-                for e in hook.get("namespaceSelector", {}).get("matchExpressions", []) + hook.get("objectSelector", {}).get("matchExpressions", []):
-                    if e.get("values") == ["default"]:
-                        e["values"] = [self.revision]
-                path = hook["clientConfig"].pop("service")["path"]
-                hook["clientConfig"]["url"] = f"https://localhost:{self.port}{path}"
-                hook["name"] = self.revision + "." + hook["name"]
-            yield doc
-
-    def path(self, doc):
-        return "/apis/admissionregistration.k8s.io/v1/" + doc["kind"].lower() + "s"
-
     def register(self):
-        for doc in self.manifests():
-            self.lab.call("POST", self.path(doc), doc)
-            self.names.append(self.path(doc) + "/" + doc["metadata"]["name"])
+        for doc in webhooks.manifests(self.port, self.revision):
+            self.lab.call("POST", webhooks.path(doc), doc)
+            self.names.append(webhooks.path(doc) + "/" + doc["metadata"]["name"])
 
     def entries(self):
         return [h for n in self.names for h in self.lab.call("GET", n)["webhooks"]]
@@ -84,6 +61,11 @@ def hooks(lab):
         one.close()
 
 
+def account(lab, ns):
+    """No controller makes a namespace's default account here."""
+    lab.call("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "default"}}, ok=(201, 409))
+
+
 def make(lab, body):
     made = lab.call("POST", f"/api/v1/namespaces/{body['metadata']['namespace']}/pods", body)
     lab.delete(f"/api/v1/namespaces/{body['metadata']['namespace']}/pods/{made['metadata']['name']}?gracePeriodSeconds=0")
@@ -93,8 +75,7 @@ def make(lab, body):
 def test_pods_are_injected_where_it_is_asked_for(lab, hooks, ns):
     lab.namespace("hooked-on", {"istio.io/rev": "hooked"})
     for n in ("hooked-on", ns):
-        wait(lambda: lab.call("GET", f"/api/v1/namespaces/{n}/serviceaccounts/default", ok=(200, 404)).get("kind") == "ServiceAccount" or
-             lab.call("POST", f"/api/v1/namespaces/{n}/serviceaccounts", {"metadata": {"name": "default"}}, ok=(201, 409)) and False, 10)
+        account(lab, n)
     made = wait(lambda: next((m for m in [make(lab, pod("a", "hooked-on"))] if "sidecar.istio.io/status" in m["metadata"].get("annotations", {})), None), 10)
     assert [c["name"] for c in made["spec"]["containers"]] == ["app", "istio-proxy"]
     assert [c["name"] for c in made["spec"]["initContainers"]] == ["istio-init"]
@@ -117,8 +98,7 @@ def test_proxy_configs_count_at_admission(lab, hooks, ns):
     """covers: a167 d12"""
     env = lambda made: {e["name"]: e.get("value") for c in made["spec"]["containers"] if c["name"] == "istio-proxy" for e in c["env"]}  # noqa: E731
     path = f"/apis/networking.istio.io/v1beta1/namespaces/{ns}/proxyconfigs"
-    wait(lambda: lab.call("GET", f"/api/v1/namespaces/{ns}/serviceaccounts/default", ok=(200, 404)).get("kind") == "ServiceAccount" or
-         lab.call("POST", f"/api/v1/namespaces/{ns}/serviceaccounts", {"metadata": {"name": "default"}}, ok=(201, 409)) and False, 10)
+    account(lab, ns)
     body = pod("a", ns, labels={"istio.io/rev": "hooked", "app": "special"})
     lab.call("POST", path, {"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig", "metadata": {"name": "pc", "namespace": ns}, "spec": {
         "selector": {"matchLabels": {"app": "special"}}, "concurrency": 3, "environmentVariables": {"MINE": "yes"}, "image": {"imageType": "debug"}}})

@@ -11,7 +11,7 @@ import urllib.parse
 
 import yaml
 
-from . import programs
+from . import programs, webhooks
 from .net import free_port
 
 
@@ -130,15 +130,9 @@ class KubeSource:
         if not self.lab.has_identity:
             return
         paths = []
-        with open(os.path.join(programs.TREE, "manifests/webhooks.yaml")) as f:
-            docs = json.loads(json.dumps(list(yaml.safe_load_all(f))))  # YAML's anchors become copies
-        for doc in docs:
-            for hook in doc["webhooks"]:
-                path = hook["clientConfig"].pop("service")["path"]
-                hook["clientConfig"]["url"] = f"https://localhost:{self.webhook_port}{path}"
-            where = f"/apis/admissionregistration.k8s.io/v1/{doc['kind'].lower()}s"
-            self.api.call("POST", where, doc)
-            paths.append(f"{where}/{doc['metadata']['name']}")
+        for doc in webhooks.manifests(self.webhook_port):
+            self.api.call("POST", webhooks.path(doc), doc)
+            paths.append(f"{webhooks.path(doc)}/{doc['metadata']['name']}")
         until = time.monotonic() + 20
         while not all(h["clientConfig"].get("caBundle") for p in paths for h in self.api.call("GET", p)["webhooks"]):
             if time.monotonic() > until:
