@@ -2,6 +2,7 @@
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 
 TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
@@ -49,6 +50,14 @@ def envoy_path():
 def envoy():
     """Envoy where every user can run it."""
     return shared_copy(envoy_path())
+
+
+def judge(name):
+    """A program of Istio or Helm that judges ours: istioctl, helm, pilot-discovery, pilot-agent; "istio" is the folder of Istio's sources."""
+    done = subprocess.run([os.path.join(TREE, "hack/istio/build")], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise FileNotFoundError(f"hack/istio/build: {done.stderr}")
+    return os.path.join(done.stdout.split()[-1], name)
 
 
 def python():
