@@ -1,6 +1,7 @@
 /* coxctl kube-inject: sidecars into YAML, without a webhook. */
 #include "verbs.h"
 
+#include "base/file.h"
 #include "tool/inject.h"
 
 #include <getopt.h>
@@ -23,21 +24,6 @@ static int usage(FILE *to)
 	return to == stdout ? 0 : 2;
 }
 
-static enum cox_rc read_file(const char *path, struct cox_buf *into, struct cox_err *err)
-{
-	char part[16384];
-	size_t n;
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-	if (!f)
-		return cox_err_set(err, COX_EIO, path, "cannot be read");
-	while ((n = fread(part, 1, sizeof(part), f)) > 0 && into->n < COX_JSON_BYTES_MAX)
-		cox_buf_append(into, part, n);
-	bool bad = ferror(f);
-	if (f != stdin)
-		fclose(f);
-	return bad ? cox_err_set(err, COX_EIO, path, "cannot be read") : COX_OK;
-}
-
 static void say(void *ctx, struct cox_str line)
 {
 	(void)ctx;
@@ -56,10 +42,10 @@ static enum cox_rc run(const struct options *o, struct cox_buf *out, struct cox_
 	struct cox_arena scratch = { 0 };
 	struct cox_diags diags = { .arena = &scratch };
 	struct cox_inject_config *config = NULL;
-	enum cox_rc rc = read_file(o->in, &in, err);
+	enum cox_rc rc = cox_file_read_arg(o->in, COX_JSON_BYTES_MAX, &in, err);
 	for (size_t i = 0; i < COX_LEN(texts) && rc == COX_OK; i++)
 		if (o->files[i])
-			rc = read_file(o->files[i], &texts[i], err);
+			rc = cox_file_read_arg(o->files[i], COX_JSON_BYTES_MAX, &texts[i], err);
 	struct cox_inject_sources from = { .config = cox_buf_str(&texts[0]),
 		                           .values = cox_buf_str(&texts[1]),
 		                           .mesh = cox_buf_str(&texts[2]),
@@ -80,13 +66,11 @@ static enum cox_rc run(const struct options *o, struct cox_buf *out, struct cox_
 
 static enum cox_rc write_out(const char *path, const struct cox_buf *out, struct cox_err *err)
 {
-	FILE *f = path ? fopen(path, "wb") : stdout;
-	if (!f)
-		return cox_err_set(err, COX_EIO, path, "cannot be written");
-	bool good = fwrite(out->p, 1, out->n, f) == out->n && fflush(f) == 0;
-	if (f != stdout)
-		good &= fclose(f) == 0;
-	return good ? COX_OK : cox_err_set(err, COX_EIO, path, "cannot be written");
+	if (path)
+		return cox_file_write(path, 0644, cox_buf_str(out), err);
+	return fwrite(out->p, 1, out->n, stdout) == out->n && fflush(stdout) == 0
+	           ? COX_OK
+	           : cox_err_set(err, COX_EIO, NULL, "standard output cannot be written");
 }
 
 static const struct option longs[] = {

@@ -1,7 +1,7 @@
 #include "tool/crd.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include "base/file.h"
+
 #include <string.h>
 
 struct column {
@@ -374,16 +374,6 @@ struct cox_str cox_tool_crd_file_name(const struct cox_kind_info *kind, struct c
 	return cox_arena_printf(arena, "%.*s_%.*s.yaml", COX_FMT(kind->group), COX_FMT(kind->plural));
 }
 
-static enum cox_rc write_file(const char *path, struct cox_str text, struct cox_err *err)
-{
-	FILE *f = fopen(path, "w");
-	if (!f)
-		return cox_err_set(err, COX_EIO, NULL, "cannot open %s (errno %d)", path, errno);
-	bool ok = fwrite(text.p, 1, text.n, f) == text.n;
-	ok = fclose(f) == 0 && ok;
-	return ok ? COX_OK : cox_err_set(err, COX_EIO, NULL, "cannot write %s (errno %d)", path, errno);
-}
-
 enum cox_rc cox_tool_crd_write_all(const char *dir, struct cox_err *err)
 {
 	for (int k = 0; k < COX_KIND_COUNT; k++) {
@@ -394,7 +384,7 @@ enum cox_rc cox_tool_crd_write_all(const char *dir, struct cox_err *err)
 		struct cox_buf text COX_AUTO(cox_buf_fini) = { 0 };
 		cox_tool_crd_write(kind, &text);
 		struct cox_str name = cox_tool_crd_file_name(kind, &arena);
-		COX_TRY(write_file(cox_arena_printf(&arena, "%s/%.*s", dir, COX_FMT(name)).p, cox_buf_str(&text), err));
+		COX_TRY(cox_file_write(cox_arena_printf(&arena, "%s/%.*s", dir, COX_FMT(name)).p, 0644, cox_buf_str(&text), err));
 	}
 	return COX_OK;
 }

@@ -1,10 +1,11 @@
 /* explain.c - opening what is to be explained, and the answer as a whole. */
 #include "tool/explain_priv.h"
 
+#include "base/file.h"
+#include "tool/fetch.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-
-#include "tool/fetch.h"
 
 enum { DUMP_BYTES_MAX = 512 * 1024 * 1024 };
 
@@ -75,18 +76,11 @@ enum cox_rc explained_open(struct cox_explain *e, const struct cox_who *who, str
 static enum cox_rc text_read(const char *path, struct cox_arena *a, struct cox_str *out, struct cox_err *err)
 {
 	struct cox_buf text = { 0 };
-	FILE *f = fopen(path, "rb");
-	if (f == NULL)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "cannot read %s", path);
-	for (size_t n = 1; n > 0 && text.n < DUMP_BYTES_MAX;) {
-		n = fread(cox_buf_reserve(&text, 65536), 1, 65536, f);
-		text.n += n;
-	}
-	bool is_whole = feof(f) && !ferror(f);
-	(void)fclose(f);
-	*out = cox_arena_str(a, cox_buf_str(&text));
+	enum cox_rc rc = cox_file_read_arg(path, DUMP_BYTES_MAX, &text, err);
+	if (rc == COX_OK)
+		*out = cox_arena_str(a, cox_buf_str(&text));
 	cox_buf_fini(&text);
-	return is_whole ? COX_OK : cox_err_set(err, COX_EIO, NULL, "cannot read all of %s", path);
+	return rc;
 }
 
 static enum cox_rc dump_open(struct cox_explain *e, const struct cox_explain_options *o, struct cox_err *err)

@@ -1,8 +1,7 @@
 /* world.c - see world.h. */
 #include "tool/world.h"
 
-#include <stdio.h>
-
+#include "base/file.h"
 #include "codec/json.h"
 #include "envoy/transcode.h"
 #include "model/core.h"
@@ -147,18 +146,6 @@ void cox_world_note(const struct cox_world *w, struct cox_buf *notes)
 	cox_arena_fini(&arena);
 }
 
-static enum cox_rc file_read(const char *path, struct cox_buf *out, struct cox_err *err)
-{
-	FILE *f = fopen(path, "rb");
-	if (f == NULL)
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "cannot read %s", path);
-	char *at = cox_buf_reserve(out, NODE_FILE_BYTES_MAX);
-	out->n += fread(at, 1, NODE_FILE_BYTES_MAX, f);
-	bool is_whole = feof(f) != 0 && ferror(f) == 0;
-	(void)fclose(f);
-	return is_whole ? COX_OK : cox_err_set(err, COX_ELIMIT, NULL, "%s is longer than a node can be, or cannot be read", path);
-}
-
 /* --- the node ----------------------------------------------------------------------------- */
 
 static void set_str(struct cox_arena *a, struct cox_json *o, const char *key, struct cox_str v)
@@ -292,7 +279,7 @@ static enum cox_rc node_find(struct cox_arena *a, const struct cox_who *opts, co
 	}
 	if (opts->node_file == NULL)
 		return node_of_pod(a, opts, r, s, out, err);
-	enum cox_rc rc = file_read(opts->node_file, &text, err);
+	enum cox_rc rc = cox_file_read_arg(opts->node_file, NODE_FILE_BYTES_MAX, &text, err);
 	if (rc == COX_OK) /* the tree points into its text, which so has to live in the arena */
 		rc = cox_json_parse(a, cox_arena_str(a, cox_buf_str(&text)), out, err);
 	cox_buf_fini(&text);
