@@ -7,40 +7,22 @@
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
-struct one_document {
-	struct cox_json *root;
-	bool failed;
-	struct cox_err err;
-};
-
-static void take_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)text;
-	struct one_document *doc = arg;
-	if (root == NULL && !doc->failed) {
-		doc->failed = true;
-		doc->err = *err;
-	}
-	doc->root = root;
-}
-
 /* YAML, or JSON, which is YAML. */
 static enum cox_rc add(struct cox_arena *arena, struct cox_str text, const char *where, struct cox_json *into, struct cox_err *err)
 {
-	struct one_document doc = { 0 };
+	struct cox_json *root = NULL;
+	int second_line; /* Istio reads the first document alone, too */
 	if (text.n == 0)
 		return COX_OK;
-	enum cox_rc rc = cox_yaml_each(arena, text, COX_AGENT_TEXT_BYTES_MAX, take_document, &doc, err);
-	if (rc == COX_OK && doc.failed)
-		rc = cox_err_set(err, COX_EINVAL, NULL, "%s", doc.err.text);
-	if (rc == COX_OK && doc.root && doc.root->type != COX_JSON_OBJECT)
+	enum cox_rc rc = cox_yaml_one(arena, text, COX_AGENT_TEXT_BYTES_MAX, &root, &second_line, err);
+	if (rc == COX_OK && root && root->type != COX_JSON_OBJECT)
 		rc = cox_err_set(err, COX_EINVAL, NULL, "not an object");
 	if (rc != COX_OK) {
 		cox_err_wrap(err, "%s", where);
 		return rc;
 	}
-	if (doc.root)
-		cox_proxy_config_merge(into, doc.root, arena);
+	if (root)
+		cox_proxy_config_merge(into, root, arena);
 	return COX_OK;
 }
 

@@ -606,3 +606,45 @@ enum cox_rc cox_yaml_each(struct cox_arena *arena, struct cox_str text, size_t m
 		each_chunk(&sp, cox_str_make(start, (size_t)(end - start)), start_line);
 	return COX_OK;
 }
+
+struct one {
+	struct cox_json *root;
+	struct cox_err err;
+	int count, second_line;
+};
+
+static void on_one(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
+{
+	struct one *o = arg;
+	int at = o->count++;
+	(void)text;
+	if (at == 1)
+		o->second_line = root ? root->line : err->line;
+	if (at > 0)
+		return;
+	o->root = root;
+	if (!root) {
+		o->err = *err;
+		o->err.rc = err->rc != COX_OK ? err->rc : COX_EINVAL;
+	}
+}
+
+enum cox_rc cox_yaml_one(struct cox_arena *arena, struct cox_str text, size_t max_bytes, struct cox_json **out, int *second_line,
+                         struct cox_err *err)
+{
+	struct one o = { 0 };
+	COX_TRY(cox_yaml_each(arena, text, max_bytes, on_one, &o, err));
+	if (o.err.rc == COX_OK && o.count > 1 && !second_line) {
+		cox_err_set(&o.err, COX_EINVAL, NULL, "there is more than one document");
+		o.err.line = o.second_line;
+	}
+	if (o.err.rc != COX_OK) {
+		if (err)
+			*err = o.err;
+		return o.err.rc;
+	}
+	if (second_line)
+		*second_line = o.second_line;
+	*out = o.root;
+	return COX_OK;
+}

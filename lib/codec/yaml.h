@@ -19,4 +19,9 @@ typedef void cox_yaml_doc_fn(void *arg, struct cox_json *root, struct cox_str te
 COX_MUST_USE enum cox_rc cox_yaml_each(struct cox_arena *arena, struct cox_str text, size_t max_bytes, cox_yaml_doc_fn *fn, void *arg,
                                        struct cox_err *err);
 
+/* The document of a text that holds a single value. *out is NULL where there is none. Another document behind it: its line goes to
+ * *second_line (else 0); where that is NULL it is refused. COX_EINVAL with the line. */
+COX_MUST_USE enum cox_rc cox_yaml_one(struct cox_arena *arena, struct cox_str text, size_t max_bytes, struct cox_json **out,
+                                      int *second_line, struct cox_err *err);
+
 #endif

@@ -33,44 +33,19 @@ static const struct cox_message settings_message = {
 
 /* --- reading ------------------------------------------------------------------------------------------------ */
 
-struct reading {
-	struct cox_json *root;
-	struct cox_err *err;
-	enum cox_rc rc;
-};
-
-static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	struct reading *r = arg;
-	(void)text;
-	if (r->rc != COX_OK)
-		return;
-	if (!root) {
-		if (r->err)
-			*r->err = *err;
-		r->rc = COX_EINVAL;
-	} else if (r->root) {
-		r->rc = cox_err_set(r->err, COX_EINVAL, NULL, "more than one document");
-	} else {
-		r->root = root;
-	}
-}
-
 /* An object; an empty one for an empty text. */
 static enum cox_rc read_object(struct cox_arena *arena, struct cox_str text, const char *what, const struct cox_json **out,
                                struct cox_err *err)
 {
-	struct reading r = { .err = err };
-	enum cox_rc rc = cox_yaml_each(arena, cox_arena_str(arena, text), COX_JSON_BYTES_MAX, on_document, &r, err);
-	if (rc == COX_OK)
-		rc = r.rc;
-	if (rc == COX_OK && r.root && r.root->type != COX_JSON_OBJECT)
+	struct cox_json *root = NULL;
+	enum cox_rc rc = cox_yaml_one(arena, cox_arena_str(arena, text), COX_JSON_BYTES_MAX, &root, NULL, err);
+	if (rc == COX_OK && root && root->type != COX_JSON_OBJECT)
 		rc = cox_err_set(err, COX_EINVAL, NULL, "not an object");
 	if (rc != COX_OK) {
 		cox_err_wrap(err, "%s", what);
 		return rc;
 	}
-	*out = r.root ? r.root : cox_json_new_object(arena);
+	*out = root ? root : cox_json_new_object(arena);
 	return COX_OK;
 }
 

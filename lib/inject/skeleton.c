@@ -11,24 +11,17 @@
 enum { TEMPLATES_MAX = 8 };
 static struct {
 	struct cox_arena arena;
-	const struct cox_json *trees[TEMPLATES_MAX];
+	struct cox_json *trees[TEMPLATES_MAX];
 } native;
 static pthread_once_t native_once = PTHREAD_ONCE_INIT;
-
-static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	(void)text;
-	(void)err;
-	*(const struct cox_json **)arg = root;
-}
 
 static void parse_native(void)
 {
 	for (size_t i = 0; inject_template_texts[i].name; i++) {
 		struct cox_err err = { 0 };
 		COX_ASSERT(i < TEMPLATES_MAX);
-		enum cox_rc rc = cox_yaml_each(&native.arena, cox_str_of(inject_template_texts[i].yaml), COX_JSON_BYTES_MAX, on_document,
-		                               &native.trees[i], &err);
+		enum cox_rc rc = cox_yaml_one(&native.arena, cox_str_of(inject_template_texts[i].yaml), COX_JSON_BYTES_MAX,
+		                              &native.trees[i], NULL, &err);
 		/* Part of the program: the unit tests run each. */
 		COX_ASSERT(rc == COX_OK && native.trees[i]);
 	}

@@ -14,26 +14,6 @@ struct reader {
 	COX_VEC(struct cox_str) warnings;
 };
 
-struct docs {
-	struct cox_json *root;
-	size_t count;
-	enum cox_rc rc;
-	struct cox_err err;
-};
-
-static void doc_seen(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	struct docs *d = arg;
-	(void)text;
-	if (d->count++ == 0) {
-		d->root = root;
-		if (!root && err) {
-			d->rc = err->rc;
-			d->err = *err;
-		}
-	}
-}
-
 static enum cox_rc refuse(const struct reader *r, const char *field, const char *text)
 {
 	cox_err_set(r->err, COX_EINVAL, field, "%s", text);
@@ -258,22 +238,19 @@ enum cox_rc cox_kube_config_parse(struct cox_kube_config *c, struct cox_str text
 {
 	*c = (struct cox_kube_config){ 0 };
 	struct cox_err local = { 0 };
-	struct docs d = { 0 };
+	struct cox_json *root = NULL;
+	int second_line;
 	struct reader r = { .c = c, .path = path, .err = err ? err : &local };
 	/* The tree points into the text, which the caller may drop: parse a copy. */
 	text = cox_arena_str(&c->arena, text);
-	enum cox_rc rc = cox_yaml_each(&c->arena, text, COX_KUBE_FILE_BYTES_MAX, doc_seen, &d, r.err);
-	if (rc == COX_OK && d.rc != COX_OK) {
-		*r.err = d.err;
-		rc = d.rc;
-	}
+	enum cox_rc rc = cox_yaml_one(&c->arena, text, COX_KUBE_FILE_BYTES_MAX, &root, &second_line, r.err);
 	if (rc != COX_OK) {
 		cox_err_wrap(r.err, "%s", path);
 		return rc;
 	}
-	if (!d.root || d.root->type != COX_JSON_OBJECT)
+	if (!root || root->type != COX_JSON_OBJECT)
 		return refuse(&r, NULL, "is no kubeconfig: an object with clusters, users and contexts was expected");
-	r.root = d.root;
+	r.root = root;
 	rc = read_root(&r, context);
 	if (r.warnings.n) {
 		struct cox_str *w = COX_ARENA_ARRAY(&c->arena, struct cox_str, r.warnings.n);

@@ -339,37 +339,21 @@ static void set_defaults(struct cox_mesh_config *m, struct cox_arena *arena)
 	add_providers(m, arena);
 }
 
-struct reading {
-	struct cox_json *root;
-	struct cox_arena *arena;
-	struct cox_diags *diags;
-};
-
-static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	struct reading *r = arg;
-	(void)text;
-	if (!root)
-		cox_diag_add(r->diags, COX_SEV_ERROR, err->line, "", "%s", err->text);
-	else if (r->root)
-		cox_diag_add(r->diags, COX_SEV_WARNING, root->line, "", "only the first document is read");
-	else
-		r->root = root;
-}
-
 enum cox_rc cox_mesh_config_build(struct cox_str yaml, struct cox_arena *scratch, struct cox_diags *diags, struct cox_mesh_config **out)
 {
 	size_t errors = diags->errors;
-	struct reading r = { .arena = scratch, .diags = diags };
+	struct cox_json *root = NULL;
 	struct cox_err err = { 0 };
-	enum cox_rc rc = cox_yaml_each(scratch, yaml, COX_JSON_BYTES_MAX, on_document, &r, &err);
-	if (rc != COX_OK)
-		cox_diag_add(diags, COX_SEV_ERROR, 0, "", "%s", err.text);
+	int second_line = 0;
+	if (cox_yaml_one(scratch, yaml, COX_JSON_BYTES_MAX, &root, &second_line, &err) != COX_OK)
+		cox_diag_add(diags, COX_SEV_ERROR, err.line, "", "%s", err.text);
+	else if (second_line)
+		cox_diag_add(diags, COX_SEV_WARNING, second_line, "", "only the first document is read");
 	struct cox_mesh_config *m = COX_ARENA_NEW(scratch, struct cox_mesh_config);
-	if (r.root) {
-		m = cox_message_decode_borrowed(&cox_model_mesh_config, r.root, "", scratch, diags);
+	if (root) {
+		m = cox_message_decode_borrowed(&cox_model_mesh_config, root, "", scratch, diags);
 		if (m) {
-			fill_raw(m, r.root, scratch);
+			fill_raw(m, root, scratch);
 			cox_mesh_findings(m, diags);
 		}
 	}

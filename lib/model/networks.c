@@ -44,30 +44,17 @@ const struct cox_message cox_model_mesh_networks = { .name = "MeshNetworks",
 	                                             .field_count = COX_LEN(mesh_networks_fields),
 	                                             .doc = "The mesh's networks." };
 
-struct reading {
-	struct cox_json *root;
-	struct cox_diags *diags;
-};
-static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	struct reading *r = arg;
-	(void)text;
-	if (!root)
-		cox_diag_add(r->diags, COX_SEV_ERROR, err->line, "", "%s", err->text);
-	else if (!r->root)
-		r->root = root;
-}
-
 enum cox_rc cox_mesh_networks_build(struct cox_str yaml, struct cox_arena *scratch, struct cox_diags *diags, struct cox_mesh_networks **out)
 {
 	size_t errors = diags->errors;
-	struct reading r = { .diags = diags };
+	struct cox_json *root = NULL;
 	struct cox_err err = { 0 };
-	if (cox_yaml_each(scratch, yaml, COX_JSON_BYTES_MAX, on_document, &r, &err) != COX_OK)
+	int second_line;
+	if (cox_yaml_one(scratch, yaml, COX_JSON_BYTES_MAX, &root, &second_line, &err) != COX_OK)
 		cox_diag_add(diags, COX_SEV_ERROR, err.line, "", "%s", err.text);
 	struct cox_mesh_networks *m = COX_ARENA_NEW(scratch, struct cox_mesh_networks);
-	if (r.root && r.root->type != COX_JSON_NULL)
-		m = cox_message_decode_borrowed(&cox_model_mesh_networks, r.root, "", scratch, diags);
+	if (root && root->type != COX_JSON_NULL)
+		m = cox_message_decode_borrowed(&cox_model_mesh_networks, root, "", scratch, diags);
 	if (!m || diags->errors != errors)
 		return COX_EINVAL;
 	size_t bytes = cox_message_copy_bytes(&cox_model_mesh_networks, m);

@@ -76,38 +76,24 @@ static void lay_spec(struct cox_json *into, const struct cox_proxy_config_spec *
 
 /* --- the annotation ------------------------------------------------------------------------------------ */
 
-struct first {
-	struct cox_json *root;
-	struct cox_diags *diags;
-};
-
-static void on_document(void *arg, struct cox_json *root, struct cox_str text, const struct cox_err *err)
-{
-	struct first *f = arg;
-	(void)text;
-	if (!root)
-		cox_diag_add(f->diags, COX_SEV_ERROR, err->line, "proxy.istio.io/config", "%s", err->text);
-	else if (!f->root)
-		f->root = root;
-}
-
 static void lay_annotation(struct cox_json *into, struct cox_str text, struct cox_arena *arena, struct cox_diags *diags)
 {
 	static const char path[] = "proxy.istio.io/config";
 	size_t errors = diags->errors;
-	struct first f = { .diags = diags };
+	struct cox_json *root = NULL;
+	int second_line;
 	struct cox_err err = { 0 };
 	if (!text.n)
 		return;
-	if (cox_yaml_each(arena, text, ANNOTATION_BYTES_MAX, on_document, &f, &err) != COX_OK)
-		cox_diag_add(diags, COX_SEV_ERROR, 0, path, "%s", err.text);
-	if (f.root && !is_object(f.root))
+	if (cox_yaml_one(arena, text, ANNOTATION_BYTES_MAX, &root, &second_line, &err) != COX_OK)
+		cox_diag_add(diags, COX_SEV_ERROR, err.line, path, "%s", err.text);
+	if (root && !is_object(root))
 		cox_diag_add(diags, COX_SEV_ERROR, 0, path, "must be an object");
-	if (!is_object(f.root) || diags->errors != errors)
+	if (!is_object(root) || diags->errors != errors)
 		return;
-	cox_proxy_config_decode(f.root, path, arena, diags);
+	cox_proxy_config_decode(root, path, arena, diags);
 	if (diags->errors == errors)
-		cox_proxy_config_merge(into, f.root, arena);
+		cox_proxy_config_merge(into, root, arena);
 }
 
 struct cox_json *cox_proxy_config_effective(struct cox_str mesh_raw, const struct cox_object *const *objects, size_t n,

@@ -194,6 +194,33 @@ static void test_writer_round_trip(void **state)
 	cox_arena_fini(&arena);
 }
 
+static void test_one(void **state)
+{
+	(void)state;
+	struct cox_json *root = NULL;
+	struct cox_err err = { 0 };
+	int second = -1;
+	arena = (struct cox_arena){ 0 };
+	assert_int_equal(cox_yaml_one(&arena, COX_STR("---\na: 1\n"), 1 << 20, &root, NULL, &err), COX_OK);
+	assert_int_equal(root->members[0].value.type, COX_JSON_NUMBER);
+	root = NULL;
+	assert_int_equal(cox_yaml_one(&arena, COX_STR("# nothing\n---\n"), 1 << 20, &root, &second, &err), COX_OK);
+	assert_null(root);
+	assert_int_equal(second, 0);
+	/* More than one: refused, or the line is told. */
+	assert_int_equal(cox_yaml_one(&arena, COX_STR("a: 1\n---\nb: 2\n"), 1 << 20, &root, NULL, &err), COX_EINVAL);
+	assert_int_equal(err.line, 3);
+	assert_null(root);
+	assert_int_equal(cox_yaml_one(&arena, COX_STR("a: 1\n---\n{b\n"), 1 << 20, &root, &second, &err), COX_OK);
+	assert_true(cox_str_eq(root->members[0].key, COX_STR("a")));
+	assert_true(second >= 3);
+	/* A broken first one is not made good by the second. */
+	assert_int_equal(cox_yaml_one(&arena, COX_STR("{a\n---\nb: 2\n"), 1 << 20, &root, &second, &err), COX_EINVAL);
+	assert_true(err.line >= 1 && err.text[0]);
+	assert_int_equal(cox_yaml_one(&arena, COX_STR("a: 12345\n"), 4, &root, &second, &err), COX_ELIMIT);
+	cox_arena_fini(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,7 +228,7 @@ int main(void)
 		cmocka_unit_test(test_paths_of_faults),   cmocka_unit_test(test_json),
 		cmocka_unit_test(test_scalars),           cmocka_unit_test(test_anchors),
 		cmocka_unit_test(test_billion_laughs),    cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_writer_round_trip),
+		cmocka_unit_test(test_writer_round_trip), cmocka_unit_test(test_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
