@@ -41,7 +41,7 @@ static bool options_parse(int argc, char **argv, struct cox_cert_options *o)
 		case 'u': o->revoke.identity = o->identity = cox_str_of(optarg); break;
 		case 'n': o->revoke.ns = o->only_ns = cox_str_of(optarg); break;
 		case 'r': o->revoke.reason = cox_str_of(optarg); break;
-		case 'k': o->kubeconfig = optarg; break;
+		case 'k': o->cluster.kubeconfig = optarg; break;
 		case 'd': o->state_dir = optarg; break;
 		case 'i': o->ns = cox_str_of(optarg); break;
 		case 'o':
@@ -51,12 +51,11 @@ static bool options_parse(int argc, char **argv, struct cox_cert_options *o)
 			break;
 		default: return false;
 		}
-	return optind == argc && !(o->kubeconfig && o->state_dir);
+	return optind == argc && !(o->cluster.kubeconfig && o->state_dir);
 }
 
 int coxctl_cert(int argc, char **argv)
 {
-	const char *env = cox_env_get("KUBECONFIG");
 	struct cox_cert_options o = { .ns = COX_STR("istio-system") };
 	struct cox_buf out = { 0 };
 	struct cox_err err = { 0 };
@@ -72,8 +71,6 @@ int coxctl_cert(int argc, char **argv)
 		return usage(stderr);
 	if (!options_parse(argc - 1, argv + 1, &o))
 		return usage(stderr);
-	if (!o.kubeconfig && !o.state_dir && env && *env)
-		o.kubeconfig = env;
 	(void)!cox_log_set_levels(COX_STR("default:warn"));
 	enum cox_rc rc = cox_tool_cert(&o, &out, &err);
 	if (rc == COX_OK)

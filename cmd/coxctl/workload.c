@@ -84,7 +84,7 @@ static bool options_parse(int argc, char **argv, struct cox_vm_group_options *g,
 			if (cox_str_to_i64(cox_str_of(optarg), &o->token_s) != COX_OK || o->token_s < 600)
 				return false;
 			break;
-		case KUBECONFIG: o->kubeconfig = optarg; break;
+		case KUBECONFIG: o->cluster.kubeconfig = optarg; break;
 		case REVISION: o->revision = cox_str_of(optarg); break;
 		default: return false;
 		}
@@ -93,7 +93,6 @@ static bool options_parse(int argc, char **argv, struct cox_vm_group_options *g,
 
 int coxctl_workload(int argc, char **argv)
 {
-	const char *env = cox_env_get("KUBECONFIG");
 	struct cox_vm_group_options g = { 0 };
 	struct cox_vm_options o = { .istio_ns = COX_STR("istio-system"), .cluster_id = COX_STR("Kubernetes") };
 	struct cox_buf out = { 0 };
@@ -107,8 +106,6 @@ int coxctl_workload(int argc, char **argv)
 		return usage(stderr);
 	if (is_entry && (!o.out_dir || !(o.file || (o.name.n && o.ns.n))))
 		return usage(stderr);
-	if (!o.kubeconfig && env && *env)
-		o.kubeconfig = env;
 	(void)!cox_log_set_levels(COX_STR("default:warn"));
 	enum cox_rc rc = is_group ? cox_tool_vm_group(&g, &out, &err) : cox_tool_vm_configure(&o, &out, &err);
 	if (rc == COX_OK)

@@ -1,15 +1,14 @@
 #include "tool/cert.h"
 
 #include "ca/spiffe.h"
-#include "kube/kubeconfig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 struct run {
 	const struct cox_cert_options *o;
-	struct cox_loop *loop;
-	struct cox_kube_client *kube;
+	struct cox_loop *loop; /* the cluster's, or one of our own */
+	struct cox_cluster *cluster;
 	struct cox_ledger *ledger;
 	struct cox_err *err;
 	enum cox_rc rc;
@@ -91,30 +90,14 @@ static void list(struct run *r, struct cox_buf *out)
 
 /* --- the store --------------------------------------------------------------------------------------- */
 
-static enum cox_rc open_kube(struct run *r, struct cox_err *err)
-{
-	struct cox_kube_config config = { 0 };
-	enum cox_rc rc = r->o->kubeconfig ? cox_kube_config_load(&config, r->o->kubeconfig, COX_STR(""), err)
-	                                  : cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")),
-	                                                               cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
-	if (rc != COX_OK) {
-		cox_kube_config_fini(&config);
-		return rc;
-	}
-	r->kube = cox_kube_client_new_take(r->loop, &config, &(struct cox_kube_client_spec){ .user_agent = "coxctl" });
-	return COX_OK;
-}
-
 static enum cox_rc run(struct run *r, struct cox_buf *out, struct cox_err *err)
 {
 	int64_t timeout = r->o->timeout_ms ? r->o->timeout_ms : 30000;
 	char dir[4096];
 	if (r->o->state_dir && (size_t)snprintf(dir, sizeof(dir), "%s/" COX_LEDGER_DIR, r->o->state_dir) >= sizeof(dir))
 		return cox_err_set(err, COX_EINVAL, NULL, "the name of the state directory is too long");
-	if (!r->o->state_dir)
-		COX_TRY(open_kube(r, err));
 	COX_TRY(cox_ledger_open(&(struct cox_ledger_spec){ .loop = r->loop,
-	                                                   .kube = r->kube,
+	                                                   .kube = r->cluster ? cox_cluster_client(r->cluster) : NULL,
 	                                                   .ns = r->o->ns,
 	                                                   .replica = COX_STR("coxctl"),
 	                                                   .state_dir = r->o->state_dir ? dir : NULL,
@@ -148,13 +131,18 @@ static enum cox_rc run(struct run *r, struct cox_buf *out, struct cox_err *err)
 
 enum cox_rc cox_tool_cert(const struct cox_cert_options *o, struct cox_buf *out, struct cox_err *err)
 {
-	struct run r = { .o = o, .loop = cox_loop_new("cert"), .err = err };
+	struct run r = { .o = o, .err = err };
+	if (!o->state_dir)
+		COX_TRY(cox_cluster_open(&o->cluster, &r.cluster, err));
+	struct cox_loop *own = r.cluster ? NULL : cox_loop_new("cert");
+	r.loop = r.cluster ? cox_cluster_loop(r.cluster) : own;
 	enum cox_rc rc = run(&r, out, err);
 	if (r.ledger) {
 		cox_ledger_close(&r.ledger, on_closed, &r);
 		cox_loop_run_until(r.loop, is_set, &r.is_closed, 5000);
 	}
-	cox_kube_client_free(&r.kube);
-	cox_loop_free(&r.loop);
+	cox_cluster_close(&r.cluster);
+	if (own)
+		cox_loop_free(&own);
 	return rc;
 }

@@ -6,10 +6,11 @@
 #define COX_TOOL_CERT_H
 
 #include "ca/revocation.h"
+#include "tool/cluster.h"
 
 struct cox_cert_options {
-	const char *kubeconfig; /* NULL and no state_dir: in the cluster */
-	const char *state_dir;
+	struct cox_cluster_spec cluster;
+	const char *state_dir;   /* instead of a cluster's objects */
 	struct cox_str ns;       /* of the control plane */
 	bool is_list, is_rotate; /* else: revoke */
 	bool as_json;

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "model/mesh.h"
 #include "model/object.h"
+#include "tool/cluster.h"
 
 struct cox_vm_group_options {
 	struct cox_str name, ns, service_account;  /* account: "default" where empty */
@@ -21,7 +22,7 @@ struct cox_vm_options {
 	const char *file; /* a WorkloadGroup in YAML; NULL: the cluster's, by name and ns */
 	struct cox_str name, ns;
 	const char *out_dir;
-	const char *kubeconfig; /* NULL: in the cluster */
+	struct cox_cluster_spec cluster;
 	struct cox_str istio_ns, revision, cluster_id;
 	struct cox_str ingress_ip, ingress_service; /* how the machine reaches the control plane: an address, or a Service of istio_ns */
 	struct cox_str internal_ip, external_ip;    /* the machine's own */

@@ -49,6 +49,6 @@ def test_files_let_a_machine_join(lab, ns, tmp_path):
             entry = wait(lambda: lab.api.call("GET", f"/apis/networking.istio.io/v1/namespaces/{ns}/workloadentries/pay-127.0.0.1"), 30)
             assert entry["spec"]["serviceAccount"] == "teller" and entry["spec"]["ports"] == {"http": 8080} and entry["metadata"]["labels"]["app"] == "pay"
         missing = coxctl("workload", "entry", "configure", "--name", "none", "-n", ns, "-o", str(out), "--kubeconfig", lab.kubeconfig, ok=False)
-        assert "workloadgroups/none" in missing.stderr
+        assert f"WorkloadGroup {ns}/none: " in missing.stderr and "not found" in missing.stderr
         same = coxctl("workload", "entry", "configure", "-f", str(group), "-o", str(tmp_path / "again"), "--kubeconfig", lab.kubeconfig, "--ingressIP", "192.0.2.9")
         assert (tmp_path / "again/hosts").read_text() == "192.0.2.9 istiod.istio-system.svc\n" and "--ingressIP" not in same.stderr
