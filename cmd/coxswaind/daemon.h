@@ -21,7 +21,7 @@
 #include "push/push.h"
 #include "source/dir_source.h"
 #include "source/kube_source.h"
-#include "status/lease.h"
+#include "status/lead.h"
 #include "status/status.h"
 #include "xds/server.h"
 
@@ -50,7 +50,7 @@ struct daemon {
 	struct cox_dir_source *dir_source;
 	struct cox_status *status;       /* with a kube-apiserver only */
 	struct cox_addresses *addresses; /* PILOT_ENABLE_IP_AUTOALLOCATE */
-	struct cox_lease *lease;
+	struct cox_lead *lead;           /* which jobs of all replicas are ours */
 	struct findings *findings;
 	struct secrets *secrets; /* what proxies need of the kube-apiserver for their secrets */
 	struct invalid *invalid;

@@ -5,6 +5,7 @@
 #include "stage_enroll.h"
 #include "stage_federation.h"
 #include "stage_serve.h"
+#include "stage_status.h"
 #include "stage_trust.h"
 #include "stage_webhook.h"
 
@@ -17,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { DRAIN_POLL_MS = 50 };
 
@@ -286,53 +286,6 @@ static void stop_xds(struct daemon *d)
 		cox_log(COX_LOG_WARN, "ads", "streams did not end in time");
 }
 
-static void on_leader(void *arg, bool is_leader)
-{
-	struct daemon *d = arg;
-	cox_log(COX_LOG_INFO, "status", "%s", is_leader ? "this replica writes status" : "another replica writes status");
-	cox_metric_set(COX_M_LEADER, "status", is_leader);
-	cox_status_lead(d->status, is_leader);
-	if (d->addresses)
-		cox_addresses_lead(d->addresses, is_leader);
-	if (is_leader)
-		findings_poke(d->findings);
-	trust_on_leader(d, is_leader);
-}
-
-/* Conditions of objects, written by the replica that holds the lease. */
-static enum cox_rc start_status(struct daemon *d, struct cox_err *err)
-{
-	char identity[192], host[128] = "";
-	(void)err;
-	if (!d->kube)
-		return COX_OK;
-	gethostname(host, sizeof(host) - 1);
-	snprintf(identity, sizeof(identity), "%s-%d-%08x", host, (int)getpid(), cox_random_below(UINT32_MAX));
-	cox_status_open(d->kube, NULL, &d->status);
-	findings_set_status(d->findings, d->status);
-	if (!cox_str_eq(cox_str_of(cox_env_get("PILOT_ENABLE_IP_AUTOALLOCATE")), COX_STR("false")))
-		cox_addresses_open(d->kube, &d->addresses);
-	findings_set_addresses(d->findings, d->addresses);
-	cox_lease_open(d->kube,
-	               &(struct cox_lease_spec){ .ns = cox_str_of(d->flags.ns),
-	                                         .name = COX_STR("coxswain-status-leader"),
-	                                         .identity = cox_str_of(identity),
-	                                         .on_change = on_leader,
-	                                         .ctx = d },
-	               &d->lease);
-	return COX_OK;
-}
-static void stop_status(struct daemon *d)
-{
-	cox_lease_close(&d->lease);
-	if (d->findings) {
-		findings_set_status(d->findings, NULL);
-		findings_set_addresses(d->findings, NULL);
-	}
-	cox_addresses_close(&d->addresses);
-	cox_status_close(&d->status);
-}
-
 static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 {
 	struct cox_source_sink sink = make_sink(d);
@@ -340,7 +293,7 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 	snprintf(d->source_name, sizeof(d->source_name), "%s", d->flags.config_dir ? "directory" : d->flags.cluster_id);
 	if (d->flags.config_dir)
 		return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
-	COX_TRY(start_status(d, err));
+	COX_TRY(stage_status_start(d, err));
 	cox_kube_source_open(d->kube,
 	                     &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id),
 	                                                     .root_ns = cox_str_of(d->flags.ns),
@@ -357,7 +310,7 @@ static void stop_source(struct daemon *d)
 	if (d->secrets)
 		secrets_clear_kube(d->secrets);
 	cox_kube_source_close(&d->kube_source);
-	stop_status(d);
+	stage_status_stop(d);
 	cox_dir_source_close(&d->dir_source);
 	mesh_file_free(d->mesh_file);
 }
@@ -450,9 +403,7 @@ static void on_signal(void *arg, int number)
 	cox_log(COX_LOG_INFO, "main", "ending signal=%d streams=%zu", number, cox_xds_server_streams(d->xds));
 	cox_xds_server_drain(d->xds, d->flags.shutdown_ms);
 	/* Another replica need not wait for the lease to run out. */
-	d->has_released = d->lease == NULL;
-	if (d->lease)
-		cox_lease_release(d->lease, on_released, d);
+	stage_status_release(d, on_released);
 	d->drain_until_ms = cox_clock_mono_ms() + d->flags.shutdown_ms;
 	cox_timer_start(d->drain_timer, 0, DRAIN_POLL_MS);
 }

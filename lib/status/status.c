@@ -21,17 +21,31 @@ struct cox_status {
 	struct cox_kube_request *request;
 	struct cox_timer *timer;
 	struct cox_kube_backoff backoff;
-	bool is_leader, is_denied;
+	unsigned led; /* bits of enum cox_status_part */
+	bool is_denied;
 };
+
+static unsigned part_of(const struct status_entry *e)
+{
+	struct cox_str group = cox_kind_info(e->kind)->group;
+	return cox_str_eq(group, COX_STR("networking.k8s.io"))           ? COX_STATUS_INGRESS
+	       : cox_str_eq(group, COX_STR("gateway.networking.k8s.io")) ? COX_STATUS_GATEWAY
+	                                                                 : COX_STATUS_OWN;
+}
+
+static bool is_led(const struct cox_status *s, const struct status_entry *e) { return s->led & part_of(e); }
 
 static void next_soon(struct cox_status *s, int64_t ms)
 {
-	if (s->is_leader && s->queue && !s->request && !cox_timer_is_running(s->timer))
+	if (s->queue && !s->request && !cox_timer_is_running(s->timer))
 		cox_timer_start(s->timer, ms, 0);
 }
 
+/* Who does not lead has nothing to write: whoever comes to lead looks at all of it. */
 static void enqueue(struct cox_status *s, struct status_entry *e)
 {
+	if (!is_led(s, e))
+		return;
 	if (!e->is_queued) {
 		e->is_queued = true;
 		e->next = NULL;
@@ -170,7 +184,7 @@ static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 	struct cox_arena a = { 0 };
 	struct cox_json *was = NULL;
 	int64_t there = 0;
-	if (e && s->is_leader && cox_json_parse(&a, body, &was, NULL) == COX_OK) {
+	if (e && is_led(s, e) && cox_json_parse(&a, body, &was, NULL) == COX_OK) {
 		const struct cox_json *g = cox_json_at(was, "metadata.generation");
 		if (!g || cox_json_to_i64(g, &there) != COX_OK)
 			there = 0;
@@ -186,8 +200,6 @@ static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 			apply(s, e, generation, was);
 		}
 	} else {
-		if (e && !s->is_leader)
-			enqueue(s, e);
 		finish(s, "dropped", 0);
 	}
 	cox_arena_fini(&a);
@@ -196,7 +208,7 @@ static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 static void step(void *ctx)
 {
 	struct cox_status *s = ctx;
-	while (s->is_leader && s->queue && !s->request) {
+	while (s->queue && !s->request) {
 		struct status_entry *e = dequeue(s);
 		if (e->is_written && e->generation && cox_hash_eq(e->written, status_hash(e, e->generation)))
 			continue;
@@ -318,22 +330,23 @@ void cox_status_open(struct cox_kube_client *client, const struct cox_status_spe
 	*out = s;
 }
 
-void cox_status_lead(struct cox_status *s, bool is_leader)
+void cox_status_lead(struct cox_status *s, unsigned parts, bool is_leader)
 {
-	if (s->is_leader == is_leader)
-		return;
-	s->is_leader = is_leader;
-	if (!is_leader) {
-		cox_timer_stop(s->timer);
-		return;
-	}
-	/* Another replica may have written since: all of it is looked at again. */
-	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&s->entries, m));) {
+	unsigned was = s->led;
+	s->led = is_leader ? was | parts : was & ~parts;
+	for (struct cox_map_entry *m = NULL; s->led != was && (m = cox_map_next(&s->entries, m));) {
 		struct status_entry *e = m->value;
-		e->is_written = false;
-		enqueue(s, e);
+		if (!(part_of(e) & (s->led ^ was)))
+			continue;
+		if (is_leader) {
+			e->is_written = false; /* another replica may have written since: looked at again */
+			enqueue(s, e);
+		} else {
+			unqueue(s, e);
+		}
 	}
-	next_soon(s, 0);
+	if (!s->queue)
+		cox_timer_stop(s->timer);
 }
 
 void cox_status_close(struct cox_status **sp)

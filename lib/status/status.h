@@ -41,8 +41,15 @@ struct cox_status_spec {
 void cox_status_open(struct cox_kube_client *client, const struct cox_status_spec *spec, struct cox_status **out);
 /* What is not written yet is not written. Accepts NULL. */
 void cox_status_close(struct cox_status **s);
-/* From the lease's on_change (status/lease.h). */
-void cox_status_lead(struct cox_status *s, bool is_leader);
+/* Kinds by whose status they are: bits, for each has a lock of its own (status/lead.h). */
+enum cox_status_part {
+	COX_STATUS_OWN = 1,     /* Istio's kinds and ours */
+	COX_STATUS_INGRESS = 2, /* networking.k8s.io */
+	COX_STATUS_GATEWAY = 4, /* gateway.networking.k8s.io */
+	COX_STATUS_ALL = 7,
+};
+/* We are (not) the one who writes the statuses of these. */
+void cox_status_lead(struct cox_status *s, unsigned parts, bool is_leader);
 
 /* What one slot finds in an object of ours (others are ignored). No findings: it is fine. `generation` 0: not known, that of
  * the server counts. Copies. */

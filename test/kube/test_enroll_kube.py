@@ -154,8 +154,7 @@ def test_an_entry_by_hand_and_what_a_crash_leaves(lab, world, tmp_path, issuer):
         a.c.expected_exit = -9
         a.c.process.kill()
         a.c.process.wait()
-        # The dead replica may hold the lease: the next one, of any test, would wait for it to run out.
-        lab.delete("/apis/coordination.k8s.io/v1/namespaces/istio-system/leases/coxswain-status-leader")
+        lab.drop_locks()  # the dead replica may hold them: the next one, of any test, would wait for them to run out
     b = Replica(lab, tmp_path, issuer, "replica-b", args=["--keepaliveMaxServerConnectionAge", "2s"], grace="300ms")
     with b.c:
         wait(lambda: not entry(lab, world, "vms-10.9.1.6"), 20)

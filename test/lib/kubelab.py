@@ -13,6 +13,11 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("BUILD", os.path.join(TREE, "build"))
 
 
+# istiod's names for the locks of jobs that one replica does for all (lib/status/lead.h).
+LOCK_MAPS = ["istio-namespace-controller-election", "istio-leader", "istio-analyze-leader", "istio-ip-autoallocate"]
+LOCK_LEASES = ["istio-status-leader", "istio-gateway-status-leader-default"]
+
+
 class KubeLab:
     def __init__(self, directory, controllers=False, flags=""):
         self.dir, self.up = str(directory), os.path.join(TREE, "hack/kube-up")
@@ -64,6 +69,13 @@ class KubeLab:
         self.apply(where, body)
         wait(lambda: any(c["type"] == "Established" and c["status"] == "True" for c in (self.call("GET", where).get("status") or {}).get("conditions") or []), 20)
         return body
+
+    def drop_locks(self, ns="istio-system"):
+        """Takes away the locks that a replica holds which ended without a word."""
+        for name in LOCK_MAPS:
+            self.delete(f"/api/v1/namespaces/{ns}/configmaps/{name}")
+        for name in LOCK_LEASES:
+            self.delete(f"/apis/coordination.k8s.io/v1/namespaces/{ns}/leases/{name}")
 
     # --- faults --------------------------------------------------------------------------------
 

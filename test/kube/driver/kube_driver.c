@@ -167,7 +167,7 @@ static void on_lead(void *ctx, bool is_leader)
 {
 	struct driver *d = ctx;
 	say("leader %d", is_leader);
-	cox_status_lead(d->status, is_leader);
+	cox_status_lead(d->status, COX_STATUS_ALL, is_leader);
 }
 
 static void on_released(void *ctx)
