@@ -1,82 +1,99 @@
 /* coxctl cert: list and revoke workload certificates. */
 #include "verbs.h"
 
-#include "base/log.h"
 #include "tool/cert.h"
 
-#include <getopt.h>
-#include <stdio.h>
-#include <string.h>
-
-static int usage(FILE *to)
+static int cert(struct cox_cli *cli, struct cox_cert_options *o)
 {
-	fputs("usage: coxctl cert list [--identity SPIFFE-ID | --namespace NS] [-o json]\n"
-	      "       coxctl cert revoke --serial HEX | --identity SPIFFE-ID | --namespace NS [--reason TEXT]\n"
-	      "       coxctl cert unrevoke --serial HEX | --identity SPIFFE-ID | --namespace NS\n"
-	      "       coxctl cert rotate-root\n"
-	      "Revoking an identity or namespace revokes all its certificates and refuses new ones until it is taken back.\n"
-	      "  --kubeconfig FILE, -i istio-system   the cluster, and the control plane's namespace\n"
-	      "  --caDir DIR                          the state directory of a control plane without a kube-apiserver\n",
-	      to);
-	return to == stdout ? 0 : 2;
-}
-
-static const struct option longs[] = {
-	{ "serial", required_argument, NULL, 's' },
-	{ "identity", required_argument, NULL, 'u' },
-	{ "namespace", required_argument, NULL, 'n' },
-	{ "reason", required_argument, NULL, 'r' },
-	{ "kubeconfig", required_argument, NULL, 'k' },
-	{ "caDir", required_argument, NULL, 'd' },
-	{ "output", required_argument, NULL, 'o' },
-	{ "istioNamespace", required_argument, NULL, 'i' },
-	{ NULL, 0, NULL, 0 },
-};
-
-static bool options_parse(int argc, char **argv, struct cox_cert_options *o)
-{
-	for (int c; (c = getopt_long(argc, argv, "n:o:i:", longs, NULL)) != -1;)
-		switch (c) {
-		case 's': o->revoke.serial = cox_str_of(optarg); break;
-		case 'u': o->revoke.identity = o->identity = cox_str_of(optarg); break;
-		case 'n': o->revoke.ns = o->only_ns = cox_str_of(optarg); break;
-		case 'r': o->revoke.reason = cox_str_of(optarg); break;
-		case 'k': o->cluster.kubeconfig = optarg; break;
-		case 'd': o->state_dir = optarg; break;
-		case 'i': o->ns = cox_str_of(optarg); break;
-		case 'o':
-			if (strcmp(optarg, "json") != 0)
-				return false;
-			o->as_json = true;
-			break;
-		default: return false;
-		}
-	return optind == argc && !(o->cluster.kubeconfig && o->state_dir);
-}
-
-int coxctl_cert(int argc, char **argv)
-{
-	struct cox_cert_options o = { .ns = COX_STR("istio-system") };
 	struct cox_buf out = { 0 };
 	struct cox_err err = { 0 };
-	char text[768];
-	if (coxctl_wants_help(argc, argv))
-		return usage(stdout);
-	if (argc < 2)
-		return usage(stderr);
-	o.is_list = strcmp(argv[1], "list") == 0;
-	o.revoke.is_undone = strcmp(argv[1], "unrevoke") == 0;
-	o.is_rotate = strcmp(argv[1], "rotate-root") == 0;
-	if (!o.is_list && !o.is_rotate && !o.revoke.is_undone && strcmp(argv[1], "revoke") != 0)
-		return usage(stderr);
-	if (!options_parse(argc - 1, argv + 1, &o))
-		return usage(stderr);
-	(void)!cox_log_set_levels(COX_STR("default:warn"));
-	enum cox_rc rc = cox_tool_cert(&o, &out, &err);
-	if (rc == COX_OK)
-		(void)fwrite(out.p, 1, out.n, stdout);
-	else
-		fprintf(stderr, "coxctl cert: %s\n", cox_err_describe(&err, text, sizeof(text)));
+	o->state_dir = cox_cli_get(cli, "caDir");
+	o->cluster = verb_cluster(cli);
+	o->ns = cox_cli_str(cli, "istioNamespace");
+	if (cox_cli_has(cli, "kubeconfig") && o->state_dir)
+		return cox_cli_wrong(cli, "--kubeconfig and --caDir exclude each other");
+	enum cox_rc rc = cox_tool_cert(o, &out, &err);
+	int status = rc == COX_OK ? cox_cli_print(cli, &out) : cox_cli_fail(cli, &err);
 	cox_buf_fini(&out);
-	return rc == COX_OK ? 0 : 1;
+	return status;
 }
+
+static int list(struct cox_cli *cli)
+{
+	struct cox_cert_options o = { .is_list = true,
+		                      .as_json = cox_cli_has(cli, "output"),
+		                      .identity = cox_cli_str(cli, "identity"),
+		                      .only_ns = cox_cli_str(cli, "namespace") };
+	return cert(cli, &o);
+}
+
+static int revoke_or_not(struct cox_cli *cli, bool is_undone, struct cox_str reason)
+{
+	struct cox_cert_options o = { .revoke = { .serial = cox_cli_str(cli, "serial"),
+		                                  .identity = cox_cli_str(cli, "identity"),
+		                                  .ns = cox_cli_str(cli, "namespace"),
+		                                  .reason = reason,
+		                                  .is_undone = is_undone } };
+	if (!o.revoke.serial.n && !o.revoke.identity.n && !o.revoke.ns.n)
+		return cox_cli_wrong(cli, "one of --serial, --identity, --namespace is needed");
+	return cert(cli, &o);
+}
+
+static int revoke(struct cox_cli *cli) { return revoke_or_not(cli, false, cox_cli_str(cli, "reason")); }
+static int unrevoke(struct cox_cli *cli) { return revoke_or_not(cli, true, COX_STR("")); }
+
+static int rotate_root(struct cox_cli *cli)
+{
+	struct cox_cert_options o = { .is_rotate = true };
+	return cert(cli, &o);
+}
+
+#define STATE                                                                                                 \
+	{                                                                                                     \
+		"caDir", 0, "DIR", NULL, "the state directory of a control plane without a kube-apiserver", 0 \
+	}
+#define IDENTITY                                                                         \
+	{                                                                                \
+		"identity", 0, "SPIFFE-ID", NULL, "all certificates of this identity", 0 \
+	}
+#define SERIAL                                                  \
+	{                                                       \
+		"serial", 0, "HEX", NULL, "this certificate", 0 \
+	}
+#define NAMESPACE                                                                            \
+	{                                                                                    \
+		"namespace", 'n', "NAMESPACE", NULL, "all certificates of this namespace", 0 \
+	}
+
+const struct cox_cli_verb verb_cert = {
+	.path = "cert",
+	.summary = "issued certificates: list and revoke them, rotate the root",
+	.text = "They work on what all replicas of the control plane share: ConfigMaps of its namespace, or its state directory.\n",
+};
+const struct cox_cli_verb verb_cert_list = {
+	.path = "cert list",
+	.summary = "the certificates that have been issued and not ended",
+	.flags = (const struct cox_cli_flag[]){ IDENTITY, NAMESPACE, VERB_FLAG_OUTPUT("json", NULL), STATE, VERB_FLAGS_END },
+	.run = list,
+};
+const struct cox_cli_verb verb_cert_revoke = {
+	.path = "cert revoke",
+	.summary = "revoke a certificate, an identity, or a namespace",
+	.text = "Revoking an identity or namespace revokes all its certificates and refuses new ones until it is taken back.\n",
+	.flags =
+	    (const struct cox_cli_flag[]){
+	        SERIAL, IDENTITY, NAMESPACE, { "reason", 0, "TEXT", NULL, "kept with it", 0 }, STATE, VERB_FLAGS_END },
+	.run = revoke,
+};
+const struct cox_cli_verb verb_cert_unrevoke = {
+	.path = "cert unrevoke",
+	.summary = "take a revocation back",
+	.flags = (const struct cox_cli_flag[]){ SERIAL, IDENTITY, NAMESPACE, STATE, VERB_FLAGS_END },
+	.run = unrevoke,
+};
+const struct cox_cli_verb verb_cert_rotate_root = {
+	.path = "cert rotate-root",
+	.summary = "ask for a new root",
+	.flags = (const struct cox_cli_flag[]){ STATE, VERB_FLAGS_END },
+	.run = rotate_root,
+};

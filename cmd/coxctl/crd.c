@@ -2,20 +2,18 @@
 
 #include "tool/crd.h"
 
-#include <stdio.h>
-#include <string.h>
-
-int coxctl_crd(int argc, char **argv)
+static int generate(struct cox_cli *cli)
 {
 	struct cox_err err = { 0 };
-	char text[700];
-	bool helps = coxctl_wants_help(argc, argv);
-	if (helps || argc != 4 || strcmp(argv[1], "generate") != 0 || strcmp(argv[2], "--out") != 0) {
-		fputs("usage: coxctl crd generate --out DIR\n", helps ? stdout : stderr);
-		return helps ? 0 : 2;
-	}
-	if (cox_tool_crd_write_all(argv[3], &err) == COX_OK)
-		return 0;
-	fprintf(stderr, "coxctl: %s\n", cox_err_describe(&err, text, sizeof(text)));
-	return 1;
+	if (!cox_cli_has(cli, "out"))
+		return cox_cli_wrong(cli, "--out is missing");
+	return cox_tool_crd_write_all(cox_cli_get(cli, "out"), &err) == COX_OK ? 0 : cox_cli_fail(cli, &err);
 }
+
+const struct cox_cli_verb verb_crd = { .path = "crd", .summary = "the CustomResourceDefinitions of the mesh's kinds" };
+const struct cox_cli_verb verb_crd_generate = {
+	.path = "crd generate",
+	.summary = "write the CustomResourceDefinitions, a file each",
+	.flags = (const struct cox_cli_flag[]){ { "out", 0, "DIR", NULL, "where they are written", 0 }, VERB_FLAGS_END },
+	.run = generate,
+};

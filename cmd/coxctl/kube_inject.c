@@ -4,25 +4,8 @@
 #include "base/file.h"
 #include "tool/inject.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
-
-static int usage(FILE *to)
-{
-	fputs("usage: coxctl kube-inject -f FILE|- [-o FILE] [flags]\n"
-	      "\n"
-	      "Puts the sidecar into pods and workloads, as the webhook does at creation; other documents go through as they are.\n"
-	      "What is left out, and warnings, are told on standard error.\n"
-	      "\n"
-	      "      --injectConfigFile FILE   key config of ConfigMap istio-sidecar-injector (policy, selectors, defaultTemplates)\n"
-	      "      --valuesFile FILE         its key values: Helm's values, YAML or JSON\n"
-	      "      --meshConfigFile FILE     key mesh of ConfigMap istio\n"
-	      "  -r, --revision NAME           of the control plane\n"
-	      "      --nativeSidecars          as a native sidecar (an init container that stays), for kubelet 1.29 and later\n",
-	      to);
-	return to == stdout ? 0 : 2;
-}
 
 static void say(void *ctx, struct cox_str line)
 {
@@ -73,43 +56,41 @@ static enum cox_rc write_out(const char *path, const struct cox_buf *out, struct
 	           : cox_err_set(err, COX_EIO, NULL, "standard output cannot be written");
 }
 
-static const struct option longs[] = {
-	{ "filename", required_argument, NULL, 'f' },
-	{ "output", required_argument, NULL, 'o' },
-	{ "injectConfigFile", required_argument, NULL, 'c' },
-	{ "valuesFile", required_argument, NULL, 'v' },
-	{ "meshConfigFile", required_argument, NULL, 'm' },
-	{ "revision", required_argument, NULL, 'r' },
-	{ "nativeSidecars", no_argument, NULL, 'n' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
-int coxctl_kube_inject(int argc, char **argv)
+static int kube_inject(struct cox_cli *cli)
 {
-	struct options o = { .revision = "" };
-	for (int c; (c = getopt_long(argc, argv, "f:o:r:h", longs, NULL)) != -1;)
-		switch (c) {
-		case 'f': o.in = optarg; break;
-		case 'o': o.out = optarg; break;
-		case 'r': o.revision = optarg; break;
-		case 'n': o.native = true; break;
-		case 'c': o.files[0] = optarg; break;
-		case 'v': o.files[1] = optarg; break;
-		case 'm': o.files[2] = optarg; break;
-		case 'h': return usage(stdout);
-		default: return usage(stderr);
-		}
-	if (!o.in || optind != argc)
-		return usage(stderr);
+	struct options o = { .in = cox_cli_get(cli, "filename"),
+		             .out = cox_cli_get(cli, "output"),
+		             .revision = cox_cli_get(cli, "revision"),
+		             .files = { cox_cli_get(cli, "injectConfigFile"), cox_cli_get(cli, "valuesFile"),
+		                        cox_cli_get(cli, "meshConfigFile") },
+		             .native = cox_cli_is(cli, "nativeSidecars") };
 	struct cox_err err = { 0 };
 	struct cox_buf out = { 0 };
-	char text[768];
+	if (!o.in)
+		return cox_cli_wrong(cli, "-f is needed");
 	enum cox_rc rc = run(&o, &out, &err);
 	if (rc == COX_OK)
 		rc = write_out(o.out, &out, &err);
 	cox_buf_fini(&out);
-	if (rc != COX_OK)
-		fprintf(stderr, "coxctl kube-inject: %s\n", cox_err_describe(&err, text, sizeof(text)));
-	return rc == COX_OK ? 0 : 1;
+	return rc == COX_OK ? 0 : cox_cli_fail(cli, &err);
 }
+
+const struct cox_cli_verb verb_kube_inject = {
+	.path = "kube-inject",
+	.summary = "sidecars into YAML, as the webhook does",
+	.text = "Puts the sidecar into pods and workloads, as the webhook does at creation; other documents go through as they are.\n"
+	        "What is left out, and warnings, are told on standard error.\n",
+	.examples = "  coxctl kube-inject -f deployment.yaml | kubectl apply -f -\n",
+	.flags =
+	    (const struct cox_cli_flag[]){
+	        { "filename", 'f', "FILE|-", NULL, "what to inject into", 0 },
+	        { "output", 'o', "FILE", NULL, "instead of standard output", 0 },
+	        { "injectConfigFile", 0, "FILE", NULL,
+	          "key config of ConfigMap istio-sidecar-injector (policy, selectors, defaultTemplates)", 0 },
+	        { "valuesFile", 0, "FILE", NULL, "its key values: Helm's values, YAML or JSON", 0 },
+	        { "meshConfigFile", 0, "FILE", NULL, "key mesh of ConfigMap istio", 0 },
+	        { "revision", 'r', "NAME", "", "of the control plane", 0 },
+	        { "nativeSidecars", 0, NULL, NULL, "as a native sidecar (an init container that stays), for kubelet 1.29 and later", 0 },
+	        VERB_FLAGS_END },
+	.run = kube_inject,
+};

@@ -1,60 +1,101 @@
 /* coxctl - the command line of the mesh. Verbs are rows of one table; what they do stands in lib/tool. */
 #include "verbs.h"
 
-#include "base/base.h"
+#include "base/log.h"
+#include "codec/json.h"
 
 #include <stdio.h>
-#include <string.h>
 
-static int version(int argc, char **argv)
+static int version(struct cox_cli *cli)
 {
-	(void)argc, (void)argv;
+	(void)cli;
 	puts(COX_VERSION);
 	return 0;
 }
+static const struct cox_cli_verb verb_version = { .path = "version", .summary = "print the version", .run = version };
 
-static const struct verb {
-	const char *name, *help;
-	int (*run)(int argc, char **argv);
-} verbs[] = {
-	{ "cert", "issued certificates: cert list; cert revoke --serial|--identity|--namespace; cert rotate-root", coxctl_cert },
-	{ "crd", "write the CustomResourceDefinitions: crd generate --out DIR", coxctl_crd },
-	{ "diff", "what a change would do, before it is applied: diff -f CHANGE.yaml --base DIR", coxctl_diff },
-	{ "explain", "where a request goes and why: explain route --from POD.NAMESPACE --to URL -f DIR", coxctl_explain },
-	{ "kube-inject", "sidecars into YAML, as the webhook does: kube-inject -f FILE", coxctl_kube_inject },
-	{ "render", "what a proxy would get: render -f DIR --proxy POD.NAMESPACE [--type cds] [-o yaml]", coxctl_render },
-	{ "version", "print the version", version },
-	{ "workload", "virtual machines: workload group create; workload entry configure", coxctl_workload },
+/* By name; a group before its members. */
+static const struct cox_cli_verb *const verbs[] = {
+	&verb_cert,
+	&verb_cert_list,
+	&verb_cert_revoke,
+	&verb_cert_rotate_root,
+	&verb_cert_unrevoke,
+	&cox_cli_verb_completion,
+	&verb_crd,
+	&verb_crd_generate,
+	&verb_diff,
+	&verb_explain,
+	&verb_explain_route,
+	&verb_kube_inject,
+	&verb_render,
+	&verb_version,
+	&verb_workload,
+	&verb_workload_entry,
+	&verb_workload_entry_configure,
+	&verb_workload_group,
+	&verb_workload_group_create,
+	NULL,
 };
 
-static int usage(FILE *to)
+static const struct cox_cli_flag globals[] = {
+	{ "kubeconfig", 'c', "FILE", NULL, "the cluster; without it: $KUBECONFIG, ~/.kube/config, then the pod's service account", 0 },
+	{ "context", 0, "NAME", NULL, "context of the kubeconfig", 0 },
+	{ "namespace", 'n', "NAMESPACE", NULL, "of what is named without one; without it: the context's", 0 },
+	{ "istioNamespace", 'i', "NAMESPACE", "istio-system", "of the control plane", 0 },
+	{ "kubeclient-timeout", 0, "DURATION", "30s", "for one answer of the kube-apiserver", 0 },
+	{ "color", 0, "auto|always|never", "auto", "colours; auto: on a terminal, and without NO_COLOR", 0 },
+	{ "vklog", 0, "LEVEL", NULL, "", COX_CLI_IGNORED | COX_CLI_HIDDEN },
+	VERB_FLAGS_END,
+};
+
+struct cox_cluster_spec verb_cluster(const struct cox_cli *cli)
 {
-	fputs("usage: coxctl VERB [ARGUMENTS]\n\n", to);
-	for (size_t i = 0; i < COX_LEN(verbs); i++)
-		fprintf(to, "  %-16s %s\n", verbs[i].name, verbs[i].help);
-	return to == stdout ? 0 : 2;
+	return (struct cox_cluster_spec){ .kubeconfig = cox_cli_get(cli, "kubeconfig"),
+		                          .context = cox_cli_get(cli, "context"),
+		                          .timeout_ms = cox_cli_ms(cli, "kubeclient-timeout") };
 }
 
-bool coxctl_wants_help(int argc, char **argv)
+int verb_print_tree(const struct cox_cli *cli, const struct cox_json *tree)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-			return true;
-	return false;
+	struct cox_buf out = { 0 };
+	if (strcmp(cox_cli_get(cli, "output"), "json") == 0)
+		cox_json_write(&out, tree, 4, false);
+	else
+		cox_json_write_yaml(&out, tree);
+	if (out.n && out.p[out.n - 1] != '\n')
+		cox_buf_append_char(&out, '\n');
+	int status = cox_cli_print(cli, &out);
+	cox_buf_fini(&out);
+	return status;
+}
+
+struct cox_str *verb_strs(const struct cox_cli *cli, const char *flag, size_t *n)
+{
+	const char *const *all;
+	*n = cox_cli_all(cli, flag, &all);
+	struct cox_str *out = cox_calloc(*n + 1, sizeof(*out));
+	for (size_t i = 0; i < *n; i++)
+		out[i] = cox_str_of(all[i]);
+	return out;
 }
 
 int main(int argc, char **argv)
 {
-	/* "coxctl x VERB" as in istioctl: experimental verbs are verbs. */
-	if (argc > 1 && (strcmp(argv[1], "x") == 0 || strcmp(argv[1], "experimental") == 0))
-		argc--, argv++;
-	if (argc < 2)
-		return usage(stderr);
-	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return usage(stdout);
-	for (size_t i = 0; i < COX_LEN(verbs); i++)
-		if (strcmp(argv[1], verbs[i].name) == 0)
-			return verbs[i].run(argc - 1, argv + 1);
-	fprintf(stderr, "coxctl: there is no verb \"%s\"\n", argv[1]);
-	return usage(stderr);
+	static const char *const experimental[] = { "experimental", "exp", "x", NULL }; /* experimental verbs of istioctl are verbs */
+	static const struct cox_cli_program coxctl = {
+		.name = "coxctl",
+		.summary = "the command line of the mesh",
+		.text =
+		    "Looks into a mesh, says what a change would do and why a request goes where it goes, and installs the control plane.\n"
+		    "Verbs and flags have istioctl's names where they do the same; \"coxctl x VERB\" is \"coxctl VERB\".\n",
+		.version = COX_VERSION,
+		.verbs = verbs,
+		.globals = globals,
+		.prefixes = experimental,
+		.environment = "KUBECONFIG\tkubeconfig files, separated by ':'\n"
+		               "NO_COLOR\tset to anything: no colours, as with --color=never\n",
+	};
+	(void)!cox_log_set_levels(COX_STR("default:warn"));
+	return cox_cli_main(&coxctl, argc, argv);
 }

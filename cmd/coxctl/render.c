@@ -3,19 +3,8 @@
 
 #include "tool/render.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <strings.h>
-
-static int usage(FILE *to)
-{
-	fputs("usage: coxctl render -f DIR|FILE --proxy POD.NAMESPACE [--type cds|eds|lds|rds] [-o json|yaml]\n"
-	      "                     [--class istio|upstream] [--router] [--no-sds] [--node FILE]\n"
-	      "                     [--compliance fips-140-2|fips-140-3|pqc]\n",
-	      to);
-	return to == stdout ? 0 : 2;
-}
 
 static bool type_parse(const char *text, enum cox_type *out)
 {
@@ -27,66 +16,46 @@ static bool type_parse(const char *text, enum cox_type *out)
 	return false;
 }
 
-static const struct option longs[] = {
-	{ "filename", required_argument, NULL, 'f' },   { "proxy", required_argument, NULL, 'p' },
-	{ "type", required_argument, NULL, 't' },       { "output", required_argument, NULL, 'o' },
-	{ "class", required_argument, NULL, 'c' },      { "router", no_argument, NULL, 'r' },
-	{ "no-sds", no_argument, NULL, 's' },           { "node", required_argument, NULL, 'n' },
-	{ "compliance", required_argument, NULL, 'C' }, { NULL, 0, NULL, 0 },
-};
-
-/* False: wrong usage. */
-static bool options_parse(int argc, char **argv, struct cox_render_options *o)
+static int render(struct cox_cli *cli)
 {
-	for (int c; (c = getopt_long(argc, argv, "f:o:", longs, NULL)) != -1;)
-		switch (c) {
-		case 'f': o->path = optarg; break;
-		case 'p': o->proxy = cox_str_of(optarg); break;
-		case 'n': o->node_file = optarg; break;
-		case 'C':
-			if (!cox_compliance_parse(cox_str_of(optarg), &o->compliance))
-				return false;
-			break;
-		case 'r': o->is_router = true; break;
-		case 's': o->no_sds = true; break;
-		case 'c':
-			o->is_upstream = strcmp(optarg, "upstream") == 0;
-			if (!o->is_upstream && strcmp(optarg, "istio") != 0)
-				return false;
-			break;
-		case 'o':
-			o->format = strcmp(optarg, "yaml") == 0 ? COX_RENDER_YAML : COX_RENDER_JSON;
-			if (o->format == COX_RENDER_JSON && strcmp(optarg, "json") != 0)
-				return false;
-			break;
-		case 't':
-			if (!type_parse(optarg, &o->only))
-				return false;
-			break;
-		default: return false;
-		}
-	return o->path != NULL && (o->proxy.n > 0 || o->node_file != NULL) && optind == argc;
-}
-
-int coxctl_render(int argc, char **argv)
-{
-	struct cox_render_options o = { .only = COX_TYPE_COUNT };
+	struct cox_render_options o = { .path = cox_cli_get(cli, "filename"),
+		                        .proxy = cox_cli_str(cli, "proxy"),
+		                        .node_file = cox_cli_get(cli, "node"),
+		                        .only = COX_TYPE_COUNT,
+		                        .is_router = cox_cli_is(cli, "router"),
+		                        .no_sds = cox_cli_is(cli, "no-sds"),
+		                        .is_upstream = cox_str_eq(cox_cli_str(cli, "class"), COX_STR("upstream")) };
 	struct cox_buf out = { 0 }, notes = { 0 };
 	struct cox_err err = { 0 };
-	char text[768];
-
-	if (coxctl_wants_help(argc, argv))
-		return usage(stdout);
-	if (!options_parse(argc, argv, &o))
-		return usage(stderr);
+	o.format = cox_str_eq(cox_cli_str(cli, "output"), COX_STR("yaml")) ? COX_RENDER_YAML : COX_RENDER_JSON;
+	if (!o.path || (!o.proxy.n && !o.node_file))
+		return cox_cli_wrong(cli, "-f and one of --proxy, --node are needed");
+	if (cox_cli_has(cli, "type") && !type_parse(cox_cli_get(cli, "type"), &o.only))
+		return cox_cli_wrong(cli, "--type: \"%s\" is no type of resource", cox_cli_get(cli, "type"));
+	if (cox_cli_has(cli, "compliance") && !cox_compliance_parse(cox_cli_str(cli, "compliance"), &o.compliance))
+		return cox_cli_wrong(cli, "--compliance: \"%s\" is no policy", cox_cli_get(cli, "compliance"));
 	enum cox_rc rc = cox_tool_render(&o, &out, &notes, &err);
 	if (notes.n > 0)
 		(void)fwrite(notes.p, 1, notes.n, stderr);
-	if (rc == COX_OK)
-		(void)fwrite(out.p, 1, out.n, stdout);
-	else
-		fprintf(stderr, "coxctl render: %s\n", cox_err_describe(&err, text, sizeof(text)));
+	int status = rc == COX_OK ? cox_cli_print(cli, &out) : cox_cli_fail(cli, &err);
 	cox_buf_fini(&out);
 	cox_buf_fini(&notes);
-	return rc == COX_OK ? 0 : 1;
+	return status;
 }
+
+const struct cox_cli_verb verb_render = {
+	.path = "render",
+	.summary = "what a proxy would get, from files",
+	.flags = (const struct cox_cli_flag[]){ { "filename", 'f', "DIR|FILE", NULL, "objects as YAML", 0 },
+	                                        { "proxy", 0, "POD.NAMESPACE", NULL, "which proxy", 0 },
+	                                        { "node", 0, "FILE", NULL, "a node message as JSON, instead of what the Pod says", 0 },
+	                                        { "type", 0, "TYPE", NULL, "only these resources: cds, eds, lds, rds, sds, ecds, nds", 0 },
+	                                        VERB_FLAG_OUTPUT("json|yaml", "json"),
+	                                        { "class", 0, "istio|upstream", "istio", "which Envoy", 0 },
+	                                        { "router", 0, NULL, NULL, "it is a gateway", 0 },
+	                                        { "no-sds", 0, NULL, NULL, "no certificates: a lab without TLS", 0 },
+	                                        { "compliance", 0, "fips-140-2|fips-140-3|pqc", NULL, "the mesh's policy for TLS", 0 },
+	                                        VERB_FLAGS_END },
+	.examples = "  coxctl render -f DIR --proxy web-0.shop --type cds -o yaml\n",
+	.run = render,
+};

@@ -1,21 +1,40 @@
 /*
- * verbs - what coxctl can do: one function a verb, one file a verb or group of verbs.
- * A verb gets its own arguments (argv[0] is the verb) and returns the exit status: 0 done, 1 failed or found faults, 2 wrong usage.
+ * verbs - what coxctl can do: one `struct cox_cli_verb` a verb, one file a verb or group of verbs; main.c lists them.
  */
 #ifndef COX_COXCTL_VERBS_H
 #define COX_COXCTL_VERBS_H
 
-#include <stdbool.h>
+#include "tool/cli.h"
+#include "tool/cluster.h"
 
-int coxctl_cert(int argc, char **argv);
-int coxctl_crd(int argc, char **argv);
-int coxctl_diff(int argc, char **argv);
-int coxctl_explain(int argc, char **argv);
-int coxctl_kube_inject(int argc, char **argv);
-int coxctl_render(int argc, char **argv);
-int coxctl_workload(int argc, char **argv);
+/* Of every verb: main.c. */
+#define VERB_FLAG_FILE(help)                       \
+	{                                          \
+		"file", 'f', "FILE", NULL, help, 0 \
+	}
+#define VERB_FLAG_OUTPUT(choices, fallback)                              \
+	{                                                                \
+		"output", 'o', choices, fallback, "how it is written", 0 \
+	}
+#define VERB_FLAGS_END       \
+	{                    \
+		.name = NULL \
+	}
 
-/* "-h" or "--help" is among the arguments: usage goes to stdout, status 0. */
-bool coxctl_wants_help(int argc, char **argv);
+/* The cluster that --kubeconfig, --context and --kubeclient-timeout say. */
+struct cox_cluster_spec verb_cluster(const struct cox_cli *cli);
+/* Writes `tree` to standard output as -o says ("json", else YAML); returns 0, or 1. */
+int verb_print_tree(const struct cox_cli *cli, const struct cox_json *tree);
+/* All values of a flag that repeats, as one heap block (cox_free()). */
+struct cox_str *verb_strs(const struct cox_cli *cli, const char *flag, size_t *n);
+
+extern const struct cox_cli_verb verb_cert, verb_cert_list, verb_cert_revoke, verb_cert_unrevoke, verb_cert_rotate_root;
+extern const struct cox_cli_verb verb_crd, verb_crd_generate;
+extern const struct cox_cli_verb verb_diff;
+extern const struct cox_cli_verb verb_explain, verb_explain_route;
+extern const struct cox_cli_verb verb_kube_inject;
+extern const struct cox_cli_verb verb_render;
+extern const struct cox_cli_verb verb_workload, verb_workload_entry, verb_workload_entry_configure, verb_workload_group,
+    verb_workload_group_create;
 
 #endif

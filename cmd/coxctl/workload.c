@@ -1,117 +1,88 @@
 /* coxctl workload: WorkloadGroups, and the files with which a virtual machine joins the mesh. */
 #include "verbs.h"
 
-#include "base/log.h"
 #include "tool/vm.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
-static int usage(FILE *to)
+static int group_create(struct cox_cli *cli)
 {
-	fputs(
-	    "usage: coxctl workload group create --name NAME -n NAMESPACE [-l KEY=VALUE,...] [-a KEY=VALUE,...] [-p NAME=PORT,...] [-s ACCOUNT]\n"
-	    "       coxctl workload entry configure (-f FILE | --name NAME -n NAMESPACE) -o DIR [OPTIONS]\n"
-	    "group create prints the WorkloadGroup; entry configure writes cluster.env, mesh.yaml, hosts, root-cert.pem and istio-token.\n"
-	    "  --autoregister                  the machine registers itself as one of the group\n"
-	    "  --clusterID Kubernetes          the cluster's name\n"
-	    "  --ingressIP IP | --ingressService istio-eastwestgateway   how the machine reaches the control plane\n"
-	    "  --internalIP IP, --externalIP IP                          the machine's own address\n"
-	    "  --capture-dns=true, --tokenDuration 3600 (seconds)\n"
-	    "  --kubeconfig FILE, -i istio-system, --revision NAME\n",
-	    to);
-	return to == stdout ? 0 : 2;
-}
-
-enum {
-	AUTOREGISTER = 1000,
-	CLUSTER_ID,
-	INGRESS_IP,
-	INGRESS_SERVICE,
-	INTERNAL_IP,
-	EXTERNAL_IP,
-	CAPTURE_DNS,
-	TOKEN_DURATION,
-	KUBECONFIG,
-	REVISION,
-	NAME
-};
-static const struct option longs[] = {
-	{ "name", required_argument, NULL, NAME },
-	{ "namespace", required_argument, NULL, 'n' },
-	{ "labels", required_argument, NULL, 'l' },
-	{ "annotations", required_argument, NULL, 'a' },
-	{ "ports", required_argument, NULL, 'p' },
-	{ "serviceAccount", required_argument, NULL, 's' },
-	{ "file", required_argument, NULL, 'f' },
-	{ "output", required_argument, NULL, 'o' },
-	{ "autoregister", no_argument, NULL, AUTOREGISTER },
-	{ "clusterID", required_argument, NULL, CLUSTER_ID },
-	{ "ingressIP", required_argument, NULL, INGRESS_IP },
-	{ "ingressService", required_argument, NULL, INGRESS_SERVICE },
-	{ "internalIP", required_argument, NULL, INTERNAL_IP },
-	{ "externalIP", required_argument, NULL, EXTERNAL_IP },
-	{ "capture-dns", optional_argument, NULL, CAPTURE_DNS },
-	{ "tokenDuration", required_argument, NULL, TOKEN_DURATION },
-	{ "kubeconfig", required_argument, NULL, KUBECONFIG },
-	{ "istioNamespace", required_argument, NULL, 'i' },
-	{ "revision", required_argument, NULL, REVISION },
-	{ NULL, 0, NULL, 0 },
-};
-
-static bool options_parse(int argc, char **argv, struct cox_vm_group_options *g, struct cox_vm_options *o)
-{
-	for (int c; (c = getopt_long(argc, argv, "n:l:a:p:s:f:o:i:", longs, NULL)) != -1;)
-		switch (c) {
-		case NAME: g->name = o->name = cox_str_of(optarg); break;
-		case 'n': g->ns = o->ns = cox_str_of(optarg); break;
-		case 'l': g->labels = cox_str_of(optarg); break;
-		case 'a': g->annotations = cox_str_of(optarg); break;
-		case 'p': g->ports = cox_str_of(optarg); break;
-		case 's': g->service_account = cox_str_of(optarg); break;
-		case 'f': o->file = optarg; break;
-		case 'o': o->out_dir = optarg; break;
-		case 'i': o->istio_ns = cox_str_of(optarg); break;
-		case AUTOREGISTER: o->registers = true; break;
-		case CLUSTER_ID: o->cluster_id = cox_str_of(optarg); break;
-		case INGRESS_IP: o->ingress_ip = cox_str_of(optarg); break;
-		case INGRESS_SERVICE: o->ingress_service = cox_str_of(optarg); break;
-		case INTERNAL_IP: o->internal_ip = cox_str_of(optarg); break;
-		case EXTERNAL_IP: o->external_ip = cox_str_of(optarg); break;
-		case CAPTURE_DNS: o->has_no_dns_capture = optarg && strcmp(optarg, "false") == 0; break;
-		case TOKEN_DURATION:
-			if (cox_str_to_i64(cox_str_of(optarg), &o->token_s) != COX_OK || o->token_s < 600)
-				return false;
-			break;
-		case KUBECONFIG: o->cluster.kubeconfig = optarg; break;
-		case REVISION: o->revision = cox_str_of(optarg); break;
-		default: return false;
-		}
-	return optind == argc;
-}
-
-int coxctl_workload(int argc, char **argv)
-{
-	struct cox_vm_group_options g = { 0 };
-	struct cox_vm_options o = { .istio_ns = COX_STR("istio-system"), .cluster_id = COX_STR("Kubernetes") };
+	struct cox_vm_group_options g = { .name = cox_cli_str(cli, "name"),
+		                          .ns = cox_cli_str(cli, "namespace"),
+		                          .labels = cox_cli_str(cli, "labels"),
+		                          .annotations = cox_cli_str(cli, "annotations"),
+		                          .ports = cox_cli_str(cli, "ports"),
+		                          .service_account = cox_cli_str(cli, "serviceAccount") };
 	struct cox_buf out = { 0 };
 	struct cox_err err = { 0 };
-	char text[768];
-	if (coxctl_wants_help(argc, argv))
-		return usage(stdout);
-	bool is_group = argc > 2 && strcmp(argv[1], "group") == 0 && strcmp(argv[2], "create") == 0;
-	bool is_entry = argc > 2 && strcmp(argv[1], "entry") == 0 && strcmp(argv[2], "configure") == 0;
-	if ((!is_group && !is_entry) || !options_parse(argc - 2, argv + 2, &g, &o))
-		return usage(stderr);
-	if (is_entry && (!o.out_dir || !(o.file || (o.name.n && o.ns.n))))
-		return usage(stderr);
-	(void)!cox_log_set_levels(COX_STR("default:warn"));
-	enum cox_rc rc = is_group ? cox_tool_vm_group(&g, &out, &err) : cox_tool_vm_configure(&o, &out, &err);
-	if (rc == COX_OK)
-		(void)fwrite(out.p, 1, out.n, is_group ? stdout : stderr);
-	else
-		fprintf(stderr, "coxctl workload: %s\n", cox_err_describe(&err, text, sizeof(text)));
+	int status = cox_tool_vm_group(&g, &out, &err) == COX_OK ? cox_cli_print(cli, &out) : cox_cli_fail(cli, &err);
 	cox_buf_fini(&out);
-	return rc == COX_OK ? 0 : 1;
+	return status;
 }
+
+static int entry_configure(struct cox_cli *cli)
+{
+	struct cox_vm_options o = { .file = cox_cli_get(cli, "file"),
+		                    .name = cox_cli_str(cli, "name"),
+		                    .ns = cox_cli_str(cli, "namespace"),
+		                    .out_dir = cox_cli_get(cli, "output"),
+		                    .cluster = verb_cluster(cli),
+		                    .istio_ns = cox_cli_str(cli, "istioNamespace"),
+		                    .revision = cox_cli_str(cli, "revision"),
+		                    .cluster_id = cox_cli_str(cli, "clusterID"),
+		                    .ingress_ip = cox_cli_str(cli, "ingressIP"),
+		                    .ingress_service = cox_cli_str(cli, "ingressService"),
+		                    .internal_ip = cox_cli_str(cli, "internalIP"),
+		                    .external_ip = cox_cli_str(cli, "externalIP"),
+		                    .registers = cox_cli_is(cli, "autoregister"),
+		                    .has_no_dns_capture = !cox_cli_is(cli, "capture-dns"),
+		                    .token_s = cox_cli_i64(cli, "tokenDuration") };
+	struct cox_buf notes = { 0 };
+	struct cox_err err = { 0 };
+	if (!o.out_dir)
+		return cox_cli_wrong(cli, "-o is needed");
+	if (!o.file && !(o.name.n && o.ns.n))
+		return cox_cli_wrong(cli, "-f, or --name and -n, are needed");
+	if (o.token_s < 600)
+		return cox_cli_wrong(cli, "--tokenDuration: 600 seconds is the least that a kube-apiserver gives");
+	enum cox_rc rc = cox_tool_vm_configure(&o, &notes, &err);
+	if (rc == COX_OK)
+		(void)fwrite(notes.p, 1, notes.n, stderr);
+	cox_buf_fini(&notes);
+	return rc == COX_OK ? 0 : cox_cli_fail(cli, &err);
+}
+
+const struct cox_cli_verb verb_workload = { .path = "workload", .summary = "virtual machines: WorkloadGroups, and the files to join with" };
+const struct cox_cli_verb verb_workload_group = { .path = "workload group", .summary = "groups of virtual machines" };
+const struct cox_cli_verb verb_workload_group_create = {
+	.path = "workload group create",
+	.summary = "print a WorkloadGroup",
+	.examples = "  coxctl workload group create --name pay -n shop -l app=pay -p http=8080 | kubectl apply -f -\n",
+	.flags = (const struct cox_cli_flag[]){ { "name", 0, "NAME", NULL, "of the group", 0 },
+	                                        { "labels", 'l', "KEY=VALUE,...", NULL, "of its machines", 0 },
+	                                        { "annotations", 'a', "KEY=VALUE,...", NULL, "of its machines", 0 },
+	                                        { "ports", 'p', "NAME=PORT,...", NULL, "on which they are served", 0 },
+	                                        { "serviceAccount", 's', "NAME", NULL, "as which they run; default", 0 },
+	                                        VERB_FLAGS_END },
+	.run = group_create,
+};
+const struct cox_cli_verb verb_workload_entry = { .path = "workload entry", .summary = "single virtual machines" };
+const struct cox_cli_verb verb_workload_entry_configure = {
+	.path = "workload entry configure",
+	.summary = "write the files with which a machine joins: cluster.env, mesh.yaml, hosts, root-cert.pem, istio-token",
+	.flags = (const struct cox_cli_flag[]){ { "file", 'f', "FILE", NULL, "the WorkloadGroup; else the cluster's, by --name and -n", 0 },
+	                                        { "name", 0, "NAME", NULL, "of the group", 0 },
+	                                        { "output", 'o', "DIR", NULL, "where the files go", 0 },
+	                                        { "autoregister", 0, NULL, NULL, "the machine registers itself as one of the group", 0 },
+	                                        { "clusterID", 0, "NAME", "Kubernetes", "the cluster's name", 0 },
+	                                        { "ingressIP", 0, "IP", NULL, "where the machine reaches the control plane", 0 },
+	                                        { "ingressService", 0, "NAME", NULL,
+	                                          "the Service through which it does; istio-eastwestgateway", 0 },
+	                                        { "internalIP", 0, "IP", NULL, "the machine's own address", 0 },
+	                                        { "externalIP", 0, "IP", NULL, "its address from outside", 0 },
+	                                        { "capture-dns", 0, NULL, "true", "the machine's questions for names go to its agent", 0 },
+	                                        { "tokenDuration", 0, "N", "3600", "seconds that the token is good for", 0 },
+	                                        { "revision", 'r', "NAME", NULL, "of the control plane", 0 },
+	                                        VERB_FLAGS_END },
+	.run = entry_configure,
+};

@@ -275,7 +275,7 @@ def test_for_people(shop):
 def test_usage_and_errors(shop):
     for verb in (["explain"], ["render"], ["cert"], ["crd"]):
         done = subprocess.run([refdiff.COXCTL, *verb, "--help"], capture_output=True, text=True)
-        assert done.returncode == 0 and done.stdout.startswith("usage: coxctl " + verb[0]) and done.stderr == "", verb
+        assert done.returncode == 0 and done.stdout.startswith(f"coxctl {verb[0]} - ") and f"\nusage: coxctl {verb[0]} " in done.stdout and done.stderr == "", verb
     assert "no Pod nobody in namespace default" in run(shop, "http://reviews/", who="nobody.default", status=1).stderr
     assert "scheme" in run(shop, "gopher://x/", status=1).stderr
     assert run(shop, "http://x/", "--class", "other", status=2).stdout == ""

@@ -61,11 +61,11 @@ def test_a_node_from_a_file(tmp_path):
 @pytest.mark.parametrize("args,code,says", [
     (["-f", SET, "--proxy", "nobody.default"], 1, "there is no Pod nobody in namespace default"),
     (["-f", "/nowhere/at/all", "--proxy", "a.b"], 1, "/nowhere/at/all"),
-    (["-f", SET], 2, "usage: coxctl render"),
-    (["--proxy", "a.b"], 2, "usage: coxctl render"),
-    (["-f", SET, "--proxy", "a.b", "--type", "xyz"], 2, "usage: coxctl render"),
-    (["-f", SET, "--proxy", "a.b", "-o", "xml"], 2, "usage: coxctl render"),
-    (["-f", SET, "--proxy", "a.b", "more"], 2, "usage: coxctl render"),
+    (["-f", SET], 2, "one of --proxy, --node"),
+    (["--proxy", "a.b"], 2, "-f and one of"),
+    (["-f", SET, "--proxy", "a.b", "--type", "xyz"], 2, "\"xyz\" is no type"),
+    (["-f", SET, "--proxy", "a.b", "-o", "xml"], 2, "--output: \"xml\" is not one of json|yaml"),
+    (["-f", SET, "--proxy", "a.b", "more"], 2, "\"more\" is too much"),
 ])
 def test_refusals(args, code, says):
     rc, out, err = run(*args)
