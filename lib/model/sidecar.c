@@ -19,6 +19,14 @@ static void outbound_policy_check(const void *value, const char *path, struct co
 }
 MESSAGE(outbound_policy, "OutboundTrafficPolicy", "Traffic to hosts that the mesh does not know.", .check = outbound_policy_check);
 
+/* The protocol towards the application is the port's. */
+static void inbound_pool_check(const struct cox_connection_pool *p, const char *path, const char *field, struct cox_diags *d)
+{
+	if (p && p->http && (p->http->h2_upgrade_policy != COX_H2_DEFAULT || p->http->use_client_protocol.set))
+		cox_diag_add(d, COX_SEV_WARNING, 0, path, "%s.http: h2UpgradePolicy and useClientProtocol have no effect on what comes in",
+		             field);
+}
+
 static const struct cox_field sidecar_ingress_fields[] = {
 	F(sidecar_ingress, port, "port", MSG, "Port on which traffic comes in.", REQUIRED, SUB(port)),
 	F(sidecar_ingress, bind, "bind", STR, "Address to listen on; that of the workload by default.", .pattern = "bind"),
@@ -38,6 +46,7 @@ static void sidecar_ingress_check(const void *value, const char *path, struct co
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "tls needs a port of protocol HTTPS or TLS");
 	if (v->port && v->port->target_port.set)
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "port.targetPort has no effect; use defaultEndpoint");
+	inbound_pool_check(v->connection_pool, path, "connectionPool", d);
 }
 static MESSAGE(sidecar_ingress, "IstioIngressListener", "A port on which traffic comes in.", .check = sidecar_ingress_check);
 
@@ -88,6 +97,7 @@ static void sidecar_check(const void *value, const char *path, struct cox_diags 
 	const struct cox_sidecar *v = value;
 	size_t catch_all = 0, catch_all_at = 0;
 	ingress_ports_check(v, path, d);
+	inbound_pool_check(v->inbound_connection_pool, path, "inboundConnectionPool", d);
 	for (size_t i = 0; i < v->egress.n; i++) {
 		const struct cox_sidecar_egress *e = &v->egress.p[i];
 		bool is_catch_all = !e->port && !e->bind.n;

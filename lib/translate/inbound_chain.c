@@ -187,16 +187,25 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_in
 	cox_buf_fini(&routes);
 }
 
+/* Node metadata IDLE_TIMEOUT, else what the Sidecar says of connections to the application. */
+static struct cox_opt_i64 tcp_idle(const struct cox_inbound *in, const struct cox_inbound_port *at)
+{
+	const struct cox_connection_pool *pool = at != NULL && at->ingress != NULL ? at->ingress->connection_pool : NULL;
+	if (pool == NULL && at != NULL && in->spec != NULL)
+		pool = in->spec->inbound_connection_pool;
+	if (in->t->view->idle_timeout_ns.set || pool == NULL || pool->tcp == NULL)
+		return in->t->view->idle_timeout_ns;
+	return pool->tcp->idle_timeout_ns;
+}
+
 static void tcp_write(struct pb_listener_v3_FilterChain fc, const struct cox_inbound *in, const struct cox_inbound_port *at,
                       struct cox_str cluster, enum cox_protocol protocol)
 {
 	struct cox_rbac rbac;
 	struct cox_tcp_target target = { cluster, 1 };
-	struct cox_tcp_proxy p = { .stat_prefix = cluster,
-		                   .targets = &target,
-		                   .target_n = 1,
-		                   .protocol = protocol,
-		                   .idle_timeout_ns = in->t->view->idle_timeout_ns };
+	struct cox_tcp_proxy p = {
+		.stat_prefix = cluster, .targets = &target, .target_n = 1, .protocol = protocol, .idle_timeout_ns = tcp_idle(in, at)
+	};
 	cox_settings_chain_write(fc, in->t, cluster);
 	cox_filter_mx(fc, in->t);
 	if (cox_inbound_access(in, at, false, &rbac))

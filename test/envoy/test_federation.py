@@ -1,6 +1,6 @@
 """Two trust domains with a coxswaind each: bundles fetched from SPIFFE endpoints, and what real Envoys make of them.
 
-covers: c12
+covers: a216 c12
 """
 import base64
 import http.client

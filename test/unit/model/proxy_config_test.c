@@ -109,6 +109,7 @@ static void test_object_refused(void **state)
 	assert_true(cox_str_eq_cstr(diags.items[0].path, "spec.concurrency"));
 }
 
+/* covers: a220 a225 a227: with one cluster every service is local to it, and says so; what has no effect is said. */
 static void test_mesh_findings(void **state)
 {
 	(void)state;
