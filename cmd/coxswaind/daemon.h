@@ -18,6 +18,7 @@
 #include "loop/signal.h"
 #include "loop/timer.h"
 #include "loop/work.h"
+#include "deploy/deploy.h"
 #include "push/push.h"
 #include "source/dir_source.h"
 #include "source/kube_source.h"
@@ -50,6 +51,7 @@ struct daemon {
 	struct cox_dir_source *dir_source;
 	struct cox_status *status;       /* with a kube-apiserver only */
 	struct cox_addresses *addresses; /* PILOT_ENABLE_IP_AUTOALLOCATE */
+	struct cox_deploy *deploy;       /* PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER */
 	struct cox_lead *lead;           /* which jobs of all replicas are ours */
 	struct findings *findings;
 	struct secrets *secrets; /* what proxies need of the kube-apiserver for their secrets */

@@ -25,6 +25,7 @@ static void on_duty(void *arg, enum cox_duty duty, bool is_ours)
 	case COX_DUTY_INGRESS: cox_status_lead(d->status, COX_STATUS_INGRESS, is_ours); break;
 	case COX_DUTY_GATEWAY: cox_status_lead(d->status, COX_STATUS_GATEWAY, is_ours); break;
 	case COX_DUTY_ADDRESSES: cox_addresses_lead(d->addresses, is_ours); break;
+	case COX_DUTY_DEPLOY: cox_deploy_lead(d->deploy, is_ours); break;
 	case COX_DUTY_STATUS: cox_status_lead(d->status, COX_STATUS_OWN, is_ours); break;
 	case COX_DUTY_COUNT: break;
 	}
@@ -71,6 +72,10 @@ enum cox_rc stage_status_start(struct daemon *d, struct cox_err *err)
 		cox_addresses_open(d->kube, &d->addresses);
 	findings_set_addresses(d->findings, d->addresses);
 	unsigned without = d->addresses ? 0 : 1u << COX_DUTY_ADDRESSES;
+	if (is_off("PILOT_ENABLE_GATEWAY_API") || is_off("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER"))
+		without |= 1u << COX_DUTY_DEPLOY;
+	else
+		cox_deploy_open(d->kube, &d->deploy);
 	cox_lead_open(&(struct cox_lead_spec){ .kube = d->kube,
 	                                       .ns = cox_str_of(d->flags.ns),
 	                                       .identity = cox_str_of(identity),
@@ -100,5 +105,6 @@ void stage_status_stop(struct daemon *d)
 		findings_set_addresses(d->findings, NULL);
 	}
 	cox_addresses_close(&d->addresses);
+	cox_deploy_close(&d->deploy);
 	cox_status_close(&d->status);
 }

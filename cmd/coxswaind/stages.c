@@ -49,6 +49,8 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 	invalid_forget(d->invalid, kind, ns, name);
 	if (d->status)
 		cox_status_forget(d->status, kind, ns, name);
+	if (d->deploy && kind == COX_KIND_K8S_GATEWAY)
+		cox_deploy_set(d->deploy, ns, name, NULL);
 }
 
 static void on_report(void *arg, const struct cox_source_report *r)
@@ -174,11 +176,18 @@ static void on_converted_status(void *arg, const struct cox_object *o, const str
 		cox_status_set_tree(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, status);
 }
 
+static void on_converted_deploy(void *arg, const struct cox_object *o, const struct cox_json *documents)
+{
+	struct daemon *d = arg;
+	if (d->deploy)
+		cox_deploy_set(d->deploy, o->meta.ns, o->meta.name, documents);
+}
+
 static enum cox_rc start_convert(struct daemon *d, struct cox_err *err)
 {
 	(void)err;
-	d->convert = cox_convert_new(
-	    &(struct cox_convert_options){ .registry = d->registry, .on_status = on_converted_status, .want = on_want, .arg = d });
+	d->convert = cox_convert_new(&(struct cox_convert_options){
+	    .registry = d->registry, .on_status = on_converted_status, .on_deploy = on_converted_deploy, .want = on_want, .arg = d });
 	return COX_OK;
 }
 static void stop_convert(struct daemon *d) { cox_convert_free(d->convert); }

@@ -24,20 +24,26 @@ struct cox_convert *cox_convert_new(const struct cox_convert_options *opts)
 	return c;
 }
 
+static void words_fini(struct convert_words *w)
+{
+	for (size_t i = 0; i < w->items.n; i++)
+		cox_object_unref(w->items.p[i].o);
+	cox_vec_fini(&w->items);
+	cox_map_fini(&w->by_id);
+}
+
 void convert_result_fini(struct convert_result *r)
 {
 	for (size_t i = 0; i < r->made.n; i++)
 		cox_object_unref(r->made.p[i].o);
-	for (size_t i = 0; i < r->said.n; i++)
-		cox_object_unref(r->said.p[i].o);
 	for (size_t i = 0; i < r->lookups.n; i++)
 		cox_object_unref(r->lookups.p[i].found);
 	cox_vec_fini(&r->made);
-	cox_vec_fini(&r->said);
 	cox_vec_fini(&r->findings);
 	cox_vec_fini(&r->lookups);
 	cox_map_fini(&r->by_id);
-	cox_map_fini(&r->said_by_id);
+	words_fini(&r->said);
+	words_fini(&r->deployed);
 	cox_map_fini(&r->looked_up);
 	cox_arena_fini(&r->text);
 }
@@ -111,7 +117,7 @@ static bool is_looked_up_changed(const struct cox_registry *r, struct convert_st
 static bool needs_run(const struct cox_registry *r, struct convert_state *s)
 {
 	uint64_t stamp = stamp_of(r, s);
-	bool is_idle = !s->is.made.n && !s->is.said.n && !s->is.findings.n && input_count(r, s->family) == 0;
+	bool is_idle = !s->is.made.n && !s->is.said.items.n && !s->is.findings.n && input_count(r, s->family) == 0;
 	bool has_changed = stamp != s->stamp;
 	s->stamp = stamp;
 	if (is_idle)
@@ -161,26 +167,27 @@ static void remove_gone(struct cox_registry *r, const struct convert_result *now
 	}
 }
 
-static const struct convert_said *said_find(const struct convert_result *r, struct cox_str id)
+static const struct convert_said *said_find(const struct convert_words *w, struct cox_str id)
 {
-	uintptr_t at = (uintptr_t)cox_map_find(&r->said_by_id, id);
-	return at ? &r->said.p[at - 1] : NULL;
+	uintptr_t at = (uintptr_t)cox_map_find(&w->by_id, id);
+	return at ? &w->items.p[at - 1] : NULL;
 }
 
-static void tell_statuses(const struct cox_convert *c, const struct convert_result *now, const struct convert_result *was)
+static void tell(const struct cox_convert *c, void (*fn)(void *arg, const struct cox_object *o, const struct cox_json *what),
+                 const struct convert_words *now, const struct convert_words *was)
 {
-	if (!c->opts.on_status)
+	if (!fn)
 		return;
-	for (size_t i = 0; i < now->said.n; i++) {
-		const struct convert_said *s = &now->said.p[i], *old = said_find(was, s->o->id);
+	for (size_t i = 0; i < now->items.n; i++) {
+		const struct convert_said *s = &now->items.p[i], *old = said_find(was, s->o->id);
 		if (!old || !cox_hash_eq(old->hash, s->hash))
-			c->opts.on_status(c->opts.arg, s->o, s->status);
+			fn(c->opts.arg, s->o, s->status);
 	}
-	for (size_t i = 0; i < was->said.n; i++) {
-		const struct cox_object *o = was->said.p[i].o;
+	for (size_t i = 0; i < was->items.n; i++) {
+		const struct cox_object *o = was->items.p[i].o;
 		o = said_find(now, o->id) ? NULL : cox_registry_object_find(c->opts.registry, o->kind, o->meta.ns, o->meta.name);
 		if (o)
-			c->opts.on_status(c->opts.arg, o, NULL);
+			fn(c->opts.arg, o, NULL);
 	}
 }
 
@@ -206,7 +213,8 @@ static void run(struct cox_convert *c, struct convert_state *s)
 	s->family->convert(&one);
 	keep_equal(&now, &s->is);
 	remove_gone(c->opts.registry, &now, &s->is);
-	tell_statuses(c, &now, &s->is);
+	tell(c, c->opts.on_status, &now.said, &s->is.said);
+	tell(c, c->opts.on_deploy, &now.deployed, &s->is.deployed);
 	if (c->opts.want) {
 		want_difference(c, &one.scratch, &now, &s->is, true);
 		want_difference(c, &one.scratch, &s->is, &now, false);

@@ -21,6 +21,9 @@ struct cox_convert_options {
 	 * the object's field "status", without times, borrowed until return; NULL: the object is there, but none of ours to speak about any
 	 * more. May be NULL. */
 	void (*on_status)(void *arg, const struct cox_object *o, const struct cox_json *status);
+	/* What is to be deployed for an object of ours is another than before (the first time it is always said): an array of Kubernetes
+	 * documents, in the order in which they are applied, borrowed until return; NULL: nothing any more. May be NULL. */
+	void (*on_deploy)(void *arg, const struct cox_object *o, const struct cox_json *documents);
 	/* A Secret or ConfigMap is looked up, or not any more: it is to be watched. May be NULL: all are there. */
 	void (*want)(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name, bool is_wanted);
 	void *arg;

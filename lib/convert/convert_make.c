@@ -209,20 +209,29 @@ void convert_emit(struct convert_run *run, const struct cox_json *doc, const str
 	cox_map_set(&run->out->by_id, o->id, (void *)(uintptr_t)run->out->made.n);
 }
 
-void convert_status(struct convert_run *run, const struct cox_object *o, const struct cox_json *status)
+static void word_add(struct convert_words *w, const struct cox_object *o, const struct cox_json *what, bool has_generation)
 {
-	struct convert_result *out = run->out;
-	COX_ASSERT(!cox_map_find(&out->said_by_id, o->id));
+	COX_ASSERT(!cox_map_find(&w->by_id, o->id));
 	struct cox_buf text = { 0 };
-	cox_json_write(&text, status, 0, false);
+	cox_json_write(&text, what, 0, false);
 	/* One that was deleted and made again has nothing said of it yet. */
-	cox_buf_printf(&text, "%lld %.*s", (long long)o->meta.generation, COX_FMT(o->meta.uid));
-	struct convert_said *s = cox_vec_add(&out->said);
+	cox_buf_printf(&text, "%lld %.*s", has_generation ? (long long)o->meta.generation : 0, COX_FMT(o->meta.uid));
+	struct convert_said *s = cox_vec_add(&w->items);
 	s->o = cox_object_ref(o);
-	s->status = status;
+	s->status = what;
 	s->hash = cox_hash128(text.p, text.n);
 	cox_buf_fini(&text);
-	cox_map_set(&out->said_by_id, s->o->id, (void *)(uintptr_t)out->said.n);
+	cox_map_set(&w->by_id, s->o->id, (void *)(uintptr_t)w->items.n);
+}
+
+void convert_status(struct convert_run *run, const struct cox_object *o, const struct cox_json *status)
+{
+	word_add(&run->out->said, o, status, true);
+}
+
+void convert_deploy(struct convert_run *run, const struct cox_object *o, const struct cox_json *documents)
+{
+	word_add(&run->out->deployed, o, documents, false);
 }
 
 void convert_condition(struct convert_run *run, struct cox_json *conditions, const struct cox_object *o, const char *type, bool is_true,

@@ -57,6 +57,8 @@ void convert_emit(struct convert_run *run, const struct cox_json *doc, const str
 bool convert_check(struct convert_run *run, const struct cox_json *doc, const struct cox_object *from, struct cox_str path);
 /* The status that `o` should have, without times. At most once an object. Copied. */
 void convert_status(struct convert_run *run, const struct cox_object *o, const struct cox_json *status);
+/* What is to be deployed for `o` (convert.h): an array of documents. At most once an object. */
+void convert_deploy(struct convert_run *run, const struct cox_object *o, const struct cox_json *documents);
 /* A condition for a list of conditions in such a status. */
 void convert_condition(struct convert_run *run, struct cox_json *conditions, const struct cox_object *o, const char *type, bool is_true,
                        const char *reason, struct cox_str message);

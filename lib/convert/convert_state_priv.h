@@ -15,10 +15,15 @@ struct convert_made {
 	const struct cox_object *o; /* a reference */
 	struct cox_hash doc;        /* of the document that it was built from, and its origin */
 };
-struct convert_said {                  /* the status of an object */
+struct convert_said {                  /* the status of an object, or what is deployed for it */
 	const struct cox_object *o;    /* a reference */
 	const struct cox_json *status; /* during the run only */
 	struct cox_hash hash;
+};
+
+struct convert_words {
+	COX_VEC(struct convert_said) items;
+	struct cox_map by_id; /* object id -> index + 1 */
 };
 
 /* What a run made; afterwards that of the family until the next one. */
@@ -26,8 +31,7 @@ struct convert_result {
 	struct cox_arena text; /* of findings and lookups */
 	COX_VEC(struct convert_made) made;
 	struct cox_map by_id; /* object id -> index in `made` + 1 */
-	COX_VEC(struct convert_said) said;
-	struct cox_map said_by_id; /* object id -> index + 1 */
+	struct convert_words said, deployed;
 	COX_VEC(struct cox_convert_finding) findings;
 	COX_VEC(struct convert_lookup) lookups;
 	bool is_listed[COX_KIND_COUNT];

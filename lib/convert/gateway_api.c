@@ -58,11 +58,19 @@ static void class_convert(struct ga *g, const struct cox_object *o)
 	const struct cox_gwapi_class *spec = COX_SPEC(cox_gwapi_class_object, o)->spec;
 	struct ga_fault fault = { 0 };
 	bool is_waypoint = spec && cox_str_eq_cstr(spec->controller_name, "istio.io/mesh-controller");
-	if (!spec || (!cox_str_eq_cstr(spec->controller_name, GA_CONTROLLER) && !is_waypoint))
+	bool is_east_west = spec && cox_str_eq_cstr(spec->controller_name, "istio.io/eastwest-controller");
+	bool is_ours =
+	    spec && (cox_str_eq_cstr(spec->controller_name, GA_CONTROLLER) || cox_str_eq_cstr(spec->controller_name, GA_UNMANAGED));
+	if (!is_ours && !is_waypoint && !is_east_west)
 		return; /* somebody else's */
 	if (is_waypoint)
 		fault = (struct ga_fault){ "Unsupported",
 			                   COX_STR("waypoints are not supported: this mesh has a sidecar beside each workload") };
+	else if (is_east_west)
+		fault = (struct ga_fault){ "Unsupported",
+			                   COX_STR("gateways between clusters that speak HBONE are part of ambient mode, which is not "
+			                           "supported: use class istio with a listener of protocol TLS, mode Passthrough, or "
+			                           "an Istio Gateway of mode AUTO_PASSTHROUGH") };
 	else if (spec->parameters)
 		fault = (struct ga_fault){ "InvalidParameters", COX_STR("spec.parametersRef is not supported") };
 	struct cox_json *status = cox_json_new_object(g->a);
@@ -102,6 +110,7 @@ static void convert(struct convert_run *run)
 	ga_gateways_emit(&g);
 	ga_tables_emit(&g);
 	ga_policies_convert(&g);
+	ga_deployments(&g);
 	ga_statuses(&g);
 	fini(&g);
 }

@@ -5,15 +5,14 @@
 
 #include <stdlib.h>
 
-#define NAME_LABEL "gateway.networking.k8s.io/gateway-name"
-
-static bool is_class_ours(struct ga *g, struct cox_str name)
+static bool is_class_ours(struct ga *g, struct cox_str name, bool *is_remote)
 {
 	const struct cox_object *o = convert_find(g->run, COX_KIND_GATEWAY_CLASS, (struct cox_str){ 0 }, name);
 	const struct cox_gwapi_class *spec = o ? COX_SPEC(cox_gwapi_class_object, o)->spec : NULL;
+	*is_remote = o ? spec && cox_str_eq_cstr(spec->controller_name, GA_UNMANAGED) : cox_str_eq_cstr(name, "istio-remote");
 	if (!o) /* these two need not exist */
-		return cox_str_eq_cstr(name, "istio") || cox_str_eq_cstr(name, "istio-remote");
-	return spec && cox_str_eq_cstr(spec->controller_name, GA_CONTROLLER) && !spec->parameters;
+		return cox_str_eq_cstr(name, "istio") || *is_remote;
+	return spec && (cox_str_eq_cstr(spec->controller_name, GA_CONTROLLER) || *is_remote) && !spec->parameters;
 }
 
 /* --- pods ----------------------------------------------------------------------------------------------- */
@@ -51,19 +50,31 @@ static void bind_to_service(struct ga *g, struct ga_gateway *gw, const struct co
 static void bind_by_label(struct ga *g, struct ga_gateway *gw)
 {
 	struct cox_kv *label = COX_ARENA_NEW(g->a, struct cox_kv);
-	*label = (struct cox_kv){ COX_STR(NAME_LABEL), gw->o->meta.name };
+	*label = (struct cox_kv){ COX_STR(GA_NAME_LABEL), gw->o->meta.name };
 	gw->pods_ns = gw->o->meta.ns;
 	gw->selector = label;
 	gw->selector_n = 1;
-	struct cox_str name = cox_arena_printf(g->a, "%.*s-%.*s", COX_FMT(gw->o->meta.name), COX_FMT(gw->spec->class_name));
+	struct cox_str name = ga_deployment_name(g, gw);
 	gw->service = convert_find(g->run, COX_KIND_SERVICE, gw->o->meta.ns, name);
 	if (!gw->service)
-		gw->bound =
-		    (struct ga_fault){ "Pending",
-			               cox_arena_printf(g->a,
-			                                "no gateway is running: spec.addresses names no Service (type Hostname), and "
-			                                "there is no Service %.*s with pods labelled " NAME_LABEL "=%.*s",
-			                                COX_FMT(name), COX_FMT(gw->o->meta.name)) };
+		gw->bound = (struct ga_fault){
+			"Pending", cox_arena_printf(g->a,
+			                            "no gateway is running yet: there is no Service %.*s with pods labelled " GA_NAME_LABEL
+			                            "=%.*s, and spec.addresses names no other (type Hostname)",
+			                            COX_FMT(name), COX_FMT(gw->o->meta.name))
+		};
+}
+
+/* What was asked for is one of those that the load balancer has. */
+static bool has_address(const struct cox_object *service, struct cox_str ip)
+{
+	const struct cox_service *svc = service ? COX_SPEC(cox_service, service) : NULL;
+	if (!svc || !svc->status || !svc->status->load_balancer)
+		return false;
+	for (COX_EACH(struct cox_ingress_point, in, svc->status->load_balancer->ingress))
+		if (cox_str_eq(in->ip, ip))
+			return true;
+	return false;
 }
 
 static void bind(struct ga *g, struct ga_gateway *gw)
@@ -74,10 +85,8 @@ static void bind(struct ga *g, struct ga_gateway *gw)
 			gw->accepted =
 			    (struct ga_fault){ "UnsupportedAddress",
 				               cox_arena_printf(g->a, "addresses of type %.*s are not supported", COX_FMT(a->type)) };
-		else if (!is_host)
-			gw->bound =
-			    (struct ga_fault){ "AddressNotUsable",
-				               COX_STR("an address can only be given as the Hostname of a Service of running gateways") };
+		else if (!is_host && !gw->service)
+			bind_by_label(g, gw);
 		else if (!gw->service)
 			bind_to_service(g, gw, a);
 		else
@@ -86,6 +95,11 @@ static void bind(struct ga *g, struct ga_gateway *gw)
 	}
 	if (!gw->spec->addresses.n)
 		bind_by_label(g, gw);
+	for (COX_EACH(struct cox_gwapi_address, a, gw->spec->addresses))
+		if ((!a->type.n || cox_str_eq_cstr(a->type, "IPAddress")) && !gw->bound.reason && !has_address(gw->service, a->value))
+			gw->bound =
+			    (struct ga_fault){ "AddressNotAssigned", cox_arena_printf(g->a, "%.*s has not got the address %.*s",
+				                                                      COX_FMT(gw->service->id), COX_FMT(a->value)) };
 }
 
 /* --- collecting -------------------------------------------------------------------------------------------- */
@@ -104,12 +118,12 @@ static int set_cmp(const void *a, const void *b)
 static void gateway_add(struct ga *g, const struct cox_object *o)
 {
 	const struct cox_gwapi_gateway *spec = COX_SPEC(cox_gwapi_gateway_object, o)->spec;
-	if (!spec || o->meta.is_deleting || !is_class_ours(g, spec->class_name))
+	bool is_remote = false;
+	if (!spec || o->meta.is_deleting || !is_class_ours(g, spec->class_name, &is_remote))
 		return;
 	struct ga_gateway *gw = COX_ARENA_NEW(g->a, struct ga_gateway);
-	*gw = (struct ga_gateway){ .o = o, .spec = spec };
-	if (spec->infrastructure && spec->infrastructure->parameters)
-		gw->accepted = (struct ga_fault){ "InvalidParameters", COX_STR("spec.infrastructure.parametersRef is not supported") };
+	*gw = (struct ga_gateway){ .o = o, .spec = spec, .is_remote = is_remote };
+	ga_params_read(g, gw);
 	if (spec->tls && spec->tls->backend && spec->tls->backend->client_certificate)
 		convert_finding(g->run, o, COX_SEV_WARNING, COX_STR("spec.tls.backend.clientCertificateRef"), "has no effect");
 	bind(g, gw);

@@ -22,6 +22,7 @@ static const struct lock_info {
 	{ "istio-status-leader", COX_LEASE_OBJECT, false, COX_DUTY_STATUS },
 	{ "istio-gateway-status-leader", COX_LEASE_OBJECT, true, COX_DUTY_GATEWAY },
 	{ "istio-ip-autoallocate", COX_LEASE_CONFIG_MAP, false, COX_DUTY_ADDRESSES },
+	{ "istio-gateway-deployment", COX_LEASE_OBJECT, true, COX_DUTY_DEPLOY },
 };
 /* Of istiods before 1.25, for all revisions: whoever finds it held waits for it once, and then it is nobody's for ever. */
 static const struct lock_info old_gateway = { "istio-gateway-status-leader", COX_LEASE_CONFIG_MAP, false, COX_DUTY_GATEWAY };
@@ -48,7 +49,7 @@ struct cox_lead {
 
 const char *cox_duty_name(enum cox_duty duty)
 {
-	static const char *const names[] = { "roots", "ingress", "status", "gateway", "addresses" };
+	static const char *const names[] = { "roots", "ingress", "status", "gateway", "addresses", "deployments" };
 	return names[duty];
 }
 

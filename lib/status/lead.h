@@ -10,7 +10,8 @@
  * | istio-analyze-leader, istio-status-leader | ConfigMap, Lease | status of Istio's kinds and ours: both are needed |
  * | istio-gateway-status-leader-<revision> | Lease | status of the Gateway API |
  * | istio-ip-autoallocate | ConfigMap | addresses of ServiceEntries |
- * istiod has five more that we never take, for nobody but istiod does that job: istio-gateway-deployment-<revision>,
+ * | istio-gateway-deployment-<revision> | Lease | Deployments and Services for Gateways of the Gateway API |
+ * istiod has four more that we never take, for nobody but istiod does that job:
  * istio-serviceexport-controller-election, istio-node-untaint; and two that it never takes itself:
  * istio-clustertrustbundle-controller-election, istio-gateway-inferencepool.
  *
@@ -28,6 +29,7 @@ enum cox_duty {
 	COX_DUTY_STATUS,
 	COX_DUTY_GATEWAY,
 	COX_DUTY_ADDRESSES,
+	COX_DUTY_DEPLOY,
 	COX_DUTY_COUNT,
 };
 const char *cox_duty_name(enum cox_duty duty);

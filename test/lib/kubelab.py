@@ -15,7 +15,7 @@ BUILD = os.environ.get("BUILD", os.path.join(TREE, "build"))
 
 # istiod's names for the locks of jobs that one replica does for all (lib/status/lead.h).
 LOCK_MAPS = ["istio-namespace-controller-election", "istio-leader", "istio-analyze-leader", "istio-ip-autoallocate"]
-LOCK_LEASES = ["istio-status-leader", "istio-gateway-status-leader-default"]
+LOCK_LEASES = ["istio-status-leader", "istio-gateway-status-leader-default", "istio-gateway-deployment-default"]
 
 
 class KubeLab:

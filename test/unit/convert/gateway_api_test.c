@@ -24,7 +24,8 @@ struct world {
 	struct cox_map said; /* object id -> struct cox_str * */
 	struct cox_arena arena;
 	size_t said_n;
-	struct cox_buf wanted;
+	struct cox_buf wanted, deployed;
+	size_t deployed_n;
 };
 
 static void on_status(void *arg, const struct cox_object *o, const struct cox_json *status)
@@ -47,11 +48,22 @@ static void on_want(void *arg, enum cox_kind kind, struct cox_str ns, struct cox
 	               COX_FMT(name));
 }
 
+static void on_deploy(void *arg, const struct cox_object *o, const struct cox_json *documents)
+{
+	struct world *w = arg;
+	cox_buf_clear(&w->deployed);
+	cox_buf_printf(&w->deployed, "%.*s ", COX_FMT(o->meta.name));
+	if (documents)
+		cox_json_write(&w->deployed, documents, 0, false);
+	w->deployed_n++;
+}
+
 static void setup(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
 	w->r = cox_registry_new(&(struct cox_registry_options){ .domain = COX_STR("cluster.local") });
-	w->c = cox_convert_new(&(struct cox_convert_options){ .registry = w->r, .on_status = on_status, .want = on_want, .arg = w });
+	w->c = cox_convert_new(
+	    &(struct cox_convert_options){ .registry = w->r, .on_status = on_status, .on_deploy = on_deploy, .want = on_want, .arg = w });
 }
 
 static void teardown(struct world *w)
@@ -60,6 +72,7 @@ static void teardown(struct world *w)
 	cox_registry_free(w->r);
 	cox_map_fini(&w->said);
 	cox_buf_fini(&w->wanted);
+	cox_buf_fini(&w->deployed);
 	cox_arena_fini(&w->arena);
 }
 
@@ -159,6 +172,16 @@ static void test_gateways(void **state)
 		/* Another controller's class of the same name. */
 		{ WORLD CLASS("istio", "example.com/other") GATEWAY(HTTP), GW, NULL, "nothing" },
 		{ GATEWAY(HTTP), GW, NULL, "Accepted+Accepted Programmed-AddressNotUsable" },
+		{ CLASS("istio-east-west", "istio.io/eastwest-controller"), "GatewayClass//istio-east-west", NULL, "Accepted-Unsupported" },
+		{ CLASS("istio-remote", "istio.io/unmanaged-gateway"), "GatewayClass//istio-remote", NULL, "Accepted+Accepted" },
+		/* An address that the load balancer of its own Service does not have (yet). */
+		{ SERVICE("default", "gw-istio")
+		      DOC("Gateway", "default", "gw", "gatewayClassName: istio, addresses: [{value: 192.0.2.1}], listeners: [" HTTP "]"),
+		  GW, NULL, "Accepted+Accepted Programmed-AddressNotAssigned" },
+		{ DOC("Gateway", "default", "gw",
+		      "gatewayClassName: istio, infrastructure: {parametersRef: {group: \"\", kind: ConfigMap, name: gone}}, listeners: [" HTTP
+		      "]"),
+		  GW, NULL, "Accepted-InvalidParameters Programmed-Invalid" },
 		{ WORLD DOC("Gateway", "default", "gw", "gatewayClassName: istio, listeners: [" HTTP "]"), GW, NULL,
 		  "Accepted+Accepted Programmed-Pending" },
 		{ WORLD SERVICE("default", "gw-istio") DOC("Gateway", "default", "gw", "gatewayClassName: istio, listeners: [" HTTP "]"),
@@ -487,10 +510,55 @@ static void test_backend_tls(void **state)
 	teardown(&w);
 }
 
+#define PARAMS(data) "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more, namespace: default}\ndata: {" data "}\n---\n"
+#define DEPLOYED                                                                                                       \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: default, uid: u1}\n" \
+	"spec: {gatewayClassName: istio, infrastructure: {labels: {team: a}, parametersRef: {group: \"\", kind: ConfigMap, name: more}}, "
+
+static bool has(const struct world *w, const char *text) { return cox_str_search(cox_buf_str(&w->deployed), cox_str_of(text)) >= 0; }
+
+/* What is deployed for a Gateway, with overlays from its parameters: by name in lists, null takes away. covers: a256 */
+static void test_deployment(void **state)
+{
+	(void)state;
+	struct world w;
+	setup(&w);
+	yaml_put(w.r, PARAMS("service: \"spec: {type: ClusterIP, ipFamilyPolicy: null, ports: [{name: http, nodePort: 30080}]}\", "
+	                     "serviceAccount: \"metadata: {annotations: {role: r}}\"") DEPLOYED
+	         "listeners: [" HTTP ", {name: http, protocol: HTTPS, port: 443}, {name: again, protocol: HTTP, port: 80}]}\n---\n");
+	turn(&w);
+	assert_int_equal(w.deployed_n, 1);
+	assert_true(has(&w, "\"kind\":\"ServiceAccount\"") && has(&w, "\"role\":\"r\"") && has(&w, "\"team\":\"a\""));
+	assert_true(has(
+	    &w,
+	    "\"ownerReferences\":[{\"apiVersion\":\"gateway.networking.k8s.io/v1\",\"kind\":\"Gateway\",\"name\":\"gw\",\"uid\":\"u1\"}]"));
+	assert_true(has(&w, "\"type\":\"ClusterIP\"") && !has(&w, "ipFamilyPolicy"));
+	assert_true(has(&w, "{\"name\":\"http\",\"port\":80,\"protocol\":\"TCP\",\"appProtocol\":\"http\",\"nodePort\":30080}"));
+	assert_true(has(&w, "{\"name\":\"https-443\",\"port\":443") && !has(&w, "again"));
+	assert_false(has(&w, "HorizontalPodAutoscaler") || has(&w, "PodDisruptionBudget"));
+	turn(&w); /* nothing changed: nothing is said again */
+	assert_int_equal(w.deployed_n, 1);
+	/* Parameters that are none: the Gateway is told, and what runs is left as it is. */
+	yaml_put(w.r, PARAMS("nonsense: \"{}\""));
+	turn(&w);
+	assert_str(told(&w, GW, NULL), "Accepted-InvalidParameters Programmed-Invalid");
+	assert_true(has(&w, "gw ") && w.deployed.n == 3);
+	yaml_put(w.r, PARAMS("deployment: \"[1]\""));
+	turn(&w);
+	assert_str(told(&w, GW, NULL), "Accepted-InvalidParameters Programmed-Invalid");
+	/* Addressed to a Service that somebody runs: nothing is deployed. */
+	yaml_put(w.r, WORLD "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw, namespace: default, uid: u1}\n"
+	                    "spec: {gatewayClassName: istio, " EDGE "listeners: [" HTTP "]}\n---\n");
+	turn(&w);
+	assert_int_equal(w.deployed.n, 3);
+	teardown(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_gateways),
+		cmocka_unit_test(test_deployment),
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_precedence),
 		cmocka_unit_test(test_shares),
