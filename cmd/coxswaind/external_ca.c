@@ -1,4 +1,5 @@
 #include "external_ca.h"
+#include "env.h"
 
 #include "base/log.h"
 #include "ca/external_signer.h"
@@ -16,15 +17,11 @@ struct external_ca {
 	char told[256]; /* the last fault: said once */
 };
 
-static const char *env(const char *name)
-{
-	const char *text = cox_env_get(name);
-	return text && text[0] ? text : NULL;
-}
+static const char *env(enum env_id id) { return env_given(id); }
 
 static enum mode mode_of_env(void)
 {
-	struct cox_str name = cox_str_of(env("EXTERNAL_CA"));
+	struct cox_str name = cox_str_of(env(ENV_EXTERNAL_CA));
 	return !name.n                                                 ? OWN
 	       : cox_str_eq(name, COX_STR("ISTIOD_RA_KUBERNETES_API")) ? KUBE
 	       : cox_str_eq(name, COX_STR("grpc"))                     ? GRPC
@@ -49,7 +46,7 @@ enum cox_rc external_ca_check(const struct flags *flags, struct cox_err *err)
 		           : COX_OK;
 	default:
 		return cox_err_set(err, COX_EINVAL, NULL, "EXTERNAL_CA: \"%s\" is not ISTIOD_RA_KUBERNETES_API or grpc",
-		                   env("EXTERNAL_CA"));
+		                   env(ENV_EXTERNAL_CA));
 	}
 }
 
@@ -57,11 +54,11 @@ enum cox_rc external_ca_check(const struct flags *flags, struct cox_err *err)
 static const char *find_root_file(void)
 {
 	static const char mounted[] = "./etc/external-ca-cert/root-cert.pem";
-	if (env("EXTERNAL_CA_ROOT"))
-		return env("EXTERNAL_CA_ROOT");
+	if (env(ENV_EXTERNAL_CA_ROOT))
+		return env(ENV_EXTERNAL_CA_ROOT);
 	if (mode_of_env() == GRPC || cox_kube_file_stamp(mounted))
 		return mounted;
-	return env("CERT_SIGNER_DOMAIN") ? NULL : "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+	return env(ENV_CERT_SIGNER_DOMAIN) ? NULL : "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 }
 
 enum cox_rc external_ca_start(struct daemon *d, const struct cox_ca_cb *cb, const struct external_ca_ttl *ttl, struct cox_err *err)
@@ -72,19 +69,19 @@ enum cox_rc external_ca_start(struct daemon *d, const struct cox_ca_cb *cb, cons
 	if (mode_of_env() == KUBE)
 		return cox_kube_signer_open(&(struct cox_kube_signer_spec){ .loop = d->loop,
 		                                                            .kube = d->kube,
-		                                                            .signer = cox_str_of(env("K8S_SIGNER")),
-		                                                            .domain = cox_str_of(env("CERT_SIGNER_DOMAIN")),
+		                                                            .signer = cox_str_of(env(ENV_K8S_SIGNER)),
+		                                                            .domain = cox_str_of(env(ENV_CERT_SIGNER_DOMAIN)),
 		                                                            .trust_domain = trust_domain,
 		                                                            .default_ttl_s = ttl->default_s,
 		                                                            .max_ttl_s = ttl->max_s,
 		                                                            .deadline_ms = ttl->timeout_s * 1000 },
 		                            cb, &d->ca, err);
 	return cox_external_signer_open(&(struct cox_external_signer_spec){ .loop = d->loop,
-	                                                                    .addr = cox_str_of(env("EXTERNAL_CA_ADDR")),
-	                                                                    .server_name = cox_str_of(env("EXTERNAL_CA_SERVER_NAME")),
-	                                                                    .token_file = env("EXTERNAL_CA_TOKEN_FILE"),
-	                                                                    .cert_file = env("EXTERNAL_CA_CERT_FILE"),
-	                                                                    .key_file = env("EXTERNAL_CA_KEY_FILE"),
+	                                                                    .addr = cox_str_of(env(ENV_EXTERNAL_CA_ADDR)),
+	                                                                    .server_name = cox_str_of(env(ENV_EXTERNAL_CA_SERVER_NAME)),
+	                                                                    .token_file = env(ENV_EXTERNAL_CA_TOKEN_FILE),
+	                                                                    .cert_file = env(ENV_EXTERNAL_CA_CERT_FILE),
+	                                                                    .key_file = env(ENV_EXTERNAL_CA_KEY_FILE),
 	                                                                    .root_file = x->root_file,
 	                                                                    .trust_domain = trust_domain,
 	                                                                    .deadline_ms = ttl->timeout_s * 1000 },

@@ -1,4 +1,5 @@
 #include "flags.h"
+#include "env.h"
 
 #include "base/log.h"
 #include "codec/fields.h"
@@ -28,9 +29,9 @@ static const struct flag table[] = {
 	{ "tlsKeyFile", NULL, TEXT, AT(tls_key_file), 0, "its key" },
 	{ "caCertFile", NULL, TEXT, AT(ca_cert_file), 0, "more roots for client certificates" },
 	{ "domain", NULL, TEXT, AT(domain), 0, "DNS domain of the cluster (cluster.local)" },
-	{ "clusterID", NULL, TEXT, AT(cluster_id), 0, "name of this cluster (Kubernetes)" },
-	{ "namespace", "n", TEXT, AT(ns), 0, "namespace of the control plane (istio-system)" },
-	{ "revision", NULL, TEXT, AT(revision), 0, "revision of this control plane (default)" },
+	{ "clusterID", NULL, TEXT, AT(cluster_id), 0, "name of this cluster (CLUSTER_ID, Kubernetes)" },
+	{ "namespace", "n", TEXT, AT(ns), 0, "namespace of the control plane (POD_NAMESPACE, istio-system)" },
+	{ "revision", NULL, TEXT, AT(revision), 0, "revision of this control plane (REVISION, default)" },
 	{ "keepaliveMaxServerConnectionAge", NULL, DURATION, AT(max_age_ms), 0,
 	  "connections are asked to come anew after this time, with jitter (never)" },
 	{ "shutdownDuration", NULL, DURATION, AT(shutdown_ms), 0, "how long streams may drain at the end (10s)" },
@@ -38,6 +39,8 @@ static const struct flag table[] = {
 	{ "kubernetesApiQPS", NULL, NUMBER, AT(kube_qps), 0, "requests a second to the kube-apiserver (80)" },
 	{ "kubernetesApiBurst", NULL, INTEGER, AT(kube_burst), 0, "and at once (160)" },
 	{ "kubernetesListLimit", NULL, INTEGER, AT(list_limit), 0, "objects a page in lists (500)" },
+	{ "memoryLimit", NULL, TEXT, AT(memory_limit), 0,
+	  "memory beyond which new proxies are refused (COXSWAIN_MEMORY_LIMIT; 9/10 of the cgroup's limit; 0: none)" },
 	{ "log_output_level", NULL, TEXT, AT(log_levels), 0, "default:info, or module:level,..." },
 	{ "log_as_json", NULL, SWITCH, AT(log_json), 0, "log lines as JSON" },
 	{ "registries", NULL, IGNORED, 0, 0, "always Kubernetes" },
@@ -110,9 +113,9 @@ static enum cox_rc check(const struct flags *f, struct cox_err *err)
 enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err *err)
 {
 	*out = (struct flags){ .domain = "cluster.local",
-		               .cluster_id = "Kubernetes",
-		               .ns = "istio-system",
-		               .revision = "",
+		               .cluster_id = env_cstr(ENV_CLUSTER_ID),
+		               .ns = env_cstr(ENV_POD_NAMESPACE),
+		               .revision = env_cstr(ENV_REVISION),
 		               .shutdown_ms = 10000,
 		               .stream_loops = 1,
 		               .kube_qps = 80,

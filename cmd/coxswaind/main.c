@@ -1,5 +1,7 @@
 /* coxswaind - the control plane. `coxswaind discovery` runs it; see flags.c for flags and stages.c for its parts. */
 #include "stages.h"
+#include "env.h"
+#include "env.h"
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -12,6 +14,7 @@
 static int usage(int rc)
 {
 	fputs("usage: coxswaind discovery [FLAGS]   run the control plane (--help lists the flags)\n"
+	      "       coxswaind --help-env          environment variables\n"
 	      "       coxswaind version\n",
 	      rc ? stderr : stdout);
 	return rc;
@@ -27,6 +30,9 @@ static int discovery(int argc, char **argv)
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
 			flags_print();
 			return 0;
+		} else if (!strcmp(argv[i], "--help-env")) {
+			env_print();
+			return 0;
 		}
 	if (flags_parse(argc, argv, &flags, &err) != COX_OK) {
 		fprintf(stderr, "coxswaind: %s\n", cox_err_describe(&err, text, sizeof(text)));
@@ -37,6 +43,7 @@ static int discovery(int argc, char **argv)
 		return 2;
 	}
 	cox_log_set_json(flags.log_json);
+	env_report();
 	/* Freed memory goes back to the system early: arenas come and go in large pieces, and threads share what they free. */
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
@@ -52,7 +59,7 @@ static int discovery(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const char *faults = cox_env_get("COXSWAIN_FAULTS");
+	const char *faults = env_given(ENV_COXSWAIN_FAULTS);
 	if (faults && cox_fault_set(cox_str_of(faults)) != COX_OK) {
 		fprintf(stderr, "coxswaind: COXSWAIN_FAULTS: \"%s\" is not name:N[+],...\n", faults);
 		return 2;
@@ -61,6 +68,10 @@ int main(int argc, char **argv)
 		return discovery(argc - 1, argv + 1);
 	if (argc >= 2 && !strcmp(argv[1], "version")) {
 		puts(COX_VERSION);
+		return 0;
+	}
+	if (argc >= 2 && !strcmp(argv[1], "--help-env")) {
+		env_print();
 		return 0;
 	}
 	return usage(argc >= 2 && !strcmp(argv[1], "--help") ? 0 : 2);

@@ -1,4 +1,5 @@
 #include "stage_ca.h"
+#include "env.h"
 #include "external_ca.h"
 #include "stage_federation.h"
 #include "stage_serve.h"
@@ -18,35 +19,36 @@ enum { METRICS_MS = 15000, DAY_S = 24 * 3600 };
 
 /* --- settings: istiod's environment (features g44) ------------------------------------------------------------ */
 
-static enum cox_rc env_duration_s(const char *name, int64_t fallback_s, int64_t *out, struct cox_err *err)
+static enum cox_rc read_seconds(enum env_id id, int64_t fallback_s, int64_t *out, struct cox_err *err)
 {
-	const char *text = cox_env_get(name);
+	const char *text = env_given(id);
 	int64_t ns;
 	*out = fallback_s;
-	if (!text || !text[0])
+	if (!text)
 		return COX_OK;
 	if (cox_duration_parse(cox_str_of(text), &ns) != COX_OK || ns < INT64_C(1000000000))
-		return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%s\" is not a duration of at least a second, such as 24h", name, text);
+		return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%s\" is not a duration of at least a second, such as 24h", env_name(id),
+		                   text);
 	*out = ns / INT64_C(1000000000);
 	return COX_OK;
 }
 
-static enum cox_rc env_number(const char *name, int64_t fallback, int64_t min, int64_t max, int64_t *out, struct cox_err *err)
+static enum cox_rc read_number(enum env_id id, int64_t fallback, int64_t min, int64_t max, int64_t *out, struct cox_err *err)
 {
-	const char *text = cox_env_get(name);
+	const char *text = env_given(id);
 	*out = fallback;
-	if (!text || !text[0])
+	if (!text)
 		return COX_OK;
 	if (cox_str_to_i64(cox_str_of(text), out) != COX_OK || *out < min || *out > max)
-		return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%s\" is not a number from %lld to %lld", name, text, (long long)min,
-		                   (long long)max);
+		return cox_err_set(err, COX_EINVAL, NULL, "%s: \"%s\" is not a number from %lld to %lld", env_name(id), text,
+		                   (long long)min, (long long)max);
 	return COX_OK;
 }
 
 /* COXSWAIN_CA_KEY_TYPE (P256, P384, RSA2048, ...), or istiod's key size, which means RSA. */
 static enum cox_rc key_type(enum cox_key_type *out, struct cox_err *err)
 {
-	const char *name = cox_env_get("COXSWAIN_CA_KEY_TYPE"), *bits = cox_env_get("CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE");
+	const char *name = env_given(ENV_COXSWAIN_CA_KEY_TYPE), *bits = env_given(ENV_CITADEL_SELF_SIGNED_CA_RSA_KEY_SIZE);
 	char rsa[32];
 	*out = COX_KEY_P256;
 	if (name && name[0])
@@ -70,18 +72,18 @@ static enum cox_rc read_settings(const struct flags *flags, struct cox_ca_spec *
 		                      .revision = cox_str_of(flags->revision),
 		                      .kubeconfig = flags->kubeconfig,
 		                      .state_dir = flags->ca_dir,
-		                      .root_ca_dir = cox_env_get("ROOT_CA_DIR"),
-		                      .replica = cox_str_of(cox_env_get("POD_NAME")),
+		                      .root_ca_dir = env_given(ENV_ROOT_CA_DIR),
+		                      .replica = cox_str_of(env_given(ENV_POD_NAME)),
 		                      .backdate_s = 120 };
 	spec->store = !flags->config_dir ? COX_CA_STORE_KUBE : flags->ca_dir ? COX_CA_STORE_DIR : COX_CA_STORE_MEMORY;
 	if (!spec->root_ca_dir)
 		spec->root_ca_dir = "./etc/cacerts";
 	COX_TRY(key_type(&spec->key_type, err));
-	COX_TRY(env_duration_s("CITADEL_SELF_SIGNED_CA_CERT_TTL", 3650 * (int64_t)DAY_S, &spec->root_ttl_s, err));
-	COX_TRY(env_duration_s("DEFAULT_WORKLOAD_CERT_TTL", DAY_S, &spec->default_ttl_s, err));
-	COX_TRY(env_duration_s("MAX_WORKLOAD_CERT_TTL", 90 * (int64_t)DAY_S, &spec->max_ttl_s, err));
-	COX_TRY(env_number("CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE", 20, 1, 99, &percent, err));
-	COX_TRY(env_number("COXSWAIN_CA_SIGNATURES_PER_SECOND", 2000, 1, 1000000, &rate, err));
+	COX_TRY(read_seconds(ENV_CITADEL_SELF_SIGNED_CA_CERT_TTL, 3650 * (int64_t)DAY_S, &spec->root_ttl_s, err));
+	COX_TRY(read_seconds(ENV_DEFAULT_WORKLOAD_CERT_TTL, DAY_S, &spec->default_ttl_s, err));
+	COX_TRY(read_seconds(ENV_MAX_WORKLOAD_CERT_TTL, 90 * (int64_t)DAY_S, &spec->max_ttl_s, err));
+	COX_TRY(read_number(ENV_CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE, 20, 1, 99, &percent, err));
+	COX_TRY(read_number(ENV_COXSWAIN_CA_SIGNATURES_PER_SECOND, 2000, 1, 1000000, &rate, err));
 	if (spec->default_ttl_s > spec->max_ttl_s)
 		return cox_err_set(err, COX_EINVAL, NULL, "DEFAULT_WORKLOAD_CERT_TTL is longer than MAX_WORKLOAD_CERT_TTL");
 	spec->root_grace = (double)percent / 100;
@@ -89,20 +91,14 @@ static enum cox_rc read_settings(const struct flags *flags, struct cox_ca_spec *
 	return COX_OK;
 }
 
-static bool is_off(const char *name)
-{
-	const char *text = cox_env_get(name);
-	return text && (!strcmp(text, "false") || !strcmp(text, "0"));
-}
-
 enum cox_rc stage_ca_fork(const struct flags *flags, struct cox_ca_processes **out, struct cox_err *err)
 {
 	struct cox_ca_spec spec;
-	const char *custom = cox_env_get("ISTIOD_CUSTOM_HOST");
+	const char *custom = env_given(ENV_ISTIOD_CUSTOM_HOST);
 	struct cox_str rest = cox_str_of(custom), names[32], name;
 	size_t n = 0;
 	*out = NULL;
-	if (is_off("ENABLE_CA_SERVER"))
+	if (!env_bool(ENV_ENABLE_CA_SERVER))
 		return COX_OK;
 	COX_TRY(external_ca_check(flags, err));
 	if (external_ca_is_set())
@@ -172,13 +168,13 @@ static void on_lost(void *ctx, const char *which)
 enum cox_rc stage_ca_start(struct daemon *d, struct cox_err *err)
 {
 	const struct cox_ca_cb cb = { on_bundle, on_fault, on_lost, d };
-	if (is_off("ENABLE_CA_SERVER"))
+	if (!env_bool(ENV_ENABLE_CA_SERVER))
 		return COX_OK;
 	if (external_ca_is_set()) {
 		struct external_ca_ttl ttl;
-		COX_TRY(env_duration_s("DEFAULT_WORKLOAD_CERT_TTL", DAY_S, &ttl.default_s, err));
-		COX_TRY(env_duration_s("MAX_WORKLOAD_CERT_TTL", 90 * (int64_t)DAY_S, &ttl.max_s, err));
-		COX_TRY(env_duration_s("COXSWAIN_EXTERNAL_CA_TIMEOUT", 0, &ttl.timeout_s, err));
+		COX_TRY(read_seconds(ENV_DEFAULT_WORKLOAD_CERT_TTL, DAY_S, &ttl.default_s, err));
+		COX_TRY(read_seconds(ENV_MAX_WORKLOAD_CERT_TTL, 90 * (int64_t)DAY_S, &ttl.max_s, err));
+		COX_TRY(read_seconds(ENV_COXSWAIN_EXTERNAL_CA_TIMEOUT, 0, &ttl.timeout_s, err));
 		COX_TRY(external_ca_start(d, &cb, &ttl, err));
 	} else {
 		COX_TRY(cox_ca_open(d->loop, &d->ca_processes, &cb, &d->ca, err));

@@ -1,19 +1,14 @@
 #include "stage_enroll.h"
+#include "env.h"
 
 #include "base/log.h"
 #include "codec/fields.h"
 
 #include <unistd.h>
 
-static bool is_off(const char *name)
-{
-	struct cox_str v = cox_str_of(cox_env_get(name));
-	return cox_str_eq(v, COX_STR("false")) || cox_str_eq(v, COX_STR("0"));
-}
-
 enum cox_rc stage_enroll_start(struct daemon *d, const struct cox_source_sink *sink, struct cox_err *err)
 {
-	const char *grace = cox_env_get("PILOT_WORKLOAD_ENTRY_GRACE_PERIOD"), *pod = cox_env_get("POD_NAME");
+	const char *grace = env_given(ENV_PILOT_WORKLOAD_ENTRY_GRACE_PERIOD), *pod = env_given(ENV_POD_NAME);
 	char host[128] = "";
 	int64_t grace_ns = 0;
 	if (grace && grace[0] && (cox_duration_parse(cox_str_of(grace), &grace_ns) != COX_OK || grace_ns < INT64_C(100000000)))
@@ -26,9 +21,9 @@ enum cox_rc stage_enroll_start(struct daemon *d, const struct cox_source_sink *s
 	                                           .controller = cox_str_of(pod && pod[0] ? pod : host),
 	                                           .grace_ms = grace_ns / 1000000,
 	                                           .stream_max_age_ms = d->flags.max_age_ms,
-	                                           .has_no_registration = is_off("PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION"),
-	                                           .has_no_health = is_off("PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS"),
-	                                           .has_no_identity_check = is_off("ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY"),
+	                                           .has_no_registration = !env_bool(ENV_PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION),
+	                                           .has_no_health = !env_bool(ENV_PILOT_ENABLE_WORKLOAD_ENTRY_HEALTHCHECKS),
+	                                           .has_no_identity_check = !env_bool(ENV_ISTIO_WORKLOAD_ENTRY_VALIDATE_IDENTITY),
 	                                           .put = sink->put,
 	                                           .remove = sink->remove,
 	                                           .flush = sink->flush,

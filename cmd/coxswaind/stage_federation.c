@@ -1,4 +1,5 @@
 #include "stage_federation.h"
+#include "env.h"
 
 #include "external_ca.h"
 #include "stage_trust.h"
@@ -54,7 +55,7 @@ void federation_mesh_changed(struct daemon *d)
 	struct cox_hash hash = cox_registry_mesh_hash(d->registry);
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct cox_err err = { 0 };
-	const char *refresh = cox_env_get("COXSWAIN_SPIFFE_BUNDLE_REFRESH_MS");
+	const char *refresh = env_given(ENV_COXSWAIN_SPIFFE_BUNDLE_REFRESH_MS);
 	int64_t refresh_ms = 0;
 	size_t n = 0;
 	if (!f || cox_hash_eq(hash, f->mesh))
@@ -68,7 +69,7 @@ void federation_mesh_changed(struct daemon *d)
 		refresh_ms = 0;
 	if (n > 0 && !f->fetched)
 		f->fetched = cox_federation_new(&(struct cox_federation_spec){ .loop = d->loop,
-		                                                               .ca_file = cox_env_get("COXSWAIN_SPIFFE_BUNDLE_CA_FILE"),
+		                                                               .ca_file = env_given(ENV_COXSWAIN_SPIFFE_BUNDLE_CA_FILE),
 		                                                               .refresh_ms = refresh_ms,
 		                                                               .on_change = on_fetched,
 		                                                               .ctx = f });
@@ -207,7 +208,7 @@ void federation_on_certificate(struct daemon *d, const struct cox_serving_now *n
 
 enum cox_rc start_federation(struct daemon *d, struct cox_err *err)
 {
-	const char *addr = cox_env_get("COXSWAIN_SPIFFE_BUNDLE_ADDR");
+	const char *addr = env_given(ENV_COXSWAIN_SPIFFE_BUNDLE_ADDR);
 	if (!d->ca)
 		return COX_OK;
 	struct federation *f = d->federation = COX_NEW(struct federation);

@@ -1,4 +1,5 @@
 #include "stage_serve.h"
+#include "env.h"
 #include "external_ca.h"
 #include "stage_webhook.h"
 #include "stage_federation.h"
@@ -8,12 +9,14 @@
 #include "ca/csr_service.h"
 #include "ca/impersonate.h"
 #include "ca/serving.h"
+#include "codec/json.h"
 
 #include <stdio.h>
 
 enum { NAMES_MAX = 16 };
 
 struct serve {
+	struct cox_buf jwt_rule; /* borrowed by authn */
 	struct cox_authn *authn;
 	struct cox_node_pods *node_pods;
 	struct cox_csr_service *csr; /* with a CA only */
@@ -23,23 +26,7 @@ struct serve {
 	struct cox_hash mesh;       /* whose trust domain and aliases are in force */
 };
 
-static struct cox_str env(const char *name) { return cox_str_of(cox_env_get(name)); }
-
-/* Istio's switches: Go's spelling of booleans. */
-static bool env_bool(const char *name, bool unset)
-{
-	struct cox_str v = env(name);
-	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }, *const no[] = {
-		"0", "f", "F", "false", "FALSE", "False"
-	};
-	for (size_t i = 0; i < COX_LEN(yes); i++) {
-		if (cox_str_eq_cstr(v, yes[i]))
-			return true;
-		if (cox_str_eq_cstr(v, no[i]))
-			return false;
-	}
-	return unset;
-}
+static struct cox_str env(enum env_id id) { return cox_str_of(env_given(id)); }
 
 /* --- the certificate we serve with --------------------------------------------------------------------------------- */
 
@@ -87,7 +74,7 @@ static void add_name(struct cox_str *names, size_t *n, struct cox_arena *arena, 
 static size_t serving_names(const struct daemon *d, struct cox_arena *arena, struct cox_str names[NAMES_MAX])
 {
 	static const char *const services[] = { "istiod", "istiod-remote", "istio-pilot" };
-	struct cox_str rest = env("ISTIOD_CUSTOM_HOST"), host;
+	struct cox_str rest = env(ENV_ISTIOD_CUSTOM_HOST), host;
 	size_t n = 0;
 	for (size_t i = 0; i < COX_LEN(services); i++)
 		add_name(names, &n, arena, cox_arena_printf(arena, "%s.%s.svc", services[i], d->flags.ns));
@@ -103,7 +90,11 @@ static enum cox_rc open_serving(struct daemon *d, struct cox_err *err)
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct cox_str names[NAMES_MAX];
 	size_t n = serving_names(d, &arena, names);
-	if (!d->flags.tls_cert_file && (!d->ca || !external_ca_signs_names()))
+	bool is_own = cox_str_eq_cstr(env_text(ENV_PILOT_CERT_PROVIDER), "istiod");
+	if (!is_own && !d->flags.tls_cert_file)
+		cox_log(COX_LOG_WARN, "ads", "PILOT_CERT_PROVIDER=%s: nobody certifies us, and without --tlsCertFile there is no TLS port",
+		        env_cstr(ENV_PILOT_CERT_PROVIDER));
+	if (!d->flags.tls_cert_file && (!d->ca || !is_own || !external_ca_signs_names()))
 		return COX_OK;
 	return cox_serving_open(&(struct cox_serving_spec){ .loop = d->loop,
 	                                                    .sign = cox_ca_sign,
@@ -140,8 +131,8 @@ static enum cox_rc open_csr(struct daemon *d, struct cox_err *err)
 	                                                            .sign = cox_ca_sign,
 	                                                            .ca = d->ca,
 	                                                            .ledger = d->ledger,
-	                                                            .trusted_node_accounts = env("CA_TRUSTED_NODE_ACCOUNTS"),
-	                                                            .trusted_authorities = env("COXSWAIN_CA_TRUSTED_AUTHORITIES"),
+	                                                            .trusted_node_accounts = env(ENV_CA_TRUSTED_NODE_ACCOUNTS),
+	                                                            .trusted_authorities = env(ENV_COXSWAIN_CA_TRUSTED_AUTHORITIES),
 	                                                            .may_impersonate = may_impersonate,
 	                                                            .ctx = d },
 	                            &s->csr, err);
@@ -153,17 +144,39 @@ static void on_blocked(struct daemon *d)
 		cox_xds_server_recheck(d->xds);
 }
 
+/* JWT_RULE, or what older installations say in two variables. */
+static void jwt_rule(struct cox_buf *out)
+{
+	cox_buf_append_str(out, env(ENV_JWT_RULE));
+	if (out->n || !env_is_set(ENV_TOKEN_ISSUER))
+		return;
+	cox_buf_append_cstr(out, "{\"issuer\":");
+	cox_json_write_str(out, env(ENV_TOKEN_ISSUER));
+	if (env_is_set(ENV_AUDIENCE)) {
+		cox_buf_append_cstr(out, ",\"audiences\":[");
+		cox_json_write_str(out, env(ENV_AUDIENCE));
+		cox_buf_append_cstr(out, "]");
+	}
+	cox_buf_append_cstr(out, "}");
+}
+
+static enum cox_rc open_authn(struct daemon *d, struct cox_err *err)
+{
+	jwt_rule(&d->serve->jwt_rule);
+	return cox_authn_open(&(struct cox_authn_spec){ .loop = d->loop,
+	                                                .kube = d->kube,
+	                                                .audiences = env(ENV_TOKEN_AUDIENCES),
+	                                                .trust_domain = cox_registry_mesh(d->registry)->trust_domain,
+	                                                .cluster_id = cox_str_of(d->flags.cluster_id),
+	                                                .jwt_rule = cox_buf_str(&d->serve->jwt_rule),
+	                                                .trusted_gateway_cidrs = env(ENV_TRUSTED_GATEWAY_CIDR) },
+	                      &d->serve->authn, err);
+}
+
 enum cox_rc start_serve(struct daemon *d, struct cox_err *err)
 {
 	struct serve *s = d->serve = COX_NEW(struct serve);
-	COX_TRY(cox_authn_open(&(struct cox_authn_spec){ .loop = d->loop,
-	                                                 .kube = d->kube,
-	                                                 .audiences = env("TOKEN_AUDIENCES"),
-	                                                 .trust_domain = cox_registry_mesh(d->registry)->trust_domain,
-	                                                 .cluster_id = cox_str_of(d->flags.cluster_id),
-	                                                 .jwt_rule = env("JWT_RULE"),
-	                                                 .trusted_gateway_cidrs = env("TRUSTED_GATEWAY_CIDR") },
-	                       &s->authn, err));
+	COX_TRY(open_authn(d, err));
 	s->node_pods = cox_node_pods_new(d->registry);
 	COX_TRY(open_csr(d, err));
 	COX_TRY(open_serving(d, err));
@@ -182,6 +195,7 @@ void stop_serve(struct daemon *d)
 	cox_authn_close(&s->authn);
 	cox_node_pods_free(&s->node_pods);
 	cox_tls_unref(&s->tls);
+	cox_buf_fini(&s->jwt_rule);
 	cox_free(s);
 	d->serve = NULL;
 }
@@ -191,9 +205,9 @@ void serve_fill(struct daemon *d, struct cox_xds_server_options *opts)
 	struct serve *s = d->serve;
 	opts->auth = (struct cox_xds_auth){ .authn = s->authn,
 		                            .ledger = d->ledger,
-		                            .on_tls = env_bool("XDS_AUTH", true),
-		                            .on_plaintext = env_bool("XDS_AUTH", true) && env_bool("XDS_AUTH_PLAINTEXT", false),
-		                            .skip_identity_check = !env_bool("PILOT_ENABLE_XDS_IDENTITY_CHECK", true) };
+		                            .on_tls = env_bool(ENV_XDS_AUTH),
+		                            .on_plaintext = env_bool(ENV_XDS_AUTH) && env_bool(ENV_XDS_AUTH_PLAINTEXT),
+		                            .skip_identity_check = !env_bool(ENV_PILOT_ENABLE_XDS_IDENTITY_CHECK) };
 	opts->methods = s->csr ? cox_csr_service_method(s->csr) : NULL;
 	opts->method_count = s->csr ? 1 : 0;
 }

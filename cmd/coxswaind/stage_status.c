@@ -1,4 +1,5 @@
 #include "stage_status.h"
+#include "env.h"
 
 #include "stage_trust.h"
 
@@ -8,12 +9,6 @@
 
 #include <stdio.h>
 #include <unistd.h>
-
-static bool is_off(const char *name)
-{
-	struct cox_str v = cox_str_of(cox_env_get(name));
-	return cox_str_eq_cstr(v, "false") || cox_str_eq_cstr(v, "0");
-}
 
 static void on_duty(void *arg, enum cox_duty duty, bool is_ours)
 {
@@ -36,7 +31,7 @@ static void on_duty(void *arg, enum cox_duty duty, bool is_ours)
 /* The pod's name, as istiod's locks have it; outside of a pod something as unique. */
 static void identify(char *out, size_t n)
 {
-	const char *pod = cox_env_get("POD_NAME");
+	const char *pod = env_given(ENV_POD_NAME);
 	char host[128] = "";
 	gethostname(host, sizeof(host) - 1);
 	if (pod && pod[0])
@@ -47,7 +42,7 @@ static void identify(char *out, size_t n)
 
 static enum cox_rc lock_duration(int64_t *out, struct cox_err *err)
 {
-	const char *text = cox_env_get("COXSWAIN_LEASE_DURATION");
+	const char *text = env_given(ENV_COXSWAIN_LEASE_DURATION);
 	int64_t ns = 0;
 	*out = 0;
 	if (!text || !text[0])
@@ -68,21 +63,24 @@ enum cox_rc stage_status_start(struct daemon *d, struct cox_err *err)
 	identify(identity, sizeof(identity));
 	cox_status_open(d->kube, NULL, &d->status);
 	findings_set_status(d->findings, d->status);
-	if (!is_off("PILOT_ENABLE_IP_AUTOALLOCATE"))
+	if (env_bool(ENV_PILOT_ENABLE_IP_AUTOALLOCATE))
 		cox_addresses_open(d->kube, &d->addresses);
 	findings_set_addresses(d->findings, d->addresses);
-	unsigned without = d->addresses ? 0 : 1u << COX_DUTY_ADDRESSES;
-	if (is_off("PILOT_ENABLE_GATEWAY_API") || is_off("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER"))
-		without |= 1u << COX_DUTY_DEPLOY;
-	else
+	bool has_gateway_api = env_bool(ENV_PILOT_ENABLE_GATEWAY_API);
+	unsigned without = (d->addresses ? 0 : 1u << COX_DUTY_ADDRESSES) | (d->trust ? 0 : 1u << COX_DUTY_ROOTS) |
+	                   (env_bool(ENV_PILOT_ENABLE_ANALYSIS) ? 0 : 1u << COX_DUTY_STATUS) |
+	                   (has_gateway_api && env_bool(ENV_PILOT_ENABLE_GATEWAY_API_STATUS) ? 0 : 1u << COX_DUTY_GATEWAY);
+	if (has_gateway_api && env_bool(ENV_PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER))
 		cox_deploy_open(d->kube, &d->deploy);
+	else
+		without |= 1u << COX_DUTY_DEPLOY;
 	cox_lead_open(&(struct cox_lead_spec){ .kube = d->kube,
 	                                       .ns = cox_str_of(d->flags.ns),
 	                                       .identity = cox_str_of(identity),
 	                                       .revision = cox_str_of(d->flags.revision),
 	                                       .duration_ms = duration_ms,
-	                                       .is_alone = is_off("ENABLE_LEADER_ELECTION"),
-	                                       .without = without | (d->trust ? 0 : 1u << COX_DUTY_ROOTS),
+	                                       .is_alone = !env_bool(ENV_ENABLE_LEADER_ELECTION),
+	                                       .without = without,
 	                                       .on_change = on_duty,
 	                                       .ctx = d },
 	              &d->lead);

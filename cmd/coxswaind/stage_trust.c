@@ -1,4 +1,5 @@
 #include "stage_trust.h"
+#include "env.h"
 #include "stage_federation.h"
 
 #include "base/clock.h"
@@ -217,8 +218,6 @@ void trust_on_leader(struct daemon *d, bool is_leader)
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
-static bool env_is_true(const char *name) { return cox_str_eq_cstr(cox_str_of(cox_env_get(name)), "true"); }
-
 enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 {
 	char host[128] = "", replica[192], dir[4096];
@@ -230,10 +229,10 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 	struct trust *t = COX_NEW(struct trust);
 	t->d = d;
 	t->settle_ms =
-	    cox_str_to_i64(cox_str_of(cox_env_get("COXSWAIN_ROTATION_SETTLE_MS")), &settle) == COX_OK && settle >= 0 ? settle : SETTLE_MS;
+	    cox_str_to_i64(cox_str_of(env_given(ENV_COXSWAIN_ROTATION_SETTLE_MS)), &settle) == COX_OK && settle >= 0 ? settle : SETTLE_MS;
 	t->is_leader = !d->kube; /* nobody else is there */
-	t->is_always_guarded = cox_str_eq_cstr(cox_str_of(cox_env_get("COXSWAIN_REVOCATION_GUARD")), "always");
-	t->drains_tcp = cox_str_eq_cstr(cox_str_of(cox_env_get("COXSWAIN_REVOCATION_TCP")), "drain");
+	t->is_always_guarded = cox_str_eq_cstr(cox_str_of(env_given(ENV_COXSWAIN_REVOCATION_GUARD)), "always");
+	t->drains_tcp = cox_str_eq_cstr(cox_str_of(env_given(ENV_COXSWAIN_REVOCATION_TCP)), "drain");
 	t->tick = cox_timer_new(d->loop, on_tick, t);
 	d->trust = t;
 	if (d->flags.ca_dir && mkdir(d->flags.ca_dir, 0700) != 0 && errno != EEXIST) /* the keeper makes it, too: whoever is first */
@@ -257,9 +256,9 @@ enum cox_rc start_trust(struct daemon *d, struct cox_err *err)
 		                                   .ca = d->ca,
 		                                   .ledger = t->ledger,
 		                                   .ns = cox_str_of(d->flags.ns),
-		                                   .config_map = cox_str_of(cox_env_get("PILOT_CA_CERT_CONFIGMAP")),
-		                                   .trust_bundle = env_is_true("ENABLE_CLUSTER_TRUST_BUNDLE_API"),
-		                                   .secrets_by_default = env_is_true("CITADEL_ENABLE_NAMESPACES_BY_DEFAULT") },
+		                                   .config_map = cox_str_of(env_given(ENV_PILOT_CA_CERT_CONFIGMAP)),
+		                                   .trust_bundle = env_bool(ENV_ENABLE_CLUSTER_TRUST_BUNDLE_API),
+		                                   .secrets_by_default = env_bool(ENV_CITADEL_ENABLE_NAMESPACES_BY_DEFAULT) },
 		    &t->distribute);
 	return COX_OK;
 }

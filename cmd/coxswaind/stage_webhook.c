@@ -1,4 +1,5 @@
 #include "stage_webhook.h"
+#include "env.h"
 
 #include "base/log.h"
 #include "ca/csr.h"
@@ -19,7 +20,7 @@ struct webhook {
 	char injector_name[128], mesh_name[128];
 };
 
-static struct cox_str env(const char *name) { return cox_str_of(cox_env_get(name)); }
+static struct cox_str env(enum env_id id) { return cox_str_of(env_given(id)); }
 
 /* --- the server ------------------------------------------------------------------------------------------------- */
 
@@ -31,15 +32,17 @@ static void open_server(struct daemon *d)
 	uint16_t port;
 	if (w->server || w->chain.n == 0)
 		return;
-	if (cox_webhook_open(
-	        &(struct cox_webhook_spec){ .addr = d->flags.https, .chain_pem = cox_buf_str(&w->chain), .key_pem = cox_buf_str(&w->key) },
-	        &w->server, &port, &err) != COX_OK) {
+	if (cox_webhook_open(&(struct cox_webhook_spec){ .addr = d->flags.https,
+	                                                 .chain_pem = cox_buf_str(&w->chain),
+	                                                 .key_pem = cox_buf_str(&w->key),
+	                                                 .no_injection = !env_bool(ENV_INJECT_ENABLED) },
+	                     &w->server, &port, &err) != COX_OK) {
 		cox_log(COX_LOG_ERROR, "webhook", "not listening: %s", err.text);
 		return;
 	}
 	d->flags.https.port = port;
 	cox_log(COX_LOG_INFO, "webhook", "listening over TLS addr=%s", cox_addr_format(&d->flags.https, text, sizeof(text)));
-	cox_webhook_set_native_sidecars(w->server, cox_str_eq_cstr(env("ENABLE_NATIVE_SIDECARS"), "true"));
+	cox_webhook_set_native_sidecars(w->server, cox_str_eq_cstr(env(ENV_ENABLE_NATIVE_SIDECARS), "true"));
 	if (w->config)
 		cox_webhook_set_config(w->server, w->config);
 	if (w->registration)
@@ -159,7 +162,7 @@ enum cox_rc start_webhook(struct daemon *d, struct cox_err *err)
 		return COX_OK;
 	struct webhook *w = d->webhook = COX_NEW(struct webhook);
 	bool is_default = !d->flags.revision[0] || strcmp(d->flags.revision, "default") == 0;
-	struct cox_str named = env("INJECTION_WEBHOOK_CONFIG_MAP");
+	struct cox_str named = env(ENV_INJECTION_WEBHOOK_CONFIG_MAP);
 	if (named.n)
 		snprintf(w->injector_name, sizeof(w->injector_name), "%.*s", COX_FMT(named));
 	else
@@ -169,10 +172,12 @@ enum cox_rc start_webhook(struct daemon *d, struct cox_err *err)
 	cox_buf_append_str(&w->mesh, cox_buf_str(&d->mesh_yaml));
 	configure(d);
 	if (d->kube)
-		w->registration = cox_registration_open(
-		    &(struct cox_registration_spec){ .kube = d->kube,
-		                                     .revision = is_default ? (struct cox_str){ 0 } : cox_str_of(d->flags.revision),
-		                                     .ns = cox_str_of(d->flags.ns) });
+		w->registration = cox_registration_open(&(struct cox_registration_spec){
+		    .kube = d->kube,
+		    .no_injection = env_is_emptied(ENV_INJECTION_WEBHOOK_CONFIG_NAME) || !env_bool(ENV_INJECT_ENABLED),
+		    .no_validation = env_is_emptied(ENV_VALIDATION_WEBHOOK_CONFIG_NAME),
+		    .revision = is_default ? (struct cox_str){ 0 } : cox_str_of(d->flags.revision),
+		    .ns = cox_str_of(d->flags.ns) });
 	return COX_OK;
 }
 

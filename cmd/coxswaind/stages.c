@@ -1,4 +1,6 @@
 #include "daemon.h"
+#include "budget.h"
+#include "env.h"
 #include "invalid.h"
 #include "mesh_file.h"
 #include "stage_ca.h"
@@ -126,8 +128,8 @@ static enum cox_rc start_kube(struct daemon *d, struct cox_err *err)
 	if (d->flags.kubeconfig)
 		rc = cox_kube_config_load(&config, d->flags.kubeconfig, COX_STR(""), err);
 	else
-		rc = cox_kube_config_in_cluster(&config, cox_str_of(cox_env_get("KUBERNETES_SERVICE_HOST")),
-		                                cox_str_of(cox_env_get("KUBERNETES_SERVICE_PORT")), NULL, err);
+		rc = cox_kube_config_in_cluster(&config, cox_str_of(env_given(ENV_KUBERNETES_SERVICE_HOST)),
+		                                cox_str_of(env_given(ENV_KUBERNETES_SERVICE_PORT)), NULL, err);
 	if (rc != COX_OK) {
 		cox_kube_config_fini(&config);
 		if (!d->flags.kubeconfig)
@@ -146,18 +148,22 @@ static void stop_kube(struct daemon *d) { cox_kube_client_free(&d->kube); }
 static enum cox_rc start_registry(struct daemon *d, struct cox_err *err)
 {
 	enum cox_compliance compliance = COX_COMPLIANCE_NONE;
-	struct cox_str policy = cox_str_of(cox_env_get("COMPLIANCE_POLICY"));
+	struct cox_str policy = cox_str_of(env_given(ENV_COMPLIANCE_POLICY));
 	if (!cox_compliance_parse(policy, &compliance))
 		return cox_err_set(err, COX_EINVAL, "COMPLIANCE_POLICY", "must be fips-140-2, fips-140-3 or pqc, is \"%.*s\"",
 		                   COX_FMT(policy));
 	COX_TRY(mesh_file_read("--meshConfig", d->flags.mesh_config, &d->mesh_yaml, err));
 	COX_TRY(mesh_file_read("--networksConfig", d->flags.networks_config, &d->networks_yaml, err));
+	struct cox_features features;
+	env_features(&features);
 	d->registry = cox_registry_new(&(struct cox_registry_options){ .domain = cox_str_of(d->flags.domain),
 	                                                               .cluster_id = cox_str_of(d->flags.cluster_id),
 	                                                               .root_namespace = cox_str_of(d->flags.ns),
 	                                                               .mesh_yaml = cox_buf_str(&d->mesh_yaml),
 	                                                               .networks_yaml = cox_buf_str(&d->networks_yaml),
 	                                                               .compliance = compliance,
+	                                                               .features = features,
+	                                                               .shared_mesh = env_text(ENV_SHARED_MESH_CONFIG),
 	                                                               .revision = cox_str_of(d->flags.revision) });
 	return COX_OK;
 }
@@ -241,6 +247,9 @@ static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 	                                                   .on_generation = on_generation,
 	                                                   .on_reject = on_reject,
 	                                                   .on_patched = on_patched,
+	                                                   .settle_ms = env_duration_ms(ENV_PILOT_DEBOUNCE_AFTER),
+	                                                   .settle_max_ms = env_duration_ms(ENV_PILOT_DEBOUNCE_MAX),
+	                                                   .endpoints_settle = env_bool(ENV_PILOT_ENABLE_EDS_DEBOUNCE),
 	                                                   .arg = d });
 	secrets_set_push(d->secrets, d->push);
 	d->findings = findings_new(d->loop, d->registry, d->convert, d->push);
@@ -259,12 +268,23 @@ static enum cox_rc start_enroll(struct daemon *d, struct cox_err *err)
 	return stage_enroll_start(d, &sink, err);
 }
 
+/* 0: the server's own default, as where the variable is not set. */
+static unsigned count_of(enum env_id id, unsigned max)
+{
+	double v = env_is_set(id) ? env_number(id) : 0;
+	return v >= 1 ? v < (double)max ? (unsigned)v : max : 0;
+}
+
 static enum cox_rc start_xds(struct daemon *d, struct cox_err *err)
 {
 	struct cox_xds_server_options opts = { .config_loop = d->loop,
 		                               .push = d->push,
 		                               .loop_count = (size_t)d->flags.stream_loops,
-		                               .limits = { .max_age_ms = d->flags.max_age_ms },
+		                               .limits = { .max_age_ms = d->flags.max_age_ms,
+		                                           .streams_per_connection = count_of(ENV_ISTIO_GPRC_MAXSTREAMS, 1000000),
+		                                           .message_bytes = count_of(ENV_ISTIO_GPRC_MAXRECVMSGSIZE, 1 << 30) },
+		                               .first_configs = count_of(ENV_PILOT_PUSH_THROTTLE, 10000),
+		                               .streams_per_second = env_number(ENV_PILOT_MAX_REQUESTS_PER_SECOND),
 		                               .version = COX_STR(COX_VERSION) };
 	char text[320];
 	uint16_t port;
@@ -303,12 +323,23 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 	if (d->flags.config_dir)
 		return cox_dir_source_open(d->loop, d->flags.config_dir, &sink, &d->dir_source, err);
 	COX_TRY(stage_status_start(d, err));
+	struct cox_buf ignored = { 0 };
+	cox_buf_append_str(&ignored, env_text(ENV_PILOT_IGNORE_RESOURCES));
+	if (!env_bool(ENV_PILOT_ENABLE_GATEWAY_API))
+		cox_buf_append_cstr(&ignored, ",*.gateway.networking.k8s.io");
 	cox_kube_source_open(d->kube,
 	                     &(struct cox_kube_source_spec){ .cluster_id = cox_str_of(d->flags.cluster_id),
 	                                                     .root_ns = cox_str_of(d->flags.ns),
 	                                                     .revision = cox_str_of(d->flags.revision),
+	                                                     .only_ns = env_text(ENV_ISTIO_WATCH_NAMESPACE),
+	                                                     .ignored = cox_buf_str(&ignored),
+	                                                     .included = env_text(ENV_PILOT_INCLUDE_RESOURCES),
 	                                                     .list_limit = (unsigned)d->flags.list_limit },
 	                     &sink, &d->kube_source);
+	cox_buf_fini(&ignored);
+	if (env_is_set(ENV_SHARED_MESH_CONFIG) &&
+	    cox_kube_source_want(d->kube_source, COX_KIND_CONFIG_MAP, cox_str_of(d->flags.ns), env_text(ENV_SHARED_MESH_CONFIG)) != COX_OK)
+		cox_log(COX_LOG_ERROR, "source", "SHARED_MESH_CONFIG: ConfigMap %s cannot be watched", env_cstr(ENV_SHARED_MESH_CONFIG));
 	secrets_set_kube(d->secrets, d->kube, d->kube_source);
 	webhook_on_source(d);
 	return COX_OK;
@@ -369,6 +400,7 @@ static const struct stage {
 	{ "enroll", start_enroll, stage_enroll_stop },
 	{ "xds", start_xds, stop_xds },
 	{ "source", start_source, stop_source },
+	{ "memory", budget_start, budget_stop },
 	{ "admin", start_admin, stop_admin },
 };
 

@@ -62,3 +62,5 @@ void cox_freep(void *pp)
 }
 
 const char *cox_env_get(const char *name) { return getenv(name); }
+extern char **environ;
+char *const *cox_env_all(void) { return environ; }

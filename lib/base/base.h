@@ -71,6 +71,8 @@ void cox_freep(void *pp);
 
 /* An environment variable, or NULL. Read at start-up, before there are threads: nothing sets the environment later. */
 const char *cox_env_get(const char *name);
+/* All of it, "NAME=value" each, up to NULL. */
+char *const *cox_env_all(void);
 
 static inline size_t cox_max_size(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t cox_min_size(size_t a, size_t b) { return a < b ? a : b; }

@@ -10,12 +10,14 @@ enum {
 };
 
 static void on_turn(void *arg);
+static void on_settled(void *arg);
 
 struct cox_push *cox_push_new(const struct cox_push_options *opts)
 {
 	struct cox_push *p = COX_NEW(struct cox_push);
 	p->opts = *opts;
 	p->turn = cox_timer_new(opts->loop, on_turn, p);
+	p->settle = opts->settle_ms > 0 ? cox_timer_new(opts->loop, on_settled, p) : NULL;
 	p->memo = cox_memo_new();
 	p->sweep_in = 1;
 	return p;
@@ -27,6 +29,7 @@ void cox_push_free(struct cox_push *p)
 		return;
 	COX_ASSERT(!p->clients.n);
 	cox_timer_free(&p->turn);
+	cox_timer_free(&p->settle);
 	cox_timer_free(&p->review);
 	push_overrides_clear(p);
 	cox_map_fini(&p->overrides);
@@ -56,7 +59,29 @@ void push_wake(struct cox_push *p)
 		cox_timer_start(p->turn, 0, 0);
 }
 
-void cox_push_poke(struct cox_push *p) { push_wake(p); }
+/* --- waiting for quiet, where it was asked for ------------------------------------------------------- */
+
+static void on_settled(void *arg)
+{
+	struct cox_push *p = arg;
+	p->unsettled_ms = 0;
+	push_wake(p);
+}
+
+static bool is_settled(const struct cox_push *p) { return !p->unsettled_ms || !p->snapshot; }
+
+void cox_push_poke(struct cox_push *p)
+{
+	int64_t now = cox_clock_mono_ms();
+	if (p->settle && p->snapshot) {
+		p->unsettled_ms = p->unsettled_ms ? p->unsettled_ms : now;
+		int64_t left = p->unsettled_ms + p->opts.settle_max_ms - now;
+		cox_timer_start(p->settle, left < p->opts.settle_ms ? left > 0 ? left : 0 : p->opts.settle_ms, 0);
+		if (p->opts.endpoints_settle)
+			return;
+	}
+	push_wake(p);
+}
 
 void cox_push_set_synced(struct cox_push *p)
 {
@@ -193,8 +218,9 @@ static void on_turn(void *arg)
 {
 	struct cox_push *p = arg;
 	int64_t end = cox_clock_mono_ms() + SLICE_MS;
-	take_changes(p);
-	if (!p->dirty.n && !p->firsts.n && (p->has_changes || !p->snapshot))
+	if (is_settled(p) || !p->opts.endpoints_settle)
+		take_changes(p);
+	if (!p->dirty.n && !p->firsts.n && is_settled(p) && (p->has_changes || !p->snapshot))
 		begin_round(p);
 	bool worked = false;
 	while (cox_clock_mono_ms() < end) {
@@ -207,7 +233,7 @@ static void on_turn(void *arg)
 	}
 	push_flush(p);
 	push_patches_tell(p);
-	if (p->dirty.n || p->firsts.n || p->has_changes)
+	if (p->dirty.n || p->firsts.n || (p->has_changes && is_settled(p)))
 		push_wake(p);
 	else if (worked)
 		sweep(p);

@@ -74,6 +74,9 @@ struct cox_push_options {
 	void (*on_reject)(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message);
 	/* On the loop, when what cox_push_patches() says may be new. May be NULL. */
 	void (*on_patched)(void *arg);
+	/* Changes wait until it was quiet for settle_ms, at most settle_max_ms; 0: none waits. Endpoints too, if `endpoints_settle`. */
+	int64_t settle_ms, settle_max_ms;
+	bool endpoints_settle;
 	void *arg;
 };
 struct cox_push *cox_push_new(const struct cox_push_options *opts);

@@ -78,7 +78,9 @@ struct override {
 
 struct cox_push {
 	struct cox_push_options opts;
-	struct cox_timer *turn; /* 0 ms: the next slice of work */
+	struct cox_timer *turn;   /* 0 ms: the next slice of work */
+	struct cox_timer *settle; /* runs while changes wait (opts.settle_ms); NULL: none waits */
+	int64_t unsettled_ms;     /* monotonic: since when; 0: none waits */
 	struct cox_memo *memo;
 	struct cox_intern intern;
 	const struct cox_snapshot *snapshot;

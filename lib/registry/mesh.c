@@ -1,6 +1,8 @@
 /* The mesh configuration in force, and which objects it lets count. */
 #include "registry/registry_priv.h"
 
+#include "codec/yaml.h"
+
 static const struct cox_mesh_shared *mesh_shared_new(struct cox_mesh_config *config)
 {
 	struct cox_mesh_shared *m = COX_NEW(struct cox_mesh_shared);
@@ -96,6 +98,51 @@ bool reg_mesh_is_source(const struct cox_registry *r, const struct cox_object *o
 	return tail.n > 1 && tail.p[0] == '-' && cox_str_eq(cox_str_sub(tail, 1, SIZE_MAX), r->opts.revision);
 }
 
+static bool is_shared(const struct cox_registry *r, const struct cox_object *o)
+{
+	return o->kind == COX_KIND_CONFIG_MAP && r->opts.shared_mesh.n && cox_str_eq(o->meta.name, r->opts.shared_mesh) &&
+	       cox_str_eq(o->meta.ns, r->opts.root_namespace);
+}
+
+bool reg_mesh_is_input(const struct cox_registry *r, const struct cox_object *o) { return reg_mesh_is_source(r, o) || is_shared(r, o); }
+
+/* Fields of `over` come first; objects are merged, everything else is replaced as a whole. */
+static const struct cox_json *laid_over(struct cox_arena *a, const struct cox_json *under, const struct cox_json *over)
+{
+	if (!under || under->type != COX_JSON_OBJECT || over->type != COX_JSON_OBJECT)
+		return over;
+	struct cox_json *out = cox_json_new_object(a);
+	for (size_t i = 0; i < under->n; i++)
+		cox_json_set(a, out, under->members[i].key, &under->members[i].value);
+	for (size_t i = 0; i < over->n; i++)
+		cox_json_set(a, out, over->members[i].key,
+		             laid_over(a, cox_json_get(under, over->members[i].key), &over->members[i].value));
+	return out;
+}
+
+/* The mesh's own configuration over the shared one. What cannot be read is left to the reader to refuse. */
+static struct cox_str with_shared(const struct cox_registry *r, struct cox_str yaml, struct cox_arena *a)
+{
+	const struct reg_store *maps = &r->stores[COX_KIND_CONFIG_MAP];
+	struct cox_json *under = NULL, *over = NULL;
+	struct cox_buf text = { 0 };
+	struct cox_str shared = { 0 };
+	for (size_t i = 0; i < maps->n; i++)
+		if (is_shared(r, maps->p[i]))
+			shared = cox_kv_get(COX_SPEC(cox_config_map, maps->p[i])->data.p, COX_SPEC(cox_config_map, maps->p[i])->data.n,
+			                    COX_STR("mesh"));
+	if (shared.n == 0 || cox_yaml_one(a, yaml, COX_JSON_BYTES_MAX, &over, NULL, NULL) != COX_OK)
+		return yaml;
+	if (!over)
+		return shared;
+	if (cox_yaml_one(a, shared, COX_JSON_BYTES_MAX, &under, NULL, NULL) != COX_OK || !under)
+		return yaml;
+	cox_json_write(&text, laid_over(a, under, over), 0, false);
+	struct cox_str out = cox_arena_str(a, cox_buf_str(&text));
+	cox_buf_fini(&text);
+	return out;
+}
+
 static struct cox_str source_yaml(const struct cox_registry *r)
 {
 	const struct reg_store *maps = &r->stores[COX_KIND_CONFIG_MAP];
@@ -112,7 +159,9 @@ static struct cox_str source_yaml(const struct cox_registry *r)
 void reg_mesh_reload(struct cox_registry *r)
 {
 	bool had_findings = r->mesh_diags.n > 0;
-	struct cox_mesh_config *config = read_yaml(r, source_yaml(r));
+	struct cox_arena text = { 0 };
+	struct cox_mesh_config *config = read_yaml(r, with_shared(r, source_yaml(r), &text));
+	cox_arena_fini(&text);
 	/* Findings are told after a round; nothing else may start one. */
 	if (had_findings || r->mesh_diags.n > 0)
 		reg_change_add(r, COX_KIND_CONFIG_MAP, COX_STR("mesh"), r->opts.root_namespace, false);

@@ -14,11 +14,13 @@ struct cox_registry *cox_registry_new(const struct cox_registry_options *opts)
 		{ &r->opts.root_namespace, opts->root_namespace, COX_STR_INIT("istio-system") },
 		{ &r->opts.mesh_yaml, opts->mesh_yaml, COX_STR_INIT("{}") },
 		{ &r->opts.networks_yaml, opts->networks_yaml, COX_STR_INIT("{}") },
+		{ &r->opts.shared_mesh, opts->shared_mesh, COX_STR_INIT("") },
 		{ &r->opts.revision, opts->revision, COX_STR_INIT("default") },
 	};
 	for (size_t i = 0; i < COX_LEN(texts); i++)
 		*texts[i].to = cox_arena_str(&r->text, texts[i].from.n > 0 ? texts[i].from : texts[i].otherwise);
 	r->opts.compliance = opts->compliance;
+	r->opts.features = opts->features;
 	r->is_bulk = true;
 	reg_mesh_init(r);
 	reg_networks_init(r);
@@ -91,7 +93,7 @@ void reg_apply(struct cox_registry *r, const struct cox_object *old, const struc
 	case COX_KIND_POD: reg_pod_changed(r, old, now); return;
 	case COX_KIND_WORKLOAD_ENTRY: reg_workload_entry_changed(r, old, now); return;
 	case COX_KIND_CONFIG_MAP:
-		if (reg_mesh_is_source(r, o)) {
+		if (reg_mesh_is_input(r, o)) {
 			reg_mesh_reload(r);
 			reg_networks_reload(r);
 			return;
@@ -187,6 +189,7 @@ uint64_t cox_registry_kind_changes(const struct cox_registry *r, enum cox_kind k
 uint64_t cox_registry_displaced_count(const struct cox_registry *r) { return r->displaced; }
 
 enum cox_compliance cox_registry_compliance(const struct cox_registry *r) { return r->opts.compliance; }
+const struct cox_features *cox_registry_features(const struct cox_registry *r) { return &r->opts.features; }
 
 struct cox_guard cox_registry_guard(const struct cox_registry *r) { return r->guard; }
 

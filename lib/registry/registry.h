@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "base/vec.h"
+#include "model/features.h"
 #include "model/mesh.h"
 #include "model/service_entry.h"
 #include "registry/networks.h"
@@ -19,9 +20,11 @@ struct cox_registry_options {
 	struct cox_str cluster_id;      /* "Kubernetes" */
 	struct cox_str root_namespace;  /* "istio-system"; where ConfigMap `istio` is */
 	struct cox_str mesh_yaml;       /* initial mesh configuration (--meshConfig file); a ConfigMap replaces it. May be empty */
+	struct cox_str shared_mesh;     /* name of a ConfigMap whose `mesh` counts where ConfigMap istio says nothing; empty: none */
 	struct cox_str networks_yaml;   /* the same for meshNetworks (--networksConfig). May be empty */
 	enum cox_compliance compliance; /* of all TLS that is translated */
-	struct cox_str revision;        /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
+	struct cox_features features;
+	struct cox_str revision; /* objects with label istio.io/rev of another revision are not ours; empty: "default" */
 };
 /* Copies the options. */
 struct cox_registry *cox_registry_new(const struct cox_registry_options *opts);
@@ -95,6 +98,7 @@ struct cox_str cox_registry_domain(const struct cox_registry *r);
 struct cox_str cox_registry_cluster_id(const struct cox_registry *r);
 struct cox_str cox_registry_root_namespace(const struct cox_registry *r);
 enum cox_compliance cox_registry_compliance(const struct cox_registry *r);
+const struct cox_features *cox_registry_features(const struct cox_registry *r);
 
 /* Whether some certificate is revoked: then proxies refuse it on open connections, too (translate/guard.h). All zero at first. */
 struct cox_guard {

@@ -189,6 +189,8 @@ void reg_mesh_reload(struct cox_registry *r);
 /* What is wrong with the newest mesh configuration, and what in it has no effect; `out` has room for mesh_diags.n. */
 size_t reg_mesh_findings(const struct cox_registry *r, struct cox_arena *arena, struct cox_registry_finding *out);
 bool reg_mesh_is_source(const struct cox_registry *r, const struct cox_object *o);
+/* Or what stands behind it: opts.shared_mesh. */
+bool reg_mesh_is_input(const struct cox_registry *r, const struct cox_object *o);
 bool reg_is_in_force(const struct cox_registry *r, const struct cox_object *o);
 /* Objects of namespace `ns` (empty: of all) are looked at again: do they count? */
 void reg_recheck(struct cox_registry *r, struct cox_str ns);

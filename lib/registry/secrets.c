@@ -14,7 +14,7 @@ struct reg_bad_secret {
 
 static bool is_concerned(const struct cox_registry *r, const struct cox_object *o)
 {
-	return o->kind == COX_KIND_SECRET || (o->kind == COX_KIND_CONFIG_MAP && !reg_mesh_is_source(r, o));
+	return o->kind == COX_KIND_SECRET || (o->kind == COX_KIND_CONFIG_MAP && !reg_mesh_is_input(r, o));
 }
 
 static void bad_free(struct reg_bad_secret *b)

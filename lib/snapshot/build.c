@@ -129,6 +129,7 @@ struct cox_snapshot *cox_snapshot_build(const struct cox_registry *r, const stru
 	x->mesh = cox_registry_mesh_share(r);
 	s->mesh = x->mesh->config;
 	s->compliance = cox_registry_compliance(r);
+	s->features = *cox_registry_features(r);
 	s->mesh_hash = s->compliance ? cox_hash_combine(x->mesh->hash, (struct cox_hash){ s->compliance, 0 }) : x->mesh->hash;
 	s->networks = cox_registry_networks_share(r);
 	if (s->networks->gateways.n)

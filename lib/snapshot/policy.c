@@ -136,8 +136,9 @@ size_t cox_snapshot_gateways_for(const struct cox_snapshot *s, const struct cox_
 	size_t n = 0;
 	for (size_t i = 0; i < s->gateways.n; i++) {
 		const struct cox_gateway *spec = COX_SPEC(cox_gateway_object, s->gateways.p[i])->spec;
-		/* istiod's default, and ours: a Gateway selects routers of every namespace. */
-		bool is_there = snap_is_of_pods(s->gateways.p[i], ns);
+		/* As a rule a Gateway selects routers of every namespace. */
+		bool is_there = snap_is_of_pods(s->gateways.p[i], ns) &&
+		                (!s->features.gateways_are_scoped || cox_str_eq(s->gateways.p[i]->meta.ns, ns));
 		if (spec && is_there && cox_kv_is_subset(spec->selector.p, spec->selector.n, labels, label_n))
 			found[n++] = s->gateways.p[i];
 	}

@@ -74,6 +74,7 @@ struct cox_snapshot {
 	struct cox_str domain, cluster_id, root_ns;
 	const struct cox_mesh_config *mesh;
 	enum cox_compliance compliance;      /* of all TLS; part of mesh_hash */
+	struct cox_features features;        /* the same for the life of the process */
 	const struct cox_networks *networks; /* gateways between networks; part of mesh_hash */
 	struct cox_guard guard;              /* part of mesh_hash */
 	struct cox_hash mesh_hash;

@@ -151,14 +151,46 @@ static void crds_open(struct cox_kube_source *s)
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
 
+static bool is_listed(const struct cox_kind_info *info, struct cox_str list)
+{
+	struct cox_str item;
+	while (list.n && cox_str_next(&list, ',', &item)) {
+		ptrdiff_t dot = cox_str_find(item = cox_str_trim(item), '.');
+		struct cox_str group = cox_str_sub(item, (size_t)(dot + 1), SIZE_MAX), tail;
+		if (dot <= 0 || group.n == 0 || info->group.n < group.n)
+			continue;
+		bool is_any = item.n > 1 && item.p[0] == '*' && dot == 1;
+		tail = cox_str_sub(info->group, info->group.n - group.n, SIZE_MAX);
+		bool is_group =
+		    cox_str_eq(tail, group) && (info->group.n == group.n || (is_any && info->group.p[info->group.n - group.n - 1] == '.'));
+		if (is_group && (is_any || cox_str_eq(cox_str_sub(item, 0, (size_t)dot), info->plural)))
+			return true;
+	}
+	return false;
+}
+
+/* Kinds of Kubernetes itself always count. */
+static bool is_ignored(const struct cox_kube_source *s, const struct cox_kind_info *info)
+{
+	bool has_crd = info->ours || cox_str_eq_cstr(info->group, "gateway.networking.k8s.io") ||
+	               cox_str_search(info->group, COX_STR("smi-spec.io")) >= 0;
+	return has_crd && is_listed(info, s->spec.ignored) && !is_listed(info, s->spec.included);
+}
+
 static void second_phase(struct cox_kube_source *s)
 {
 	s->is_first_phase = false;
-	for (size_t i = 0; i < COX_KIND_COUNT; i++)
-		if (i != COX_KIND_SECRET && !s->kinds[i].watch)
-			kind_open(&s->kinds[i], COX_STR(""), COX_STR(""));
+	for (size_t i = 0; i < COX_KIND_COUNT; i++) {
+		struct kind_watch *k = &s->kinds[i];
+		if (i == COX_KIND_SECRET || k->watch)
+			continue;
+		k->is_synced |= is_ignored(s, k->info);
+		if (!k->is_synced)
+			kind_open(k, k->info->namespaced ? s->spec.only_ns : COX_STR(""), COX_STR(""));
+	}
 	if (!s->spec.has_no_crd_watch)
 		crds_open(s);
+	check_synced(s);
 }
 
 static void wanted_free(struct kind_watch *k)
@@ -206,6 +238,9 @@ void cox_kube_source_open(struct cox_kube_client *client, const struct cox_kube_
 	s->spec = *spec;
 	s->sink = *sink;
 	s->spec.cluster_id = cox_arena_str(&s->text, spec->cluster_id);
+	s->spec.only_ns = cox_arena_str(&s->text, spec->only_ns);
+	s->spec.ignored = cox_arena_str(&s->text, spec->ignored);
+	s->spec.included = cox_arena_str(&s->text, spec->included);
 	s->spec.root_ns = spec->root_ns.n ? cox_arena_str(&s->text, spec->root_ns) : COX_STR("istio-system");
 	bool is_default = spec->revision.n == 0 || cox_str_eq(spec->revision, COX_STR("default"));
 	s->mesh_name = is_default ? COX_STR("istio") : cox_arena_printf(&s->text, "istio-%.*s", COX_FMT(spec->revision));

@@ -18,11 +18,14 @@ struct cox_kube_source_spec {
 	struct cox_str cluster_id; /* the origin of every object */
 	struct cox_str root_ns;    /* where ConfigMap `istio` is; empty: istio-system */
 	struct cox_str revision;   /* of this control plane: ConfigMap `istio-<revision>`; empty or "default": `istio` */
-	unsigned list_limit;       /* objects per page; 0: 500 */
-	size_t max_object_bytes;   /* 0: 16 MiB */
-	int64_t digest_ms;         /* how often everything is compared with a fresh list; 0: 10 min, negative: never */
-	int64_t digest_grace_ms;   /* 0: 10 s */
-	bool has_no_crd_watch;     /* kinds that appear later are found by slow polling alone */
+	struct cox_str only_ns;    /* not empty: namespaced objects of this namespace alone (the mesh configuration comes all the same) */
+	/* Comma lists of "plural.group" and "*.group": kinds with a CRD that count as not there, unless they are in `included`. */
+	struct cox_str ignored, included;
+	unsigned list_limit;     /* objects per page; 0: 500 */
+	size_t max_object_bytes; /* 0: 16 MiB */
+	int64_t digest_ms;       /* how often everything is compared with a fresh list; 0: 10 min, negative: never */
+	int64_t digest_grace_ms; /* 0: 10 s */
+	bool has_no_crd_watch;   /* kinds that appear later are found by slow polling alone */
 };
 
 /* Borrows `client` until close; copies `spec` and `sink`. Namespaces and the mesh configuration are listed first and flushed, so

@@ -11,9 +11,8 @@
  * | istio-gateway-status-leader-<revision> | Lease | status of the Gateway API |
  * | istio-ip-autoallocate | ConfigMap | addresses of ServiceEntries |
  * | istio-gateway-deployment-<revision> | Lease | Deployments and Services for Gateways of the Gateway API |
- * istiod has four more that we never take, for nobody but istiod does that job:
- * istio-serviceexport-controller-election, istio-node-untaint; and two that it never takes itself:
- * istio-clustertrustbundle-controller-election, istio-gateway-inferencepool.
+ * istiod has four more. Two are for jobs that nobody does here, and left to it: istio-serviceexport-controller-election,
+ * istio-node-untaint. Two it declares and never takes: istio-clustertrustbundle-controller-election, istio-gateway-inferencepool.
  *
  * The locks that are not per revision tell the holder's revision. The default revision (MutatingWebhookConfiguration
  * istio-revision-tag-default) takes them from others, and leads once the other must have noticed.

@@ -105,7 +105,8 @@ static void metadata_write(struct pb_cluster_v3_Cluster c, const struct cox_tr *
 	struct cox_istio_service service = { svc->hostname, svc->name, svc->ns };
 	struct cox_istio_metadata md = {
 		.services = &service,
-		.service_n = spec->discovery == COX_DISCOVERY_DFP ? 0 : 1, /* a wildcard names no one service */
+		/* a wildcard names no one service */
+		.service_n = spec->discovery == COX_DISCOVERY_DFP || t->s->features.no_telemetry_labels ? 0 : 1,
 		.is_external = svc->is_external,
 		.finding = tls->finding,
 		.no_alpn_override = tls->kind == COX_CLUSTER_TLS_ALWAYS && tls->settings->mode != COX_TLS_ISTIO_MUTUAL,

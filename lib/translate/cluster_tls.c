@@ -67,8 +67,9 @@ static size_t alpn_of(const struct cox_tr *t, const struct cox_cluster_spec *spe
 		return http->is_http2 ? 1 : 0;
 	}
 	if (t->view->klass == COX_CLASS_ISTIO) {
-		*out = istio;
-		return http->is_http2 ? 3 : 2;
+		size_t skip = t->s->features.no_peer_alpn ? 1 : 0;
+		*out = istio + skip;
+		return (http->is_http2 ? 3 : 2) - skip;
 	}
 	/* Where HTTP/1 and HTTP/2 share the cluster no list fits both: the server sniffs the bytes behind "istio". */
 	if (http->follows_downstream || !cox_protocol_is_http(spec->port->protocol)) {

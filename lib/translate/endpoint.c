@@ -9,14 +9,15 @@ static uint32_t endpoint_weight(const struct cox_tr *t, const struct cox_endpoin
 	return weight <= UINT32_MAX ? (uint32_t)weight : UINT32_MAX;
 }
 
-static bool health_is_sent(const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
+static bool health_is_sent(const struct cox_tr *t, const struct cox_cluster_spec *spec, const struct cox_endpoint *e)
 {
 	const struct cox_svc *svc = spec->snap->svc;
 	switch (e->health) {
 	case COX_HEALTHY: return true;
 	case COX_UNHEALTHY:
 		/* Envoy's panic mode would send to what is not ready; so only whoever asks for panic mode gets it. */
-		return svc->publish_not_ready || (spec->policy.outlier != NULL && spec->policy.outlier->min_health_percent.v > 0);
+		return svc->publish_not_ready || t->s->features.sends_unhealthy ||
+		       (spec->policy.outlier != NULL && spec->policy.outlier->min_health_percent.v > 0);
 	case COX_DRAINING:
 		/* Sessions that stick to it go on; nothing new goes there. */
 		return svc->persistent_session.n > 0 || svc->persistent_session_header.n > 0;
@@ -45,7 +46,7 @@ static bool endpoint_belongs(const struct cox_tr *t, const struct cox_cluster_sp
 		return false;
 	if (spec->snap->svc->is_node_local && t->view->node_name.n > 0 && !cox_str_eq(e->node_name, t->view->node_name))
 		return false;
-	return health_is_sent(spec, e);
+	return health_is_sent(t, spec, e);
 }
 
 static struct cox_lb_group *group_of(cox_lb_groups *groups, struct cox_str locality)
@@ -169,6 +170,8 @@ static void endpoint_metadata_write(struct pb_core_v3_Metadata m, const struct c
 	if (cox_str_eq_cstr(e->tls_mode, "istio") && !is_mtls_off(t, spec, e))
 		PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("envoy.transport_socket_match")))
 			struct_str(s, COX_STR("tlsMode"), COX_STR("istio"));
+	if (t->s->features.no_telemetry_labels || t->s->features.no_endpoint_labels)
+		return;
 	PB_WITH (s, pb_core_v3_Metadata_filter_metadata(m, COX_STR("istio")))
 		struct_str(s, COX_STR("workload"),
 		           cox_arena_printf(t->arena, "%.*s;%.*s;%.*s;%.*s;%.*s", COX_FMT(e->workload), COX_FMT(e->ns),

@@ -20,9 +20,11 @@ static void mx_config_write(struct pb_google_protobuf_Any any)
 	}
 }
 
+static bool has_mx(const struct cox_tr *t) { return t->view->klass == COX_CLASS_ISTIO && !t->s->features.no_metadata_exchange; }
+
 void cox_filter_mx(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t)
 {
-	if (t->view->klass != COX_CLASS_ISTIO)
+	if (!has_mx(t))
 		return;
 	PB_WITH (f, pb_listener_v3_FilterChain_filters(fc)) {
 		pb_listener_v3_Filter_name(f, MX_NAME);
@@ -32,7 +34,7 @@ void cox_filter_mx(struct pb_listener_v3_FilterChain fc, const struct cox_tr *t)
 
 void cox_filter_cluster_mx(struct pb_cluster_v3_Cluster c, const struct cox_tr *t)
 {
-	if (t->view->klass != COX_CLASS_ISTIO)
+	if (!has_mx(t))
 		return;
 	PB_WITH (f, pb_cluster_v3_Cluster_filters(c)) {
 		pb_cluster_v3_Filter_name(f, MX_NAME);

@@ -117,7 +117,7 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 	struct cox_header_settings headers = cox_settings_headers(o->t, o->side);
 	if (o->is_mtls && o->t->s->guard.is_on)
 		cox_guard_write(h);
-	if (istio)
+	if (istio && !o->t->s->features.no_metadata_exchange)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			mx_write(f, o->side, headers.mx_in_mesh);
 	/* A server's clock starts as early as it can; a client's call is measured when it goes out. */
@@ -132,7 +132,7 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 		FILTER_EMPTY(h, "envoy.filters.http.grpc_web", pb_filters_http_grpc_web_v3_GrpcWeb);
 	PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 		grpc_stats_write(f);
-	if (istio && o->side != COX_HCM_INBOUND)
+	if (istio && o->side != COX_HCM_INBOUND && !o->t->s->features.no_alpn_filter)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			alpn_write(f);
 	FILTER_EMPTY(h, "envoy.filters.http.fault", pb_filters_http_fault_v3_HTTPFault);
@@ -231,10 +231,13 @@ static void istio_tags_write(tracing_pb tr, const struct cox_hcm_identity *id)
 static void tracing_write(tracing_pb tr, const struct cox_hcm *o)
 {
 	const struct cox_tracing *cfg = cox_settings_of(o->t)->tracing;
+	const struct cox_features *features = &o->t->s->features;
 	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_client_sampling(tr))
 		pb_type_v3_Percent_value(p, 100);
 	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_random_sampling(tr))
-		pb_type_v3_Percent_value(p, cfg && cfg->sampling.set ? cfg->sampling.v : 1);
+		pb_type_v3_Percent_value(p, cfg && cfg->sampling.set ? cfg->sampling.v
+		                            : features->has_sampling ? features->sampling_percent
+		                                                     : 1);
 	PB_WITH (p, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_Tracing_overall_sampling(tr))
 		pb_type_v3_Percent_value(p, 100);
 	if (cfg && cfg->max_path_tag_length.set)

@@ -74,7 +74,7 @@ static void metadata_write(struct pb_cluster_v3_Cluster c, const struct cox_inbo
 	if (p->snap != NULL) {
 		service = (struct cox_istio_service){ p->snap->svc->hostname, p->snap->svc->name, p->snap->svc->ns };
 		md.services = &service;
-		md.service_n = 1;
+		md.service_n = in->t->s->features.no_telemetry_labels ? 0 : 1;
 	}
 	if (p->dr != NULL && p->dr->spec->traffic_policy != NULL)
 		md.config = cox_istio_config_path(in->t->arena, "destination-rule", p->dr->ns, p->dr->name);

@@ -209,7 +209,7 @@ static void view_init(struct cox_view *v, const struct cox_proxy *p, const struc
 	v->klass = p->klass;
 	v->has_vhds = p->has_vhds;
 	v->has_sds = p->has_sds;
-	v->http10 = p->http10;
+	v->http10 = p->http10 || s->features.http10;
 	v->balances_inbound = p->balances_inbound;
 	v->balances_outbound = p->balances_outbound;
 	v->is_unprivileged = p->is_unprivileged;

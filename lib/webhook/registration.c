@@ -141,7 +141,8 @@ static void mark_dirty(void *ctx, struct cox_kube_entry *e)
 static void each(struct cox_registration *r, void (*fn)(void *ctx, struct cox_kube_entry *e))
 {
 	for (int s = 0; s < SIDES; s++)
-		cox_kube_watch_each(r->halves[s].watch, fn, r);
+		if (r->halves[s].watch)
+			cox_kube_watch_each(r->halves[s].watch, fn, r);
 }
 
 /* --- the self test ------------------------------------------------------------------------------------------------ */
@@ -193,7 +194,8 @@ static void turn(void *ctx)
 	if (r->bundle.n == 0)
 		return;
 	each(r, mend);
-	cox_kube_watch_each(r->halves[VALIDATING].watch, count, &validating);
+	if (r->halves[VALIDATING].watch)
+		cox_kube_watch_each(r->halves[VALIDATING].watch, count, &validating);
 	if (r->is_ready && !r->has_refused && !r->test && validating > 0)
 		test(r);
 }
@@ -254,6 +256,8 @@ struct cox_registration *cox_registration_open(const struct cox_registration_spe
 	r->timer = cox_timer_new(cox_kube_client_loop(spec->kube), turn, r);
 	for (int s = 0; s < SIDES; s++) {
 		r->halves[s] = (struct half){ .r = r, .side = (enum side)s };
+		if (s == MUTATING ? spec->no_injection : spec->no_validation)
+			continue;
 		cox_kube_watch_open(
 		    spec->kube,
 		    &(struct cox_kube_watch_spec){ .group = COX_STR("admissionregistration.k8s.io"),

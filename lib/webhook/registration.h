@@ -13,9 +13,10 @@
 struct cox_registration;
 
 struct cox_registration_spec {
-	struct cox_kube_client *kube; /* outlives this */
-	struct cox_str revision;      /* empty: default. Copied */
-	struct cox_str ns;            /* where the object of the self test is (not) made. Copied */
+	struct cox_kube_client *kube;     /* outlives this */
+	struct cox_str revision;          /* empty: default. Copied */
+	bool no_injection, no_validation; /* configurations of that kind are somebody else's to keep */
+	struct cox_str ns;                /* where the object of the self test is (not) made. Copied */
 };
 struct cox_registration *cox_registration_open(const struct cox_registration_spec *spec);
 void cox_registration_close(struct cox_registration **r); /* accepts NULL */

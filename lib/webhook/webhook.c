@@ -98,15 +98,15 @@ enum cox_rc cox_webhook_open(const struct cox_webhook_spec *spec, struct cox_web
 {
 	struct cox_webhook *w = COX_NEW(struct cox_webhook);
 	pthread_mutex_init(&w->lock, NULL);
-	const struct cox_httpd_route routes[] = { { "POST", "/inject", on_inject, w },
-		                                  { "POST", "/inject/*", on_inject, w },
-		                                  { "POST", "/validate", on_validate, w },
+	const struct cox_httpd_route routes[] = { { "POST", "/validate", on_validate, w },
 		                                  { "POST", "/validate/*", on_validate, w },
-		                                  { "GET", "/ready", on_ready, w } };
+		                                  { "GET", "/ready", on_ready, w },
+		                                  { "POST", "/inject", on_inject, w },
+		                                  { "POST", "/inject/*", on_inject, w } };
 	memcpy(w->routes, routes, sizeof(routes));
 	struct cox_httpd_spec http = { .addr = spec->addr,
 		                       .routes = w->routes,
-		                       .route_count = COX_LEN(routes),
+		                       .route_count = COX_LEN(routes) - (spec->no_injection ? 2 : 0),
 		                       .cert_pem = spec->chain_pem,
 		                       .key_pem = spec->key_pem,
 		                       .threads = spec->threads ? spec->threads : 2,

@@ -36,6 +36,9 @@ struct cox_xds_server_options {
 	struct cox_xds_visits visits;          /* workloads that register themselves */
 	const struct cox_grpc_method *methods; /* more methods for the same listeners (the CSR service); copied */
 	size_t method_count;
+	/* New streams a second, for all loops together: those beyond are refused with RESOURCE_EXHAUSTED and come again. 0: as many as
+	 * come. */
+	double streams_per_second;
 	unsigned first_configs; /* streams that may get their first configuration at once, per loop; 0: 16 */
 };
 COX_MUST_USE enum cox_rc cox_xds_server_open(const struct cox_xds_server_options *opts, struct cox_xds_server **out, struct cox_err *err);
@@ -47,6 +50,10 @@ COX_MUST_USE enum cox_rc cox_xds_server_listen_tls(struct cox_xds_server *s, con
 void cox_xds_server_set_tls(struct cox_xds_server *s, struct cox_tls *tls);
 /* Something was revoked: streams of identities and certificates that are revoked now end soon. */
 void cox_xds_server_recheck(struct cox_xds_server *s);
+/* While true new streams are refused with RESOURCE_EXHAUSTED, and those without a configuration yet are ended: what is served stays so. */
+void cox_xds_server_shed(struct cox_xds_server *s, bool sheds);
+/* Ends some of the streams, the newest of each loop: one in `parts`, at least one. They come again, here or at another replica. */
+void cox_xds_server_relieve(struct cox_xds_server *s, size_t parts);
 /* GOAWAY to all, then the end after grace_ms. */
 void cox_xds_server_drain(struct cox_xds_server *s, int64_t grace_ms);
 /* Ends everything; closed(ctx) on the config loop when all streams are detached from push. */

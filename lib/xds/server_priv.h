@@ -34,6 +34,8 @@ struct stream_loop {
 	struct cox_map ids;                         /* proxy id: the newest of its streams */
 	COX_VEC(struct ads_stream *) ready, firsts; /* may have something to send; new ones wait in `firsts` */
 	struct cox_arena arena;
+	double tokens; /* of opts.streams_per_second, this loop's share */
+	int64_t refilled_ms;
 };
 struct cox_xds_server {
 	struct cox_xds_server_options opts;
@@ -43,6 +45,7 @@ struct cox_xds_server {
 	struct cox_loop **loop_list;
 	size_t loop_count;
 	_Atomic size_t stream_count;
+	_Atomic bool sheds;
 	struct cox_grpc_method *methods;
 	size_t method_count;
 	struct cox_loop_task end_task;
@@ -50,6 +53,9 @@ struct cox_xds_server {
 	void *closed_ctx;
 };
 
+/* admit.c */
+/* False: the stream was refused, there is too much to do. */
+bool stream_is_admitted(struct stream_loop *l, struct cox_grpc_stream *s);
 /* stream.c */
 void stream_on_open(void *ctx, struct cox_grpc_stream *s);
 void stream_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str message);

@@ -258,6 +258,8 @@ void stream_on_open(void *ctx, struct cox_grpc_stream *s)
 		cox_grpc_finish(s, COX_EAGAIN, COX_STR("sources are not complete yet"));
 		return;
 	}
+	if (!stream_is_admitted(l, s))
+		return;
 	struct ads_stream *a = COX_NEW(struct ads_stream);
 	a->home = l;
 	a->grpc = s;
