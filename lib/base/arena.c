@@ -55,7 +55,8 @@ static void add_chunk(struct cox_arena *a, size_t bytes)
 	a->end = c->data + size;
 }
 
-void *cox_arena_alloc(struct cox_arena *a, size_t bytes)
+/* Not zeroed. */
+static void *take(struct cox_arena *a, size_t bytes)
 {
 	COX_ASSERT(bytes < SIZE_MAX / 2);
 	bytes = (bytes + 7) & ~(size_t)7;
@@ -64,8 +65,10 @@ void *cox_arena_alloc(struct cox_arena *a, size_t bytes)
 	void *p = a->at;
 	a->at += bytes;
 	a->used_bytes += bytes;
-	return memset(p, 0, bytes);
+	return p;
 }
+
+void *cox_arena_alloc(struct cox_arena *a, size_t bytes) { return memset(take(a, bytes), 0, bytes); }
 
 void *cox_arena_calloc(struct cox_arena *a, size_t count, size_t bytes)
 {
@@ -76,9 +79,10 @@ void *cox_arena_calloc(struct cox_arena *a, size_t count, size_t bytes)
 
 struct cox_str cox_arena_str(struct cox_arena *a, struct cox_str s)
 {
-	char *p = cox_arena_alloc(a, s.n + 1);
+	char *p = take(a, s.n + 1);
 	if (s.n)
 		memcpy(p, s.p, s.n);
+	p[s.n] = 0;
 	return (struct cox_str){ p, s.n };
 }
 

@@ -1,6 +1,5 @@
 #include "base/hash.h"
 
-#include <stdio.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -20,29 +19,38 @@ struct cox_hash cox_hash_combine(struct cox_hash a, struct cox_hash b)
 
 void cox_hash_to_hex(struct cox_hash h, char out[33])
 {
-	snprintf(out, 33, "%016llx%016llx", (unsigned long long)h.hi, (unsigned long long)h.lo);
+	static const char digits[] = "0123456789abcdef";
+	for (unsigned i = 0; i < 16; i++) {
+		out[i] = digits[h.hi >> (60 - 4 * i) & 15];
+		out[16 + i] = digits[h.lo >> (60 - 4 * i) & 15];
+	}
+	out[32] = 0;
 }
 
-static int hex_digit(char c)
+/* Eight digits at once, a byte each: a reconnecting proxy sends thousands of versions. False: not lower-case hexadecimal. */
+static bool hex_eight(const char *p, uint64_t *word)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t text, v, is_letter;
+	memcpy(&text, p, sizeof(text));
+	v = (text & 0x0f * ones) + (text >> 6 & ones) * 9;
+	v &= 0x0f * ones;
+	is_letter = (v + 6 * ones) >> 4 & ones;
+	if (v + '0' * ones + is_letter * ('a' - '0' - 10) != text)
+		return false;
+	v = __builtin_bswap64(v); /* little-endian, as everywhere: the first digit is the highest */
+	v = (v | v >> 4) & 0x00ff00ff00ff00ffu;
+	v = (v | v >> 8) & 0x0000ffff0000ffffu;
+	*word = *word << 32 | ((v | v >> 16) & 0xffffffffu);
+	return true;
 }
 
 enum cox_rc cox_hash_from_hex(struct cox_str hex, struct cox_hash *out)
 {
-	uint64_t word[2] = { 0, 0 };
-	if (hex.n != 32)
+	struct cox_hash h = { 0, 0 };
+	if (hex.n != 32 || !hex_eight(hex.p, &h.hi) || !hex_eight(hex.p + 8, &h.hi) || !hex_eight(hex.p + 16, &h.lo) ||
+	    !hex_eight(hex.p + 24, &h.lo))
 		return COX_EINVAL;
-	for (size_t i = 0; i < 32; i++) {
-		int d = hex_digit(hex.p[i]);
-		if (d < 0)
-			return COX_EINVAL;
-		word[i / 16] = word[i / 16] << 4 | (uint64_t)d;
-	}
-	*out = (struct cox_hash){ word[0], word[1] };
+	*out = h;
 	return COX_OK;
 }

@@ -143,6 +143,14 @@ bool cox_str_is_utf8(struct cox_str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p, *end = s.n ? p + s.n : p;
 	while (p < end) {
+		uint64_t eight;
+		if (end - p >= (ptrdiff_t)sizeof(eight)) {
+			memcpy(&eight, p, sizeof(eight));
+			if (!(eight & 0x8080808080808080u)) { /* plain ASCII, as nearly everything */
+				p += sizeof(eight);
+				continue;
+			}
+		}
 		unsigned char c = *p++;
 		int more;
 		uint32_t v;

@@ -15,14 +15,13 @@
 		size_t n, cap; \
 	}
 
+#define cox_vec_room_(v) ((v)->n < (v)->cap ? (void)0 : cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, 1, sizeof(*(v)->p)))
 /* Makes room for one more item and returns its (zeroed) place, counted in. */
-#define cox_vec_add(v)                                                           \
-	(cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, 1, sizeof(*(v)->p)), \
-	 (__typeof__((v)->p))memset(&(v)->p[(v)->n++], 0, sizeof(*(v)->p)))
-#define cox_vec_push(v, item)                                                           \
-	do {                                                                            \
-		cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, 1, sizeof(*(v)->p)); \
-		(v)->p[(v)->n++] = (item);                                              \
+#define cox_vec_add(v) (cox_vec_room_(v), (__typeof__((v)->p))memset(&(v)->p[(v)->n++], 0, sizeof(*(v)->p)))
+#define cox_vec_push(v, item)              \
+	do {                               \
+		cox_vec_room_(v);          \
+		(v)->p[(v)->n++] = (item); \
 	} while (0)
 #define cox_vec_reserve(v, count) cox_vec_grow_((void **)&(v)->p, (v)->n, &(v)->cap, count, sizeof(*(v)->p))
 #define cox_vec_clear(v) ((void)((v)->n = 0))

@@ -120,10 +120,33 @@ static bool value_read(struct cox_pb_reader *r, struct cox_pb_field *f)
 	}
 }
 
+/* What nearly every field is: a tag of one byte, and bytes of a length of one or two. */
+static bool short_read(struct cox_pb_reader *r, struct cox_pb_field *f)
+{
+	const uint8_t *p = r->at;
+	size_t left = (size_t)(r->end - p), head = 2;
+	if (left < 3 || p[0] >= 0x80 || p[0] < 8 || (p[0] & 7) != COX_PB_BYTES)
+		return false;
+	size_t n = p[1];
+	if (n >= 0x80) {
+		if (p[2] >= 0x80)
+			return false;
+		n = (n & 0x7f) | (size_t)p[2] << 7;
+		head = 3;
+	}
+	if (n > left - head)
+		return false;
+	*f = (struct cox_pb_field){ .number = p[0] >> 3, .wire = COX_PB_BYTES, .bytes = cox_str_make(p + head, n) };
+	r->at = p + head + n;
+	return true;
+}
+
 bool cox_pb_next(struct cox_pb_reader *r, struct cox_pb_field *f)
 {
 	if (r->rc != COX_OK || r->at == r->end)
 		return false;
+	if (short_read(r, f))
+		return true;
 	return tag_read(r, f) && value_read(r, f);
 }
 
