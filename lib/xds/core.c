@@ -10,18 +10,23 @@ void core_resources_clear(void *vec)
 	cox_vec_fini(v);
 }
 
+static void forget_texts(struct type_state *t)
+{
+	if (!t->asked.n && !t->known.n)
+		cox_arena_fini(&t->texts);
+}
+
 void core_asked_clear(struct type_state *t)
 {
-	for (size_t i = 0; i < t->asked.n; i++)
-		cox_free(t->asked.p[i].text);
 	cox_vec_fini(&t->asked);
+	forget_texts(t);
 }
 
 void core_known_clear(struct type_state *t)
 {
-	for (size_t i = 0; i < t->known.n; i++)
-		cox_free(t->known.p[i].name);
 	cox_vec_fini(&t->known);
+	t->known_sum = (struct cox_sum){ 0 };
+	forget_texts(t);
 }
 
 void core_response_fini(struct sent_response *r)

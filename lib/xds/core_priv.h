@@ -12,17 +12,12 @@ struct sent_response {
 	COX_VEC(char *) removed;                    /* names, besides those of the steps */
 	const struct cox_set *sent[COX_XDS_PARTS];  /* state-of-the-world: what the proxy has once it acknowledges this */
 };
-struct asked_name {
-	uint64_t hash;
-	char *text;
-	size_t n;
-};
 /* What a reconnecting proxy says it holds. */
 struct known_resource {
 	uint64_t hash;
 	struct cox_hash version;
 	bool has_version;
-	char *name;
+	struct cox_str name; /* in `texts` */
 };
 
 struct type_state {
@@ -32,9 +27,11 @@ struct type_state {
 	const struct cox_names *names;
 	const struct cox_set *wanted[COX_XDS_PARTS], *sent[COX_XDS_PARTS];
 	const struct cox_set *acked[COX_XDS_PARTS]; /* state-of-the-world: what the last acknowledged response listed */
-	COX_VEC(struct asked_name) asked;
+	COX_VEC(struct cox_str) asked;              /* in `texts` */
 	COX_VEC(const struct cox_resource *) force; /* EDS: clusters (CDS resources) whose endpoints go out even if unchanged: they warm */
 	COX_VEC(struct known_resource) known;
+	struct cox_sum known_sum;
+	struct cox_arena texts; /* of `asked` and `known`: empty once both were answered */
 	uint64_t last_nonce, acked_nonce;
 	COX_VEC(struct sent_response) on_way;
 	int64_t sent_ms, last_ack_ms, gate_since_ms;

@@ -280,6 +280,14 @@ static void add_missing(struct cox_xds_core *c, enum cox_type type, struct cox_s
 		cox_vec_push(&c->out_removed, name);
 }
 
+/* A name that outlives what it is part of, until the next response. */
+static struct cox_str keep_text(struct cox_xds_core *c, struct cox_str name)
+{
+	char *text = cox_str_dup_cstr(name);
+	cox_vec_push(&c->out_texts, text);
+	return cox_str_make(text, name.n);
+}
+
 /* Names asked for are answered even if the proxy had them before on this stream. */
 static void answer_asked(struct cox_xds_core *c, struct draft *d)
 {
@@ -288,13 +296,10 @@ static void answer_asked(struct cox_xds_core *c, struct draft *d)
 	bool is_fresh = !t->sent[0] && !t->sent[1];
 	bool all_found = is_fresh && t->names && in_target == t->names->n;
 	for (size_t i = 0; i < t->asked.n && !all_found; i++) {
-		struct asked_name *a = &t->asked.p[i];
 		unsigned part;
-		const struct cox_resource *r = target_find(d, (struct cox_str){ a->text, a->n }, &part);
+		const struct cox_resource *r = target_find(d, t->asked.p[i], &part);
 		if (!r || (core_is_withheld(t, r) && core_type_is_named(d->type))) { /* one that it rejects is none, too */
-			add_missing(c, d->type, cox_str_make(a->text, a->n));
-			cox_vec_push(&c->out_texts, a->text);
-			a->text = NULL;
+			add_missing(c, d->type, keep_text(c, t->asked.p[i]));
 		} else if (!is_in_steps(d, part, r) && !core_is_withheld(t, r)) {
 			add_extra(c, d, r);
 		}
@@ -336,12 +341,10 @@ static void answer_forced(struct cox_xds_core *c, struct draft *d)
 		           !is_listed(&c->out_missing, name)) {
 			/* None, or one that this proxy rejects: it would warm for ever. */
 			const struct cox_resource *had = r ? find_acked(d->t, name) : NULL;
-			char *text = cox_str_dup_cstr(name);
-			cox_vec_push(&c->out_texts, text);
 			if (had)
 				add_extra(c, d, had);
 			else
-				add_missing(c, d->type, cox_str_of(text));
+				add_missing(c, d->type, keep_text(c, name));
 		}
 	}
 	core_resources_clear(&d->t->force);
@@ -366,7 +369,7 @@ static bool is_resent(const struct cox_xds_core *c, struct cox_str vhost_name)
 static void answer_resent_routes(struct cox_xds_core *c, struct draft *d)
 {
 	for (size_t i = 0; i < d->t->known.n; i++)
-		if (is_resent(c, cox_str_of(d->t->known.p[i].name)))
+		if (is_resent(c, d->t->known.p[i].name))
 			d->t->known.p[i].has_version = false;
 	for (unsigned p = 0; p < COX_XDS_PARTS && c->resent_routes.n; p++)
 		for (size_t i = 0; d->target[p] && i < d->target[p]->n; i++) {
@@ -435,6 +438,25 @@ static const struct cox_set *emit_slowly(struct cox_xds_core *c, struct draft *d
 	return have;
 }
 
+/* A proxy that comes back holds just what it should have, as nearly all do: nothing is compared one by one. */
+static bool holds_all(struct cox_xds_core *c, const struct draft *d)
+{
+	const struct type_state *t = d->t;
+	struct cox_sum sum = { 0 };
+	if (!t->known.n || !c->opts.is_delta || t->sent[0] || t->sent[1] || t->force.n || t->withheld.n || t->suspects.n ||
+	    c->resent_routes.n)
+		return false;
+	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
+		cox_steps_sum(c->opts.steps, d->target[p], &sum);
+	return cox_sum_eq(&sum, &t->known_sum);
+}
+
+static const struct cox_set *emit_nothing(struct cox_xds_core *c, const struct draft *d, unsigned p)
+{
+	cox_steps_mark_accepted(c->opts.steps, d->target[p], c->opts.klass);
+	return d->target[p] ? cox_set_ref(d->target[p]) : NULL;
+}
+
 static void set_sent(struct type_state *t, unsigned p, const struct cox_set *take)
 {
 	cox_set_unref(t->sent[p]);
@@ -446,16 +468,13 @@ static void remove_known(struct cox_xds_core *c, struct draft *d)
 {
 	unsigned part;
 	for (size_t i = 0; i < d->t->known.n; i++) {
-		struct known_resource *k = &d->t->known.p[i];
-		if (core_type_is_named(d->type) || target_find(d, cox_str_of(k->name), &part))
+		struct cox_str name = d->t->known.p[i].name;
+		if (core_type_is_named(d->type) || target_find(d, name, &part))
 			continue;
-		if (d->type == COX_TYPE_CDS) {
-			cox_vec_push(&c->late_removed, k->name);
-		} else {
-			cox_vec_push(&c->out_removed, cox_str_of(k->name));
-			cox_vec_push(&c->out_texts, k->name);
-		}
-		k->name = NULL;
+		if (d->type == COX_TYPE_CDS)
+			cox_vec_push(&c->late_removed, cox_str_dup_cstr(name));
+		else
+			cox_vec_push(&c->out_removed, keep_text(c, name));
 	}
 }
 
@@ -590,13 +609,14 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	struct type_state *t = d->t;
 	bool fast = is_fast(c, d), was_asked = t->is_asked;
 	d->record.nonce = ++t->last_nonce;
-	if (t->known.n)
+	bool held = holds_all(c, d);
+	if (t->known.n && !held)
 		qsort(t->known.p, t->known.n, sizeof(*t->known.p), cmp_known);
 	answer_asked(c, d);
 	answer_forced(c, d);
 	if (d->type == COX_TYPE_VHDS)
 		answer_resent_routes(c, d);
-	if (t->known.n)
+	if (t->known.n && !held)
 		remove_known(c, d);
 	remove_perhaps(c, d);
 	*out = (struct cox_xds_response){ .type = d->type, .nonce = d->record.nonce, .is_asked = was_asked };
@@ -607,7 +627,7 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 			d->record.steps[p] = out->steps[p] ? cox_step_ref(d->steps[p]) : NULL;
 			set_sent(t, p, d->target[p] ? cox_set_ref(d->target[p]) : NULL);
 		} else {
-			set_sent(t, p, emit_slowly(c, d, p));
+			set_sent(t, p, held ? emit_nothing(c, d, p) : emit_slowly(c, d, p));
 		}
 		if (t->sent[p])
 			out->version = cox_hash_combine(out->version, t->sent[p]->hash);

@@ -6,7 +6,7 @@
 
 enum { ROUNDS_KEPT = 2 };
 
-enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT, ENTRY_NEEDS };
+enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT, ENTRY_NEEDS, ENTRY_SUM };
 enum { INPUTS = 3 };
 struct entry { /* one cached result; the identity of its inputs is its key */
 	struct {
@@ -18,14 +18,31 @@ struct entry { /* one cached result; the identity of its inputs is its key */
 	const struct cox_set *set;
 	const struct cox_set *in[INPUTS]; /* references that keep the addresses of the inputs from being used again */
 	const struct cox_names *in_names, *names;
+	struct cox_sum sum;
+	uint32_t accepted_by; /* ENTRY_SUM: classes of proxies whose acceptance is noted at each resource */
 };
 struct cox_steps {
 	struct cox_map entries;
-	struct cox_map names; /* by content hash; each holds a reference */
+	struct cox_map names; /* by sum; each holds a reference */
 	unsigned round;
 };
 
 uint64_t cox_name_hash(struct cox_str name) { return cox_hash64(name.p, name.n); }
+
+/* Odd constants with well-spread bits (of the golden ratio, and of primes as mixers of 64 bits use them). */
+static uint64_t stir(uint64_t x)
+{
+	x = (x ^ x >> 32) * 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9u;
+	return x ^ x >> 32;
+}
+
+void cox_sum_add(struct cox_sum *s, uint64_t name, struct cox_hash version)
+{
+	s->n++;
+	s->a += stir(name ^ stir(version.lo));
+	s->b += stir(name + stir(version.hi ^ 0x94d049bb133111ebu));
+}
 
 /* --- names ---------------------------------------------------------------------------------- */
 
@@ -52,44 +69,67 @@ static bool u64_has(const uint64_t *items, size_t n, uint64_t want) { return n &
 
 bool cox_names_has(const struct cox_names *n, uint64_t name) { return n && u64_has(n->items, n->n, name); }
 
-static struct cox_str hash_key(const struct cox_hash *h) { return cox_str_make(h, sizeof(*h)); }
+static struct cox_str sum_key(const struct cox_sum *s) { return cox_str_make(s, sizeof(*s)); }
+
+static struct cox_sum names_sum(const uint64_t *items, size_t n)
+{
+	struct cox_sum sum = { 0 };
+	for (size_t i = 0; i < n; i++)
+		cox_sum_add(&sum, items[i], (struct cox_hash){ 0, 0 });
+	return sum;
+}
+
+/* All proxies of a view subscribe to the same names, each in its own order: a list that is there is found without sorting. */
+static const struct cox_names *names_find(struct cox_steps *c, const struct cox_sum *sum)
+{
+	return cox_names_ref(cox_map_find(&c->names, sum_key(sum)));
+}
+
+/* Takes `made`. */
+static const struct cox_names *names_share(struct cox_steps *c, struct cox_names *made, size_t n)
+{
+	struct cox_sum sum = names_sum(made->items, n);
+	const struct cox_names *have = n ? names_find(c, &sum) : NULL;
+	if (have || !n) {
+		cox_free(made);
+		return have;
+	}
+	made = cox_realloc(made, sizeof(*made) + n * sizeof(uint64_t));
+	cox_ref_init(&made->ref);
+	made->sum = sum;
+	made->n = n;
+	cox_map_set(&c->names, sum_key(&made->sum), made);
+	return cox_names_ref(made);
+}
 
 const struct cox_names *cox_names_change(struct cox_steps *c, const struct cox_names *base, const uint64_t *add, size_t add_n,
                                          const uint64_t *del, size_t del_n)
 {
-	size_t all = (base ? base->n : 0) + add_n;
+	size_t all = (base ? base->n : 0) + add_n, n = 0;
 	if (!all)
 		return NULL;
+	if (!base && !del_n) {
+		struct cox_sum sum = names_sum(add, add_n);
+		const struct cox_names *have = names_find(c, &sum);
+		if (have)
+			return have;
+	}
 	struct cox_names *made = cox_alloc(sizeof(*made) + all * sizeof(uint64_t));
+	uint64_t *gone = cox_alloc(del_n * sizeof(uint64_t) + 1);
 	if (base)
 		memcpy(made->items, base->items, base->n * sizeof(uint64_t));
 	if (add_n)
 		memcpy(made->items + all - add_n, add, add_n * sizeof(uint64_t));
+	if (del_n) {
+		memcpy(gone, del, del_n * sizeof(uint64_t));
+		qsort(gone, del_n, sizeof(uint64_t), cmp_u64);
+	}
 	qsort(made->items, all, sizeof(uint64_t), cmp_u64);
-	size_t n = 0;
-	for (size_t i = 0; i < all; i++) {
-		bool gone = false;
-		for (size_t j = 0; j < del_n && !gone; j++)
-			gone = del[j] == made->items[i];
-		if (!gone && (n == 0 || made->items[n - 1] != made->items[i]))
+	for (size_t i = 0; i < all; i++)
+		if ((n == 0 || made->items[n - 1] != made->items[i]) && !u64_has(gone, del_n, made->items[i]))
 			made->items[n++] = made->items[i];
-	}
-	if (!n) {
-		cox_free(made);
-		return NULL;
-	}
-	struct cox_hash hash = cox_hash128(made->items, n * sizeof(uint64_t));
-	struct cox_names *have = cox_map_find(&c->names, hash_key(&hash));
-	if (have) {
-		cox_free(made);
-		return cox_names_ref(have);
-	}
-	made = cox_realloc(made, sizeof(*made) + n * sizeof(uint64_t));
-	cox_ref_init(&made->ref);
-	made->hash = hash;
-	made->n = n;
-	cox_map_set(&c->names, hash_key(&made->hash), made);
-	return cox_names_ref(made);
+	cox_free(gone);
+	return names_share(c, made, n);
 }
 
 /* --- steps ---------------------------------------------------------------------------------- */
@@ -411,4 +451,35 @@ const struct cox_names *cox_steps_needs(struct cox_steps *c, const struct cox_se
 	cox_vec_fini(&hashes);
 	cox_vec_fini(&all);
 	return cox_names_ref(e->names);
+}
+
+static struct entry *sum_of(struct cox_steps *c, const struct cox_set *set)
+{
+	struct entry *e = sets_entry_of(c, ENTRY_SUM, (const struct cox_set *[INPUTS]){ set });
+	if (!e->set) {
+		e->set = cox_set_ref(set); /* made */
+		for (size_t i = 0; i < set->n; i++)
+			cox_sum_add(&e->sum, cox_name_hash(set->items[i]->name), set->items[i]->hash);
+	}
+	return e;
+}
+
+void cox_steps_sum(struct cox_steps *c, const struct cox_set *set, struct cox_sum *sum)
+{
+	const struct entry *e = set ? sum_of(c, set) : NULL;
+	if (!e)
+		return;
+	sum->n += e->sum.n;
+	sum->a += e->sum.a;
+	sum->b += e->sum.b;
+}
+
+void cox_steps_mark_accepted(struct cox_steps *c, const struct cox_set *set, unsigned klass)
+{
+	struct entry *e = set ? sum_of(c, set) : NULL;
+	if (!e || (e->accepted_by & 1u << klass))
+		return;
+	e->accepted_by |= 1u << klass;
+	for (size_t i = 0; i < set->n; i++)
+		cox_resource_mark_accepted(set->items[i], klass);
 }

@@ -1,13 +1,7 @@
 /* subscribe - requests: subscriptions, reconnects, and which of them are acknowledgements. */
 #include "xds/core_priv.h"
 
-static void ask(struct type_state *t, struct cox_str name)
-{
-	struct asked_name *a = cox_vec_add(&t->asked);
-	a->hash = cox_name_hash(name);
-	a->text = cox_str_dup_cstr(name);
-	a->n = name.n;
-}
+static void ask(struct type_state *t, struct cox_str name) { cox_vec_push(&t->asked, cox_arena_str(&t->texts, name)); }
 
 static void forget_unsubscribed(struct cox_xds_core *c, struct type_state *t)
 {
@@ -39,12 +33,15 @@ static void keep_known(struct cox_xds_core *c, struct type_state *t, const struc
 	const struct cox_names *early =
 	    r->type == COX_TYPE_EDS ? cox_names_change(c->opts.steps, NULL, c->early_clusters.p, c->early_clusters.n, NULL, 0) : NULL;
 	core_known_clear(t);
+	cox_vec_reserve(&t->known, r->initial_n);
 	for (size_t i = 0; i < r->initial_n; i++) {
 		struct known_resource *k = cox_vec_add(&t->known);
 		k->hash = cox_name_hash(r->initial[i].name);
 		/* An empty or foreign version is unknown: the resource is sent, or removed where it no longer exists. */
 		k->has_version = cox_hash_from_hex(r->initial[i].version, &k->version) == COX_OK && !is_early_cluster(early, k->hash);
-		k->name = cox_str_dup_cstr(r->initial[i].name);
+		k->name = cox_arena_str(&t->texts, r->initial[i].name);
+		/* What has no version is held in none that we know: the sum is of nothing that we made. */
+		cox_sum_add(&t->known_sum, k->hash, k->has_version ? k->version : (struct cox_hash){ 0, 0 });
 	}
 	cox_names_unref(early);
 }
@@ -56,6 +53,8 @@ static enum cox_rc subscribe_delta(struct cox_xds_core *c, const struct cox_xds_
 	struct type_state *t = &c->types[r->type];
 	COX_VEC(uint64_t) add = { 0 }, del = { 0 };
 	bool names_all = is_first && r->subscribe_n == 0 && !core_type_is_named(r->type);
+	cox_vec_reserve(&add, r->subscribe_n);
+	cox_vec_reserve(&t->asked, r->subscribe_n);
 	for (size_t i = 0; i < r->subscribe_n; i++) {
 		if (is_star(r->subscribe[i]) || !core_type_is_named(r->type)) {
 			names_all = true;
