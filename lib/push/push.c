@@ -12,12 +12,15 @@ enum {
 static void on_turn(void *arg);
 static void on_settled(void *arg);
 
+static void on_idle(void *arg) { push_idle_end(arg); }
+
 struct cox_push *cox_push_new(const struct cox_push_options *opts)
 {
 	struct cox_push *p = COX_NEW(struct cox_push);
 	p->opts = *opts;
 	p->turn = cox_timer_new(opts->loop, on_turn, p);
 	p->settle = opts->settle_ms > 0 ? cox_timer_new(opts->loop, on_settled, p) : NULL;
+	p->idle_timer = cox_timer_new(opts->loop, on_idle, p);
 	p->memo = cox_memo_new();
 	p->sweep_in = 1;
 	return p;
@@ -28,8 +31,10 @@ void cox_push_free(struct cox_push *p)
 	if (!p)
 		return;
 	COX_ASSERT(!p->clients.n);
+	push_idle_end(p);
 	cox_timer_free(&p->turn);
 	cox_timer_free(&p->settle);
+	cox_timer_free(&p->idle_timer);
 	cox_timer_free(&p->review);
 	push_overrides_clear(p);
 	cox_map_fini(&p->overrides);
@@ -49,6 +54,7 @@ void cox_push_free(struct cox_push *p)
 	cox_vec_fini(&p->outbox);
 	cox_vec_fini(&p->dirty);
 	cox_vec_fini(&p->firsts);
+	cox_vec_fini(&p->idle);
 	cox_arena_fini(&p->arena);
 	cox_free(p);
 }
@@ -95,10 +101,13 @@ const struct cox_snapshot *cox_push_snapshot(const struct cox_push *p) { return 
 
 void cox_push_stats_get(const struct cox_push *p, struct cox_push_stats *out)
 {
+	size_t idle[COX_PUSH_PARTS] = { 0 };
+	for (size_t i = 0; i < p->idle.n; i++)
+		idle[p->idle.p[i]->part]++;
 	*out = (struct cox_push_stats){
 		.generation = p->snapshot ? p->snapshot->generation : 0,
-		.views = p->units[COX_PUSH_SCOPE].n,
-		.workloads = p->units[COX_PUSH_WORKLOAD].n,
+		.views = p->units[COX_PUSH_SCOPE].n - idle[COX_PUSH_SCOPE],
+		.workloads = p->units[COX_PUSH_WORKLOAD].n - idle[COX_PUSH_WORKLOAD],
 		.clients = p->clients.n,
 		.resources = p->intern.resources.n,
 		.resource_bytes = p->intern.bytes,
@@ -191,6 +200,7 @@ static void begin_round(struct cox_push *p)
 	if (is_first || !cox_hash_eq(keying, p->keying))
 		push_rekey(p);
 	p->keying = keying;
+	push_idle_end(p); /* not made anew for nobody */
 	mark_all(p);
 	if (p->opts.on_generation)
 		p->opts.on_generation(p->opts.arg, p->snapshot, &changes);

@@ -49,7 +49,8 @@ struct unit {
 	COX_VEC(const struct cox_resource *) good;
 	size_t good_old; /* while a set is made: those from here on are of this one */
 	COX_VEC(struct push_patched) patched;
-	bool is_dirty, is_first;
+	bool is_dirty, is_first, is_idle;
+	size_t idle_at;                          /* in push->idle */
 	COX_VEC(struct push_secret_use) secrets; /* workload: what its configuration names, in the last translation */
 };
 
@@ -90,6 +91,8 @@ struct cox_push {
 	COX_VEC(struct cox_push_client *) clients, outbox;
 	COX_VEC(struct unit *) dirty; /* in the order of work; firsts go through `firsts` */
 	COX_VEC(struct unit *) firsts;
+	COX_VEC(struct unit *) idle; /* without clients, of the present snapshot */
+	struct cox_timer *idle_timer;
 	bool first_turn;                               /* whose turn it is among dirty and firsts */
 	const struct cox_set *globals[COX_TYPE_COUNT]; /* globals.c */
 	struct cox_map overrides;                      /* endpoint sets that came after the snapshot */
@@ -110,6 +113,8 @@ struct cox_push {
 struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_push_client *c);
 void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client *c);
 void push_unit_mark(struct cox_push *p, struct unit *u);
+/* Ends the units that nobody came back to. */
+void push_idle_end(struct cox_push *p);
 /* Translates if its inputs changed; true when what its clients should have changed. */
 bool push_unit_work(struct cox_push *p, struct unit *u);
 struct cox_hash push_keying(const struct cox_snapshot *s);

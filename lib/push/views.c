@@ -106,6 +106,10 @@ static struct cox_hash workload_inputs(struct cox_push *push, struct cox_workloa
 	return p.h;
 }
 
+/* Streams that end all at once come back at once: what was made for them is kept this long at most,
+ * and until the next round. */
+enum { IDLE_MS = 10000 };
+
 /* --- units ----------------------------------------------------------------------------------- */
 
 static void clear_left_out(struct unit *u)
@@ -133,6 +137,25 @@ static void unit_free(struct unit *u)
 	cox_free(u);
 }
 
+static void count_views(const struct cox_push *p)
+{
+	cox_metric_set(COX_M_VIEWS, NULL, (double)(p->units[0].n + p->units[1].n - p->idle.n));
+}
+
+/* Somebody came back to a unit that nobody was left of. */
+static void stay(struct cox_push *p, struct unit *u)
+{
+	if (!u->is_idle)
+		return;
+	struct unit *last = p->idle.p[p->idle.n - 1];
+	COX_ASSERT(p->idle.p[u->idle_at] == u);
+	p->idle.p[u->idle_at] = last;
+	last->idle_at = u->idle_at;
+	p->idle.n--;
+	u->is_idle = false;
+	count_views(p);
+}
+
 struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_push_client *c)
 {
 	struct unit made = { .part = part };
@@ -151,6 +174,7 @@ struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_p
 	}
 	struct unit *u = cox_map_find(&p->units[part], made.key);
 	if (u) {
+		stay(p, u);
 		cox_view_free(made.view);
 		cox_workload_free(made.workload);
 		return u;
@@ -161,7 +185,7 @@ struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_p
 	u->is_first = true;
 	cox_map_set(&p->units[part], u->key, u);
 	push_unit_mark(p, u);
-	cox_metric_set(COX_M_VIEWS, NULL, (double)(p->units[0].n + p->units[1].n));
+	count_views(p);
 	return u;
 }
 
@@ -180,6 +204,16 @@ static void unmark(struct cox_push *p, struct unit *u)
 	u->is_dirty = false;
 }
 
+static void unit_end(struct cox_push *p, struct unit *u)
+{
+	if (u->is_dirty)
+		unmark(p, u);
+	cox_map_remove(&p->units[u->part], u->key);
+	push_secrets_leave(p, u);
+	unit_free(u);
+	count_views(p);
+}
+
 void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client *c)
 {
 	for (size_t i = 0; i < u->clients.n; i++)
@@ -190,12 +224,23 @@ void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client 
 	p->patched_changed |= u->patched.n > 0; /* it is told at the next turn's end */
 	if (u->clients.n)
 		return;
-	if (u->is_dirty)
-		unmark(p, u);
-	cox_map_remove(&p->units[u->part], u->key);
-	push_secrets_leave(p, u);
-	unit_free(u);
-	cox_metric_set(COX_M_VIEWS, NULL, (double)(p->units[0].n + p->units[1].n));
+	if (u->is_dirty || !u->wanted) {
+		unit_end(p, u); /* what it has is not of now */
+		return;
+	}
+	u->is_idle = true;
+	u->idle_at = p->idle.n;
+	cox_vec_push(&p->idle, u);
+	if (!cox_timer_is_running(p->idle_timer))
+		cox_timer_start(p->idle_timer, IDLE_MS, 0);
+	count_views(p);
+}
+
+void push_idle_end(struct cox_push *p)
+{
+	while (p->idle.n)
+		unit_end(p, p->idle.p[--p->idle.n]);
+	cox_timer_stop(p->idle_timer);
 }
 
 void push_unit_mark(struct cox_push *p, struct unit *u)
