@@ -33,6 +33,9 @@ extern const struct cox_cli_verb verb_crd, verb_crd_generate;
 extern const struct cox_cli_verb verb_diff;
 extern const struct cox_cli_verb verb_explain, verb_explain_route;
 extern const struct cox_cli_verb verb_kube_inject;
+extern const struct cox_cli_verb verb_proxy_config, verb_proxy_config_all, verb_proxy_config_bootstrap, verb_proxy_config_cluster,
+    verb_proxy_config_ecds, verb_proxy_config_eds, verb_proxy_config_endpoint, verb_proxy_config_listener, verb_proxy_config_log,
+    verb_proxy_config_rootca_compare, verb_proxy_config_route, verb_proxy_config_secret;
 extern const struct cox_cli_verb verb_render;
 extern const struct cox_cli_verb verb_workload, verb_workload_entry, verb_workload_entry_configure, verb_workload_group,
     verb_workload_group_create;

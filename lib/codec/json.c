@@ -447,8 +447,8 @@ static enum cox_rc parse_value(struct parser *ps, struct cox_json *out)
 	}
 }
 
-enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out, size_t *used,
-                                  struct cox_err *err)
+static enum cox_rc parse(struct cox_arena *arena, struct cox_str text, size_t max_bytes, int first_line, struct cox_json **out,
+                         size_t *used, struct cox_err *err)
 {
 	struct cox_json_member scratch[SCRATCH_MEMBERS];
 	struct parser ps = { .arena = arena,
@@ -459,8 +459,10 @@ enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, 
 		             .cap = SCRATCH_MEMBERS,
 		             .err = err };
 	struct cox_json *root = COX_ARENA_NEW(arena, struct cox_json);
-	enum cox_rc rc =
-	    text.n > COX_JSON_BYTES_MAX ? fail(&ps, COX_ELIMIT, "JSON: the document is larger than 16 MiB") : parse_value(&ps, root);
+	enum cox_rc rc = text.n > max_bytes ? fail(&ps, COX_ELIMIT,
+	                                           max_bytes == COX_JSON_BYTES_MAX ? "JSON: the document is larger than 16 MiB"
+	                                                                           : "JSON: the document is larger than 512 MiB")
+	                                    : parse_value(&ps, root);
 	if (ps.on_heap)
 		cox_free(ps.stack);
 	*used = (size_t)(ps.p - text.p);
@@ -469,11 +471,17 @@ enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, 
 	return rc;
 }
 
-enum cox_rc cox_json_parse(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err)
+enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out, size_t *used,
+                                  struct cox_err *err)
+{
+	return parse(arena, text, COX_JSON_BYTES_MAX, first_line, out, used, err);
+}
+
+static enum cox_rc parse_whole(struct cox_arena *arena, struct cox_str text, size_t max_bytes, struct cox_json **out, struct cox_err *err)
 {
 	struct cox_json *root = NULL;
 	size_t used = 0;
-	COX_TRY(cox_json_parse_prefix(arena, text, 1, &root, &used, err));
+	COX_TRY(parse(arena, text, max_bytes, 1, &root, &used, err));
 	for (size_t i = used; i < text.n; i++) {
 		if (strchr(" \t\r\n", text.p[i]) && text.p[i])
 			continue;
@@ -487,4 +495,14 @@ enum cox_rc cox_json_parse(struct cox_arena *arena, struct cox_str text, struct 
 	}
 	*out = root;
 	return COX_OK;
+}
+
+enum cox_rc cox_json_parse(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err)
+{
+	return parse_whole(arena, text, COX_JSON_BYTES_MAX, out, err);
+}
+
+enum cox_rc cox_json_parse_answer(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err)
+{
+	return parse_whole(arena, text, COX_JSON_ANSWER_BYTES_MAX, out, err);
 }

@@ -31,13 +31,16 @@ struct cox_json_member {
 };
 
 enum {
-	COX_JSON_DEPTH_MAX = 128,             /* a Kubernetes schema is at most some 20 deep; bounds our recursion */
-	COX_JSON_BYTES_MAX = 16 * 1024 * 1024 /* etcd takes 1.5 MiB; a document beyond this is refused before it is parsed */
+	COX_JSON_DEPTH_MAX = 128,                      /* a Kubernetes schema is at most some 20 deep; bounds our recursion */
+	COX_JSON_BYTES_MAX = 16 * 1024 * 1024,         /* etcd takes 1.5 MiB; a document beyond this is refused before it is parsed */
+	COX_JSON_ANSWER_BYTES_MAX = 512 * 1024 * 1024, /* a config dump has 1 KiB an endpoint and 10 a cluster */
 };
 
 /* Parses exactly one JSON value (RFC 8259). Refuses duplicate keys, invalid UTF-8, lone surrogates, text behind the value.
  * COX_EINVAL with the line; COX_ELIMIT: deeper or longer than the limits above. */
 COX_MUST_USE enum cox_rc cox_json_parse(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err);
+/* The same for what our own questions were answered with (a config dump): up to COX_JSON_ANSWER_BYTES_MAX. */
+COX_MUST_USE enum cox_rc cox_json_parse_answer(struct cox_arena *arena, struct cox_str text, struct cox_json **out, struct cox_err *err);
 /* Parses one value at the start of `text` and says how many bytes it took: for sequences of values. `first_line` is the
  * number of its first line. Errors as above, *used then says where. */
 COX_MUST_USE enum cox_rc cox_json_parse_prefix(struct cox_arena *arena, struct cox_str text, int first_line, struct cox_json **out,

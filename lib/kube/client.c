@@ -284,6 +284,29 @@ void cox_kube_request_open(struct cox_kube_client *c, const struct cox_kube_requ
 	*out = r;
 }
 
+enum cox_rc cox_kube_websocket_open(struct cox_kube_client *c, struct cox_str path, const char *protocol, const struct cox_ws_cb *cb,
+                                    struct cox_ws **out, struct cox_err *err)
+{
+	struct cox_kube_auth_wait wait = { 0 };
+	struct cox_buf url = { 0 };
+	cox_loop_assert_here(c->loop);
+	enum cox_rc rc = cox_kube_auth_ready(c->auth, &wait, err);
+	if (rc != COX_OK) {
+		cox_kube_auth_cancel(c->auth, &wait);
+		return rc;
+	}
+	cox_buf_append_cstr(&url, cox_kube_auth_server(c->auth));
+	cox_buf_append_str(&url, path);
+	struct cox_ws_spec spec = { .url = cox_buf_cstr(&url),
+		                    .protocol = protocol,
+		                    .tls = cox_kube_auth_tls(c->auth),
+		                    .token = cox_kube_auth_has_token(c->auth) ? cox_kube_auth_token : NULL,
+		                    .token_ctx = c->auth };
+	rc = cox_ws_open(c->loop, &spec, cb, out, err);
+	cox_buf_fini(&url);
+	return rc;
+}
+
 /* --- reachability -------------------------------------------------------------------------------------- */
 
 /* Connections that hang are dropped by dropping the HTTP client; its requests end here. */

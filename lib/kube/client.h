@@ -7,6 +7,7 @@
 
 #include "kube/kubeconfig.h"
 #include "loop/loop.h"
+#include "net/websocket.h"
 
 struct cox_kube_client;
 struct cox_kube_request;
@@ -67,6 +68,11 @@ void cox_kube_request_open(struct cox_kube_client *c, const struct cox_kube_requ
                            struct cox_kube_request **out);
 /* No callback after this. Allowed in its own callbacks except on_done. Accepts NULL. */
 void cox_kube_request_close(struct cox_kube_request **r);
+
+/* A WebSocket to `path` (of pods/portforward and the like) with the same server, TLS and credentials; blocks while it opens: for
+ * command-line tools. After at least one request was answered. COX_EAGAIN: there are no credentials yet. */
+COX_MUST_USE enum cox_rc cox_kube_websocket_open(struct cox_kube_client *c, struct cox_str path, const char *protocol,
+                                                 const struct cox_ws_cb *cb, struct cox_ws **out, struct cox_err *err);
 
 /* --- what is said often ----------------------------------------------------------------------------- */
 

@@ -3,8 +3,8 @@
 #include "base/vec.h"
 #include "loop/loop_uv.h"
 #include "loop/timer.h"
+#include "net/http_client_priv.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -57,6 +57,12 @@ struct cox_http_request {
 };
 
 static void global_init(void) { COX_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK); }
+
+void cox_http_easy_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, global_init);
+}
 
 static void post(struct cox_http_client *c)
 {
@@ -332,9 +338,8 @@ static void set_blob(CURL *easy, CURLoption option, struct cox_str pem)
 	curl_easy_setopt(easy, option, &blob);
 }
 
-static void set_tls(struct cox_http_request *r, const struct cox_http_tls *t)
+void cox_http_easy_tls(CURL *e, const struct cox_http_tls *t, struct curl_slist **connect_to)
 {
-	CURL *e = r->easy;
 	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (!t)
 		return;
@@ -359,9 +364,9 @@ static void set_tls(struct cox_http_request *r, const struct cox_http_tls *t)
 	if (t->connect_to) {
 		struct cox_buf line = { 0 };
 		cox_buf_printf(&line, "::%s", t->connect_to);
-		r->connect_to = curl_slist_append(NULL, cox_buf_cstr(&line));
+		*connect_to = curl_slist_append(NULL, cox_buf_cstr(&line));
 		cox_buf_fini(&line);
-		curl_easy_setopt(e, CURLOPT_CONNECT_TO, r->connect_to);
+		curl_easy_setopt(e, CURLOPT_CONNECT_TO, *connect_to);
 	}
 }
 
@@ -455,7 +460,7 @@ static enum cox_rc configure(struct cox_http_request *r, const struct cox_http_s
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, r);
 	curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(e, CURLOPT_HEADERDATA, r);
-	set_tls(r, spec->tls);
+	cox_http_easy_tls(e, spec->tls, &r->connect_to);
 	set_body(e, spec->method ? spec->method : "GET", spec->body);
 	r->follows = spec->follow_redirects;
 	r->max_body_bytes = spec->max_body_bytes ? spec->max_body_bytes : r->cb.on_body ? 0 : BODY_MAX;
@@ -464,8 +469,7 @@ static enum cox_rc configure(struct cox_http_request *r, const struct cox_http_s
 
 static void multi_open(struct cox_http_client *c)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, global_init);
+	cox_http_easy_init();
 	c->multi = curl_multi_init();
 	COX_ASSERT(c->multi);
 	curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_socket);

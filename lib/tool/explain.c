@@ -89,7 +89,7 @@ static enum cox_rc dump_open(struct cox_explain *e, const struct cox_explain_opt
 	struct cox_str text;
 	if (o->config_dump) {
 		COX_TRY(text_read(o->config_dump, &e->start.arena, &text, err));
-		COX_TRY(cox_json_parse(&e->start.arena, text, &tree, err));
+		COX_TRY(cox_json_parse_answer(&e->start.arena, text, &tree, err));
 	} else {
 		COX_TRY(cox_tool_fetch_dump(o->server, o->who.proxy, &e->start.arena, &tree, err));
 	}

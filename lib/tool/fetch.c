@@ -1,62 +1,10 @@
 #include "tool/fetch.h"
 
-#include "loop/loop.h"
-#include "net/http_client.h"
-
-enum { FETCH_TIMEOUT_MS = 20000, FETCH_BYTES_MAX = 512 * 1024 * 1024 };
-
-struct fetch {
-	struct cox_arena *arena;
-	struct cox_str body;
-	bool is_done;
-	enum cox_rc rc;
-	int status;
-	struct cox_err *err;
-};
-
-static void on_done(void *ctx, struct cox_http_request *r, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
-{
-	struct fetch *f = ctx;
-	(void)r;
-	f->rc = rc == COX_OK ? COX_OK : cox_err_set(f->err, rc, NULL, "%s", err ? err->text : "the request failed");
-	f->status = status;
-	f->body = cox_arena_str(f->arena, body);
-	f->is_done = true;
-}
-
-static bool is_done(void *arg) { return ((struct fetch *)arg)->is_done; }
-
-static enum cox_rc fetch_on(struct cox_loop *loop, const char *url, struct fetch *f)
-{
-	struct cox_http_client *client = cox_http_client_new(loop);
-	struct cox_http_request *request = NULL;
-	struct cox_http_spec spec = { .url = url, .total_timeout_ms = FETCH_TIMEOUT_MS, .max_body_bytes = FETCH_BYTES_MAX };
-	enum cox_rc rc = cox_http_request_open(client, &spec, &(struct cox_http_cb){ .on_done = on_done, .ctx = f }, &request, f->err);
-	if (rc == COX_OK && !cox_loop_run_until(loop, is_done, f, FETCH_TIMEOUT_MS + 1000))
-		rc = cox_err_set(f->err, COX_ETIMEOUT, NULL, "%s does not answer", url);
-	if (!f->is_done)
-		cox_http_request_cancel(&request);
-	cox_http_client_free(&client);
-	return rc == COX_OK ? f->rc : rc;
-}
+#include "tool/reach.h"
 
 enum cox_rc cox_tool_fetch(const char *server, struct cox_str path, struct cox_arena *arena, struct cox_str *out, struct cox_err *err)
 {
-	struct cox_loop *loop = cox_loop_new("fetch");
-	struct fetch f = { .arena = arena, .err = err };
-	struct cox_str base = cox_str_of(server);
-	while (base.n > 0 && base.p[base.n - 1] == '/')
-		base.n--;
-	struct cox_str url = cox_arena_printf(arena, "%.*s%.*s", COX_FMT(base), COX_FMT(path));
-	enum cox_rc rc = fetch_on(loop, url.p, &f);
-	cox_loop_free(&loop);
-	if (rc != COX_OK)
-		return rc;
-	if (f.status != 200)
-		return cox_err_set(err, f.status == 404 ? COX_ENOTFOUND : COX_EIO, NULL, "%.*s answers %d: %.*s", COX_FMT(url), f.status,
-		                   COX_FMT(cox_str_sub(cox_str_trim(f.body), 0, 160)));
-	*out = f.body;
-	return COX_OK;
+	return cox_reach_ask(&(struct cox_reach){ .url = cox_str_of(server) }, NULL, path, arena, out, err);
 }
 
 enum cox_rc cox_tool_fetch_world(const char *server, struct cox_world *w, struct cox_buf *notes, struct cox_err *err)
@@ -66,7 +14,7 @@ enum cox_rc cox_tool_fetch_world(const char *server, struct cox_world *w, struct
 	struct cox_str text;
 	enum cox_rc rc = cox_tool_fetch(server, COX_STR("/debug/configz?all"), &arena, &text, err);
 	if (rc == COX_OK)
-		rc = cox_json_parse(&arena, text, &objects, err);
+		rc = cox_json_parse_answer(&arena, text, &objects, err);
 	if (rc == COX_OK)
 		rc = cox_world_load_json(w, objects, notes, err);
 	cox_arena_fini(&arena);
@@ -88,7 +36,7 @@ enum cox_rc cox_tool_fetch_nodes(const char *server, struct cox_arena *arena, st
 	struct cox_json *tree = NULL, *list = cox_json_new_array(arena);
 	struct cox_str text;
 	COX_TRY(cox_tool_fetch(server, COX_STR("/debug/adsz"), arena, &text, err));
-	COX_TRY(cox_json_parse(arena, text, &tree, err));
+	COX_TRY(cox_json_parse_answer(arena, text, &tree, err));
 	const struct cox_json *clients = cox_json_get(tree, COX_STR("clients"));
 	for (size_t i = 0; clients && i < clients->n; i++) {
 		const struct cox_json *node = cox_json_get(&clients->items[i], COX_STR("node")),
@@ -124,5 +72,5 @@ enum cox_rc cox_tool_fetch_dump(const char *server, struct cox_str proxy, struct
 	struct cox_str text, path = cox_arena_printf(arena, "/debug/config_dump?include_eds&proxyID=%.*s%s", COX_FMT(proxy),
 	                                             cox_str_rfind(proxy, '.') < 0 ? ".default" : "");
 	COX_TRY(cox_tool_fetch(server, path, arena, &text, err));
-	return cox_json_parse(arena, text, out, err);
+	return cox_json_parse_answer(arena, text, out, err);
 }
