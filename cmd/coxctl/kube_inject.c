@@ -13,6 +13,13 @@ static void say(void *ctx, struct cox_str line)
 	fprintf(stderr, "coxctl kube-inject: %.*s\n", COX_FMT(line));
 }
 
+static struct cox_str template_env(struct cox_str name)
+{
+	char buf[256];
+	const char *v = name.n < sizeof(buf) ? cox_env_get(cox_str_to_cstr(name, buf, sizeof(buf))) : NULL;
+	return cox_str_of(v);
+}
+
 struct options {
 	const char *in, *out, *revision;
 	const char *files[3]; /* config, values, mesh */
@@ -32,7 +39,8 @@ static enum cox_rc run(const struct options *o, struct cox_buf *out, struct cox_
 	struct cox_inject_sources from = { .config = cox_buf_str(&texts[0]),
 		                           .values = cox_buf_str(&texts[1]),
 		                           .mesh = cox_buf_str(&texts[2]),
-		                           .revision = cox_str_of(o->revision) };
+		                           .revision = cox_str_of(o->revision),
+		                           .env = template_env };
 	if (rc == COX_OK)
 		rc = cox_inject_config_build(&from, &diags, &config, err);
 	for (size_t i = 0; i < diags.n; i++)

@@ -22,6 +22,13 @@ struct webhook {
 
 static struct cox_str env(enum env_id id) { return cox_str_of(env_given(id)); }
 
+/* For templates of the injector's ConfigMap, as Istio's have it. */
+static struct cox_str template_env(struct cox_str name)
+{
+	char buf[256];
+	return cox_str_of(name.n < sizeof(buf) ? cox_env_get(cox_str_to_cstr(name, buf, sizeof(buf))) : NULL);
+}
+
 /* --- the server ------------------------------------------------------------------------------------------------- */
 
 static void open_server(struct daemon *d)
@@ -88,7 +95,8 @@ static void configure(struct daemon *d)
 	struct cox_inject_sources from = { .config = cox_buf_str(&w->settings),
 		                           .values = cox_buf_str(&w->values),
 		                           .mesh = cox_buf_str(&w->mesh),
-		                           .revision = cox_str_of(d->flags.revision) };
+		                           .revision = cox_str_of(d->flags.revision),
+		                           .env = template_env };
 	if (cox_str_eq_cstr(from.revision, "default"))
 		from.revision = (struct cox_str){ 0 };
 	from.proxy_config_n = cox_registry_objects(d->registry, COX_KIND_PROXY_CONFIG, &from.proxy_configs);

@@ -56,11 +56,6 @@ static enum cox_rc take_settings(struct cox_inject_config *c, const struct cox_j
 	if (!s || diags->errors != errors)
 		return cox_err_set(err, COX_EINVAL, NULL, "ConfigMap istio-sidecar-injector, key config: %s",
 		                   diags->n ? diags->items[diags->n - 1].text.p : "not an object");
-	if (s->templates.n > 2) /* more than {} */
-		return cox_err_set(
-		    err, COX_EINVAL, "templates",
-		    "ConfigMap istio-sidecar-injector, key config: templates of one's own are not read; leave the key out for the built-in sidecar, "
-		    "gateway and mounted-secret");
 	c->enabled = s->policy.n == 0 || cox_str_eq_cstr(s->policy, "enabled");
 	if (s->policy.n && !c->enabled && !cox_str_eq_cstr(s->policy, "disabled"))
 		return cox_err_set(err, COX_EINVAL, "policy", "ConfigMap istio-sidecar-injector: policy \"%.*s\": enabled or disabled",
@@ -70,7 +65,7 @@ static enum cox_rc take_settings(struct cox_inject_config *c, const struct cox_j
 	c->annotations.p = s->annotations.p, c->annotations.n = s->annotations.n;
 	c->default_templates.p = s->default_templates.p, c->default_templates.n = s->default_templates.n;
 	c->aliases = cox_json_get(doc, COX_STR("aliases"));
-	return COX_OK;
+	return inject_user_templates_build(c, cox_json_get(doc, COX_STR("templates")), err);
 }
 
 enum cox_rc cox_inject_config_build(const struct cox_inject_sources *from, struct cox_diags *diags, struct cox_inject_config **out,
@@ -79,6 +74,7 @@ enum cox_rc cox_inject_config_build(const struct cox_inject_sources *from, struc
 	struct cox_inject_config *c = COX_NEW(struct cox_inject_config);
 	cox_ref_init(&c->ref);
 	c->revision = cox_arena_str(&c->arena, from->revision);
+	c->env = from->env;
 	const struct cox_json *settings = NULL;
 	enum cox_rc rc = read_object(&c->arena, from->config, "ConfigMap istio-sidecar-injector, key config", &settings, err);
 	if (rc == COX_OK)
@@ -115,6 +111,7 @@ void cox_inject_config_unref(const struct cox_inject_config *c)
 		return;
 	for (size_t i = 0; i < mine->proxy_config_n; i++)
 		cox_object_unref(mine->proxy_configs[i]);
+	inject_user_templates_free(mine);
 	cox_arena_fini(&mine->arena);
 	cox_free(mine);
 }

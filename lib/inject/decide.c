@@ -14,12 +14,6 @@ static bool fits_one(const struct inject_job *j, const struct cox_label_selector
 	return false;
 }
 
-static bool is_yes(struct cox_str v)
-{
-	return cox_str_eq_nocase(v, COX_STR("y")) || cox_str_eq_nocase(v, COX_STR("yes")) || cox_str_eq_nocase(v, COX_STR("true")) ||
-	       cox_str_eq_nocase(v, COX_STR("on"));
-}
-
 const char *inject_skip_reason(const struct inject_job *j)
 {
 	const struct cox_json *host = cox_json_get(j->spec, COX_STR("hostNetwork"));
@@ -34,8 +28,11 @@ const char *inject_skip_reason(const struct inject_job *j)
 		said = inject_annotation(j, "sidecar.istio.io/inject", NULL);
 		who = "annotation";
 	}
-	if (said.n > 0)
-		return is_yes(said) ? NULL : who;
+	/* Other words are nothing said, as in Istio; the webhook tells of them. */
+	if (cox_str_eq_cstr(said, "true"))
+		return NULL;
+	if (cox_str_eq_cstr(said, "false"))
+		return who;
 	if (fits_one(j, j->c->never.p, j->c->never.n))
 		return "neverInjectSelector";
 	if (fits_one(j, j->c->always.p, j->c->always.n))

@@ -36,9 +36,17 @@ static void order(struct inject_job *j, struct cox_json *spec)
 	struct cox_json *init = inject_find_mutable(spec, "initContainers");
 	/* Last, so that what the application writes on its way down is still sent on; first where it has to be up before the others. */
 	move(inject_find_mutable(spec, "containers"), "istio-proxy", j->hold);
-	move(init, "istio-proxy", true);
+	/* As a native sidecar the proxy is up before the application's own init containers, which then are in the mesh. */
+	if (inject_by_name(init, COX_STR("istio-proxy"))) {
+		move(init, "enable-core-dump", true);
+		move(init, "istio-proxy", true);
+		move(init, "istio-validation", true);
+		move(init, "istio-init", true);
+		return;
+	}
+	/* Else what they send must not be captured while nobody is there to take it: capture comes last, and its check first. */
 	move(init, "istio-validation", true);
-	move(init, "istio-init", true);
+	move(init, "istio-init", false);
 	move(init, "enable-core-dump", false);
 }
 
@@ -64,7 +72,7 @@ static void label_network(struct inject_job *j, struct cox_json *meta)
 
 struct cox_str inject_finish(struct inject_job *j, const struct cox_json *made, struct cox_json *proxy)
 {
-	for (size_t i = 0; i < j->r->env_n; i++)
+	for (size_t i = 0; proxy && i < j->r->env_n; i++)
 		inject_env_set(j, proxy, j->r->env[i].key, j->r->env[i].value);
 	struct cox_json *spec = inject_find_mutable(j->pod, "spec"), *meta = inject_member(j, j->pod, "metadata", COX_JSON_OBJECT);
 	order(j, spec);

@@ -64,28 +64,51 @@ static void sort_labels(struct inject_job *j)
 
 /* --- templates --------------------------------------------------------------------------------------------- */
 
-static enum cox_rc add_template(struct inject_job *j, struct cox_str name, struct cox_json *made, unsigned depth)
+static enum cox_rc add_native(struct inject_job *j, struct cox_str name, struct cox_json *made)
 {
-	const struct cox_json *alias = cox_json_get(j->c->aliases, name), *tree = inject_template_find(name);
-	for (size_t i = 0; alias && alias->type == COX_JSON_ARRAY && depth < 8 && i < alias->n; i++) {
-		enum cox_rc rc = add_template(j, alias->items[i].text, made, depth + 1);
-		if (rc != COX_OK)
-			return rc;
-	}
-	if (alias)
-		return COX_OK;
+	static const char *const others[] = { "grpc-simple", "grpc-agent", "waypoint", "kube-gateway", "agentgateway" };
+	const struct cox_json *tree = inject_template_find(name);
+	for (size_t i = 0; !tree && i < COX_LEN(others); i++)
+		if (cox_str_eq_cstr(name, others[i]))
+			return cox_err_set(
+			    j->err, COX_EINVAL, "metadata.annotations[inject.istio.io/templates]",
+			    "template %s is none of the built-in ones, which make an Envoy beside an application; Istio's own text of it "
+			    "in the injector's ConfigMap (key config, templates) is run",
+			    others[i]);
 	if (!tree)
-		return cox_err_set(
-		    j->err, COX_EINVAL, "metadata.annotations[inject.istio.io/templates]",
-		    "no template \"%.*s\": there are sidecar, gateway, mounted-secret and the aliases of the injector's configuration",
-		    COX_FMT(name));
+		return cox_err_set(j->err, COX_EINVAL, "metadata.annotations[inject.istio.io/templates]",
+		                   "no template \"%.*s\": there are sidecar, gateway, mounted-secret, and the templates and aliases of the "
+		                   "injector's configuration",
+		                   COX_FMT(name));
+	inject_merge(j->arena, made, inject_skeleton_expand(j, tree));
+	return COX_OK;
+}
+
+static enum cox_rc add_template(struct inject_job *j, struct cox_str name, struct cox_json *made)
+{
+	const struct inject_user_template *own = inject_user_template_find(j->c, name);
+	struct cox_json *tree;
 	bool was_gateway = j->is_gateway;
 	j->is_gateway |= cox_str_eq_cstr(name, "gateway");
 	/* The variables are those of the pod, whatever the template; only a gateway's environment is another. */
-	enum cox_rc rc = j->vars && was_gateway == j->is_gateway ? COX_OK : inject_vars_build(j);
-	if (rc == COX_OK)
-		inject_merge(j->arena, made, inject_skeleton_expand(j, tree));
-	return rc;
+	if (!j->vars || was_gateway != j->is_gateway)
+		COX_TRY(inject_vars_build(j));
+	if (!own)
+		return add_native(j, name, made);
+	COX_TRY(inject_user_template_run(j, own, &tree));
+	inject_merge(j->arena, made, tree);
+	return COX_OK;
+}
+
+/* An alias stands for a list of templates, not of aliases: `sidecar: [sidecar, more]` is one. */
+static enum cox_rc add_named(struct inject_job *j, struct cox_str name, struct cox_json *made)
+{
+	const struct cox_json *alias = cox_json_get(j->c->aliases, name);
+	if (!alias || alias->type != COX_JSON_ARRAY)
+		return add_template(j, name, made);
+	for (size_t i = 0; i < alias->n; i++)
+		COX_TRY(add_template(j, alias->items[i].text, made));
+	return COX_OK;
 }
 
 static enum cox_rc make(struct inject_job *j, struct cox_json **out)
@@ -95,12 +118,12 @@ static enum cox_rc make(struct inject_job *j, struct cox_json **out)
 	enum cox_rc rc = COX_OK;
 	if (names.n > 0) {
 		while (rc == COX_OK && cox_str_next(&names, ',', &name))
-			rc = add_template(j, cox_str_trim(name), made, 0);
+			rc = add_named(j, cox_str_trim(name), made);
 	} else if (j->c->default_templates.n > 0) {
 		for (size_t i = 0; rc == COX_OK && i < j->c->default_templates.n; i++)
-			rc = add_template(j, j->c->default_templates.p[i], made, 0);
+			rc = add_named(j, j->c->default_templates.p[i], made);
 	} else {
-		rc = add_template(j, COX_STR("sidecar"), made, 0);
+		rc = add_named(j, COX_STR("sidecar"), made);
 	}
 	*out = made;
 	return rc;
@@ -122,6 +145,14 @@ static void leave_volumes(struct inject_job *j, struct cox_json *made)
 			inject_remove_item(mine, i);
 		}
 	}
+}
+
+static void warn_of_words(struct inject_job *j)
+{
+	static const char key[] = "sidecar.istio.io/inject";
+	struct cox_str said = cox_json_get(j->labels, cox_str_of(key)) ? inject_label(j, key) : inject_annotation(j, key, NULL);
+	if (said.n && !cox_str_eq_cstr(said, "true") && !cox_str_eq_cstr(said, "false"))
+		inject_warn(j, "%s: \"%.*s\" is neither \"true\" nor \"false\" and says nothing", key, COX_FMT(said));
 }
 
 static void warn_of_application(struct inject_job *j)
@@ -156,18 +187,17 @@ static enum cox_rc inject(struct inject_job *j, struct cox_inject_result *out)
 		return rc;
 	leave_volumes(j, made);
 	inject_overrides_keep(j, made);
+	warn_of_words(j);
 	warn_of_application(j);
 	/* The pod as the user wrote it stays readable for the steps behind. */
 	j->pod = cox_json_clone(j->arena, j->pod);
 	inject_merge(j->arena, j->pod, made);
 	inject_overrides_apply(j, made);
+	/* None: templates for applications that speak xDS themselves (gRPC). Nobody is there to turn probes to. */
 	struct cox_json *proxy = proxy_of(j);
-	if (!proxy)
-		return cox_err_set(j->err, COX_EINVAL, "spec.containers", "the templates made no container istio-proxy");
-	inject_probes_rewrite(j, proxy);
-	rc = inject_metrics_merge(j, proxy);
-	if (rc != COX_OK)
-		return rc;
+	if (proxy)
+		inject_probes_rewrite(j, proxy);
+	COX_TRY(inject_metrics_merge(j, proxy));
 	out->status = inject_finish(j, made, proxy);
 	out->pod = j->pod;
 	return COX_OK;
@@ -178,6 +208,8 @@ enum cox_rc cox_inject_pod(const struct cox_inject_config *c, const struct cox_i
 {
 	*out = (struct cox_inject_result){ 0 };
 	struct inject_job j = { .c = c, .r = r, .arena = arena, .err = err };
+	j.uid = r->proxy_uid ? r->proxy_uid : 1337;
+	j.gid = r->proxy_gid ? r->proxy_gid : 1337;
 	if (!r->pod || r->pod->type != COX_JSON_OBJECT)
 		return cox_err_set(err, COX_EINVAL, NULL, "a Pod is wanted");
 	j.pod = cox_json_clone(arena, r->pod);

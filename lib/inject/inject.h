@@ -17,16 +17,17 @@ struct cox_inject_config;
 
 /* What a configuration is made of: the texts of the ConfigMaps, each of which may be empty. */
 struct cox_inject_sources {
-	struct cox_str config;   /* ConfigMap istio-sidecar-injector, key `config` (YAML): policy, selectors, defaultTemplates, aliases,
-	                            injectedAnnotations */
-	struct cox_str values;   /* the same, key `values` (JSON): Helm's values */
-	struct cox_str mesh;     /* ConfigMap istio, key `mesh` (YAML) */
-	struct cox_str revision; /* of this control plane; empty: default */
+	struct cox_str config; /* ConfigMap istio-sidecar-injector, key `config` (YAML): policy, selectors, templates (Go's text/template),
+	                          defaultTemplates, aliases, injectedAnnotations */
+	struct cox_str values; /* the same, key `values` (JSON): Helm's values */
+	struct cox_str mesh;   /* ConfigMap istio, key `mesh` (YAML) */
+	struct cox_str revision;                       /* of this control plane; empty: default */
 	const struct cox_object *const *proxy_configs; /* of kind ProxyConfig, of all namespaces; shared with the configuration */
 	size_t proxy_config_n;
+	struct cox_str (*env)(struct cox_str name); /* for the templates' function `env`; NULL: nothing is set */
 };
 /* Unknown settings that matter are diagnostics. COX_EINVAL: not YAML or JSON, a value of the wrong type (diags and err say where); a
- * template of the user's own in `config`. Gives *out. */
+ * template that cannot be parsed, or calls a function that Istio's do not (err has template and line). Gives *out. */
 COX_MUST_USE enum cox_rc cox_inject_config_build(const struct cox_inject_sources *from, struct cox_diags *diags,
                                                  struct cox_inject_config **out, struct cox_err *err);
 const struct cox_inject_config *cox_inject_config_ref(const struct cox_inject_config *c);
@@ -38,6 +39,7 @@ struct cox_inject_request {
 	const struct cox_kv *env;   /* of the webhook's path: ISTIO_META_CLUSTER_ID and others, set on the proxy */
 	size_t env_n;
 	struct cox_str owner_api_version, owner_kind, owner_name; /* empty: read from ownerReferences */
+	int64_t proxy_uid, proxy_gid;                             /* of the namespace's own range (OpenShift); 0: 1337 */
 	bool native_sidecars; /* the nodes can run them and the installation wants them; an annotation decides before this */
 };
 

@@ -8,6 +8,13 @@
 #include "base/vec.h"
 #include "inject/inject.h"
 #include "model/mesh.h"
+#include "template/template.h"
+
+/* A template of the ConfigMap, parsed. */
+struct inject_user_template {
+	struct cox_str name;
+	struct cox_template_set *set;
+};
 
 struct cox_inject_config {
 	struct cox_ref ref;
@@ -17,9 +24,13 @@ struct cox_inject_config {
 	COX_LIST(struct cox_str) default_templates;
 	COX_LIST(struct cox_kv) annotations;    /* injectedAnnotations */
 	const struct cox_json *aliases;         /* {name: [template]}; may be NULL */
-	const struct cox_json *values;          /* never NULL: an object */
-	const struct cox_json *mesh;            /* never NULL: an object */
-	struct cox_str default_config, root_ns; /* of the mesh: defaultConfig as JSON; its root namespace */
+	struct inject_user_template *templates; /* go before the native ones of the same name */
+	size_t template_n;
+	const struct cox_json *mesh_defaults, *mesh_all; /* with templates: Istio's defaults, and those with what is set over them */
+	struct cox_str (*env)(struct cox_str name);      /* of the control plane, for templates; may be NULL */
+	const struct cox_json *values;                   /* never NULL: an object */
+	const struct cox_json *mesh;                     /* never NULL: an object */
+	struct cox_str default_config, root_ns;          /* of the mesh: defaultConfig as JSON; its root namespace */
 	struct cox_str revision;
 	const struct cox_object **proxy_configs; /* hold references */
 	size_t proxy_config_n;
@@ -37,6 +48,7 @@ struct inject_job {
 	const struct cox_json *proxy_config;                       /* merged: mesh, resource, annotation */
 	struct cox_str owner_name, owner_kind, owner_api_version;
 	bool native, hold, is_gateway;
+	int64_t uid, gid;                       /* of the proxy */
 	struct cox_json *vars;                  /* what templates can name: {name: value} */
 	const struct cox_json *old_status;      /* of an earlier injection; NULL: none */
 	struct cox_str old_probers, old_scrape; /* what its proxy was told */
@@ -78,6 +90,15 @@ void inject_var(struct inject_job *j, const char *name, const struct cox_json *v
 struct cox_json *inject_skeleton_expand(struct inject_job *j, const struct cox_json *skeleton);
 /* The parsed native template, or NULL: no such name. Parsed once, on first use. */
 const struct cox_json *inject_template_find(struct cox_str name);
+
+/* user_template.c: templates of the ConfigMap, in Istio's language. */
+enum cox_rc inject_user_templates_build(struct cox_inject_config *c, const struct cox_json *templates, struct cox_err *err);
+void inject_user_templates_free(struct cox_inject_config *c);
+const struct inject_user_template *inject_user_template_find(const struct cox_inject_config *c, struct cox_str name);
+enum cox_rc inject_user_template_run(struct inject_job *j, const struct inject_user_template *t, struct cox_json **out);
+
+/* The networks of Multus' annotation with one more in it, as its text or JSON has them (go_funcs.c). */
+struct cox_str inject_append_network(struct cox_arena *arena, struct cox_str networks, struct cox_str net);
 
 /* merge.c: Kubernetes' strategic merge of a pod patch over a pod: lists with a merge key by that key, others replaced. */
 void inject_merge(struct cox_arena *arena, struct cox_json *onto, const struct cox_json *patch);

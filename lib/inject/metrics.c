@@ -28,7 +28,8 @@ enum cox_rc inject_metrics_merge(struct inject_job *j, struct cox_json *proxy)
 		return COX_OK;
 	if (j->old_scrape.n > 0) {
 		/* Injected before: the annotations are ours already. */
-		inject_env_set(j, proxy, COX_STR("ISTIO_PROMETHEUS_ANNOTATIONS"), j->old_scrape);
+		if (proxy)
+			inject_env_set(j, proxy, COX_STR("ISTIO_PROMETHEUS_ANNOTATIONS"), j->old_scrape);
 	} else if (scrape.n > 0 && !(j->old_status && cox_str_eq(port, status))) {
 		for (size_t i = 0; i < COX_LEN(reserved); i++)
 			if (!j->is_gateway && cox_str_eq_cstr(port, reserved[i]))
@@ -40,7 +41,7 @@ enum cox_rc inject_metrics_merge(struct inject_job *j, struct cox_json *proxy)
 		inject_set_str(j, told, COX_STR("scrape"), scrape);
 		inject_set_str(j, told, COX_STR("path"), path);
 		inject_set_str(j, told, COX_STR("port"), port);
-		if (!j->is_gateway)
+		if (!j->is_gateway && proxy)
 			inject_env_set(j, proxy, COX_STR("ISTIO_PROMETHEUS_ANNOTATIONS"), inject_json_text(j->arena, told));
 	}
 	struct cox_json *annotations =

@@ -91,6 +91,39 @@ void inject_overrides_keep(struct inject_job *j, const struct cox_json *made)
 	}
 }
 
+/* A user's own user id for the proxy is the one whose traffic capture must leave alone. */
+static void adjust_init(struct inject_job *j, struct cox_json *spec, const struct cox_json *own)
+{
+	const struct cox_json *user = cox_json_at(own, "securityContext.runAsUser"),
+	                      *group = cox_json_at(own, "securityContext.runAsGroup");
+	struct cox_json *init = inject_find_mutable(spec, "initContainers"), *captures = inject_by_name(init, COX_STR("istio-init")),
+	                *checks = inject_by_name(init, COX_STR("istio-validation"));
+	bool tproxy = cox_str_eq_cstr(cox_json_get(j->vars, COX_STR("interceptionMode"))->text, "TPROXY");
+	struct cox_json *proxy = inject_by_name(cox_json_get(spec, COX_STR("containers")), COX_STR("istio-proxy"));
+	if (!proxy)
+		proxy = inject_by_name(init, COX_STR("istio-proxy"));
+	/* A transparent socket needs root, whatever the user asked. */
+	if (tproxy && user && proxy)
+		cox_json_set(j->arena, inject_member(j, proxy, "securityContext", COX_JSON_OBJECT), COX_STR("runAsUser"),
+		             cox_json_new_i64(j->arena, 0));
+	if (!tproxy && !captures && checks) {
+		struct cox_json *security = inject_member(j, checks, "securityContext", COX_JSON_OBJECT);
+		if (user)
+			cox_json_set(j->arena, security, COX_STR("runAsUser"), user);
+		if (group)
+			cox_json_set(j->arena, security, COX_STR("runAsGroup"), group);
+	}
+	struct cox_json *args = inject_find_mutable(captures ? captures : checks, "args");
+	struct cox_str id = inject_json_text(j->arena, user);
+	if (id.n == 0 || cox_str_eq_cstr(id, "0"))
+		return;
+	for (size_t i = 0; args && args->type == COX_JSON_ARRAY && i + 1 < args->n; i++)
+		if (cox_str_eq_cstr(args->items[i].text, "-u")) {
+			args->items[i + 1] = (struct cox_json){ .type = COX_JSON_STRING, .text = id };
+			return;
+		}
+}
+
 void inject_overrides_apply(struct inject_job *j, const struct cox_json *made)
 {
 	if (j->overrides->n == 0)
@@ -107,6 +140,8 @@ void inject_overrides_apply(struct inject_job *j, const struct cox_json *made)
 			/* "auto" is how a user says: yours. The kube-apiserver wants an image, so there must be a word for it. */
 			if (cox_str_eq_cstr(cox_json_str_at(container, "image"), "auto"))
 				inject_set_str(j, container, COX_STR("image"), cox_json_str_at(from, "image"));
+			if (cox_str_eq_cstr(name, "istio-proxy"))
+				adjust_init(j, spec, &own->items[i]);
 		}
 	}
 	struct cox_json *annotations =

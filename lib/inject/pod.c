@@ -48,6 +48,9 @@ struct cox_str inject_setting(const struct inject_job *j, const char *annotation
 	if (is_set)
 		return v;
 	const struct cox_json *value = dotted ? cox_json_at(j->c->values, dotted) : NULL;
+	/* Istio's values name everything, with "" where nothing is chosen. */
+	if (!annotation && value && value->type == COX_JSON_STRING && value->text.n == 0)
+		value = NULL;
 	return value && value->type != COX_JSON_NULL ? inject_json_text(j->arena, value) : cox_str_of(fallback);
 }
 

@@ -87,8 +87,10 @@ static void turn_container(struct inject_job *j, struct cox_json *container, str
 
 void inject_probes_rewrite(struct inject_job *j, struct cox_json *proxy)
 {
-	struct cox_str wanted =
-	    inject_setting(j, "sidecar.istio.io/rewriteAppHTTPProbers", "sidecarInjectorWebhook.rewriteAppHTTPProbe", "true");
+	/* The templates' word counts, too: Istio's for gRPC applications turns it off. */
+	static const char key[] = "sidecar.istio.io/rewriteAppHTTPProbers";
+	const struct cox_json *said = cox_json_get(cox_json_at(j->pod, "metadata.annotations"), cox_str_of(key));
+	struct cox_str wanted = said ? said->text : inject_setting(j, NULL, "sidecarInjectorWebhook.rewriteAppHTTPProbe", "true");
 	if (!cox_str_eq_cstr(wanted, "true") || cox_str_eq_cstr(cox_json_get(j->vars, COX_STR("statusPort"))->text, "0"))
 		return;
 	struct cox_json *probers = NULL;

@@ -173,7 +173,8 @@ static void set_resources(struct inject_job *j)
 	           : flow(j, COX_STR("{\"requests\":{\"cpu\":\"10m\",\"memory\":\"64Mi\"},\"limits\":{\"cpu\":\"2\",\"memory\":\"1Gi\"}}"));
 	inject_var(j, "resources", own->n ? own : usual);
 	const struct cox_json *gateway = cox_json_at(j->c->values, "global.gateway.resources");
-	inject_var(j, "gatewayResources", own->n ? own : gateway ? gateway : usual);
+	/* A gateway's are its Deployment's business; none are made up for it. */
+	inject_var(j, "gatewayResources", own->n ? own : gateway);
 }
 
 static void set_security(struct inject_job *j, bool tproxy)

@@ -5,12 +5,22 @@
 static struct cox_str with_port(struct inject_job *j, struct cox_str port, struct cox_str ports)
 {
 	struct cox_str rest = ports, part;
+	struct cox_buf all = { 0 };
 	if (port.n == 0 || cox_str_eq_cstr(port, "0"))
 		return ports;
-	while (cox_str_next(&rest, ',', &part))
-		if (cox_str_eq(cox_str_trim(part), port))
+	while (cox_str_next(&rest, ',', &part)) {
+		part = cox_str_trim(part);
+		if (cox_str_eq(part, port)) {
+			cox_buf_fini(&all);
 			return ports;
-	return ports.n ? cox_arena_printf(j->arena, "%.*s,%.*s", COX_FMT(port), COX_FMT(ports)) : port;
+		}
+		if (part.n)
+			cox_buf_printf(&all, "%.*s,", COX_FMT(part));
+	}
+	cox_buf_append_str(&all, port);
+	struct cox_str out = cox_arena_str(j->arena, cox_buf_str(&all));
+	cox_buf_fini(&all);
+	return out;
 }
 
 static void push_pair(struct inject_job *j, struct cox_json *list, const char *flag, struct cox_str value)
@@ -37,9 +47,6 @@ static void set_optional(struct inject_job *j)
 		if (v.n > 0)
 			push_pair(j, args, rows[i].flag, v);
 	}
-	const struct cox_json *dns = cox_json_at(j->proxy_config, "proxyMetadata.ISTIO_META_DNS_CAPTURE");
-	if (cox_str_eq_cstr(inject_json_text(j->arena, dns), "true"))
-		cox_json_push(j->arena, args, cox_json_new_str(j->arena, COX_STR("--redirect-dns")));
 	inject_var(j, "captureArgs", args);
 }
 
@@ -53,21 +60,29 @@ static void set_cni(struct inject_job *j, bool uses_cni)
 		     { "cniIncludePorts", "includePorts" },
 		     { "cniExcludePorts", "excludePortsAsked" } };
 	struct cox_json *more = cox_json_new_array(j->arena);
+	const struct cox_json *dns = cox_json_at(j->proxy_config, "proxyMetadata.ISTIO_META_DNS_CAPTURE");
+	if (inject_value_is_true(j, "global.logAsJson"))
+		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--log_as_json")));
 	if (uses_cni) {
 		/* The plug-in reads annotations; the init container only looks whether it did its work. */
-		for (size_t i = 0; i < COX_LEN(told); i++)
-			inject_var(j, told[i].var, cox_json_get(j->vars, cox_str_of(told[i].from)));
+		for (size_t i = 0; i < COX_LEN(told); i++) {
+			const struct cox_json *v = cox_json_get(j->vars, cox_str_of(told[i].from));
+			if (v && v->text.n)
+				inject_var(j, told[i].var, v);
+		}
 		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--run-validation")));
 		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--skip-rule-apply")));
 		if (cox_str_eq_cstr(inject_value(j, "pilot.cni.provider"), "multus"))
-			inject_var_str(j, "multusNetworks", inject_setting(j, "k8s.v1.cni.cncf.io/networks", NULL, "istio-cni"));
+			inject_var_str(j, "multusNetworks",
+			               inject_append_network(j->arena, inject_annotation(j, "k8s.v1.cni.cncf.io/networks", NULL),
+			                                     COX_STR("default/istio-cni")));
 	} else if (inject_value_is_true(j, "global.proxy_init.forceApplyIptables")) {
 		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--force-apply")));
 	}
 	if (inject_value_is_true(j, "global.nativeNftables"))
 		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--native-nftables")));
-	if (inject_value_is_true(j, "global.logAsJson"))
-		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--log_as_json")));
+	if (cox_str_eq_cstr(inject_json_text(j->arena, dns), "true"))
+		cox_json_push(j->arena, more, cox_json_new_str(j->arena, COX_STR("--redirect-dns")));
 	inject_var(j, "initArgs", more);
 	inject_var(j, "usesCni", cox_json_new_bool(j->arena, uses_cni));
 	inject_var_str(j, "initName", uses_cni ? COX_STR("istio-validation") : COX_STR("istio-init"));
@@ -99,6 +114,7 @@ void inject_vars_capture(struct inject_job *j)
 	struct cox_str status = cox_json_get(j->vars, COX_STR("statusPort"))->text;
 	struct cox_str excluded =
 	    with_port(j, status, inject_setting(j, "traffic.sidecar.istio.io/excludeInboundPorts", "global.proxy.excludeInboundPorts", ""));
+	inject_var_str(j, "excludePortsAsked", excluded);
 	inject_var_str(j, "excludePorts",
 	               excluded.n ? cox_arena_printf(j->arena, "15090,15021,%.*s", COX_FMT(excluded)) : COX_STR("15090,15021"));
 	set_optional(j);

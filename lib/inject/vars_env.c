@@ -33,11 +33,12 @@ static void push_application(struct inject_job *j, struct cox_json *list)
 	const struct cox_json *containers = cox_json_get(j->spec, COX_STR("containers"));
 	for (size_t i = 0; containers && i < containers->n; i++) {
 		struct cox_str name = cox_json_str_at(&containers->items[i], "name");
-		if (is_ours(name))
-			continue;
-		if (names.n)
-			cox_buf_append_char(&names, ',');
-		cox_buf_append_str(&names, name);
+		if (!is_ours(name)) {
+			if (names.n)
+				cox_buf_append_char(&names, ',');
+			cox_buf_append_str(&names, name);
+		}
+		/* A gateway's ports are those that the user gave the proxy's own container. */
 		const struct cox_json *of = cox_json_get(&containers->items[i], COX_STR("ports"));
 		for (size_t k = 0; of && of->type == COX_JSON_ARRAY && k < of->n; k++)
 			cox_json_push(j->arena, ports, &of->items[k]);
@@ -72,6 +73,11 @@ static void push_identity(struct inject_job *j, struct cox_json *list)
 	push_from(j, list, "SERVICE_ACCOUNT", "fieldRef", "fieldPath", "spec.serviceAccountName");
 	push_from(j, list, "HOST_IP", "fieldRef", "fieldPath", "status.hostIP");
 	push_from(j, list, "ISTIO_CPU_LIMIT", "resourceFieldRef", "resource", "limits.cpu");
+	/* What Go's run time takes for its own; cox-agent is not of Go. */
+	if (cox_str_eq_cstr(cox_json_get(j->vars, COX_STR("agent"))->text, "pilot-agent")) {
+		push_from(j, list, "GOMEMLIMIT", "resourceFieldRef", "resource", "limits.memory");
+		push_from(j, list, "GOMAXPROCS", "resourceFieldRef", "resource", "limits.cpu");
+	}
 }
 
 static void push_mesh(struct inject_job *j, struct cox_json *list)

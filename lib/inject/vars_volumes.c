@@ -95,6 +95,7 @@ enum cox_rc inject_vars_volumes(struct inject_job *j)
 			return rc;
 		cox_json_push(j->arena, volumes, named(j, COX_STR("istio-certs"), source));
 		push_mount(j, mounts, "istio-certs", "/etc/certs/");
+		cox_json_set(j->arena, &mounts->items[mounts->n - 1], COX_STR("readOnly"), cox_json_new_bool(j->arena, true));
 	}
 	enum cox_rc rc = push_users(j, "sidecar.istio.io/userVolume", volumes);
 	if (rc == COX_OK)

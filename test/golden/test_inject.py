@@ -114,8 +114,28 @@ def test_refusals_name_the_field(pod, says):
 
 def test_a_bad_configuration_is_refused(tmp_path):
     for text, says in (("policy: maybe", "enabled or disabled"), ("neverInjectSelector: [{matchExpressions: [{key: a, operator: Near}]}]", "Near"),
-                       ("templates: {sidecar: 'spec: {}'}", "templates of one's own"), ("{", "istio-sidecar-injector")):
+                       ("templates: {mine: \"a\\n{{ nope }}\"}", 'function "nope" is not known here (line 2)'),
+                       ("templates: {mine: '{{ if }}'}", "missing value"), ("templates: [a]", "an object of texts"), ("templates: {a: 1}", "is not a text"), ("{", "istio-sidecar-injector")):
         (tmp_path / "c.yaml").write_text(text)
         done = subprocess.run([refdiff.COXCTL, "kube-inject", "-f", os.path.join(HERE, "plain.yaml"), "--injectConfigFile", str(tmp_path / "c.yaml")],
                               capture_output=True, text=True)
         assert done.returncode == 1 and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text,says", [
+    ("{{ range 100000000 }}{{ end }}", "too many steps"),
+    ("{{ define \"r\" }}{{ template \"r\" }}{{ end }}{{ template \"r\" }}", "nests too deep"),
+    ("{{ .Spec.Nope }}", "can't evaluate field Nope in type v1.PodSpec"),
+    ("{{ .Nope }}", "can't evaluate field Nope"),
+    ("{{ .ProxyConfig.Tracing.Sampling }}", "nil pointer evaluating *istio.mesh.v1alpha1.Tracing.Sampling"),
+    ("a: [", "what template mine made"),
+    ("[1]", "not an object"),
+    ("spec: {$retainKeys: [a]}", "the merge directive $retainKeys is not supported"),
+    ("{{ fail \"not here\" }}", "not here"),
+])
+def test_a_failing_template_names_itself(text, says, tmp_path):
+    """covers: d3"""
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"templates": {"mine": text}, "defaultTemplates": ["sidecar", "mine"]}))
+    done = subprocess.run([refdiff.COXCTL, "kube-inject", "-f", os.path.join(HERE, "plain.yaml"), "--injectConfigFile", str(tmp_path / "c.yaml")],
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and says in done.stderr and "mine" in done.stderr and "shop/web" in done.stderr, done.stderr
