@@ -71,7 +71,7 @@ enum cox_rc stage_status_start(struct daemon *d, struct cox_err *err)
 	                   (env_bool(ENV_PILOT_ENABLE_ANALYSIS) ? 0 : 1u << COX_DUTY_STATUS) |
 	                   (has_gateway_api && env_bool(ENV_PILOT_ENABLE_GATEWAY_API_STATUS) ? 0 : 1u << COX_DUTY_GATEWAY);
 	if (has_gateway_api && env_bool(ENV_PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER))
-		cox_deploy_open(d->kube, &d->deploy);
+		cox_deploy_open(d->kube, env_bool(ENV_PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER), &d->deploy);
 	else
 		without |= 1u << COX_DUTY_DEPLOY;
 	cox_lead_open(&(struct cox_lead_spec){ .kube = d->kube,

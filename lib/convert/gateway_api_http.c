@@ -282,9 +282,28 @@ static void find_faults(struct ga *g, const struct cox_object *route, const stru
 				*accepted = (struct ga_fault){ "UnsupportedValue",
 					                       cox_arena_printf(g->a, "rules[%zu]: a backend takes no filter of type %.*s",
 					                                        rule, COX_FMT(f->type)) };
-	if (r->session_persistence.n)
-		convert_finding(g->run, route, COX_SEV_WARNING, cox_arena_printf(g->a, "spec.rules[%zu].sessionPersistence", rule),
-		                "has no effect");
+	const struct cox_gwapi_session *s = r->session_persistence;
+	if (s && s->idle_timeout_ns.set)
+		convert_finding(g->run, route, COX_SEV_WARNING,
+		                cox_arena_printf(g->a, "spec.rules[%zu].sessionPersistence.idleTimeout", rule), "has no effect");
+	if (s && cox_str_eq_cstr(s->type, "Header") && s->absolute_timeout_ns.set)
+		convert_finding(g->run, route, COX_SEV_WARNING,
+		                cox_arena_printf(g->a, "spec.rules[%zu].sessionPersistence.absoluteTimeout", rule),
+		                "has no effect: a header has no lifetime");
+}
+
+/* Which endpoint a client has is in the cookie or header itself (translate/session.h): nothing is kept by the proxy. */
+struct cox_str ga_session_line(struct ga *g, const struct ga_entry *e)
+{
+	const struct cox_gwapi_session *s = COX_SPEC(cox_gwapi_route_object, e->route)->spec->rules.p[e->rule].session_persistence;
+	if (!s)
+		return (struct cox_str){ 0 };
+	struct cox_str rule = cox_arena_printf(g->a, "%.*s.%.*s.%zu", COX_FMT(e->route->meta.ns), COX_FMT(e->route->meta.name), e->rule);
+	struct cox_hash h = cox_hash128(rule.p, rule.n);
+	bool is_permanent = s->cookie && cox_str_eq_cstr(s->cookie->lifetime_type, "Permanent") && s->absolute_timeout_ns.set;
+	struct cox_str name = s->name.n ? s->name : cox_arena_printf(g->a, "session-%08x", (unsigned)h.lo);
+	return cox_arena_printf(g->a, "%.*s %s %.*s %lld\n", COX_FMT(rule), cox_str_eq_cstr(s->type, "Header") ? "header" : "cookie",
+	                        COX_FMT(name), is_permanent ? (long long)(s->absolute_timeout_ns.v / 1000000000) : 0);
 }
 
 struct cox_json *ga_http_route(struct ga *g, const struct cox_object *route, size_t rule, size_t match, struct ga_fault *accepted,

@@ -135,6 +135,8 @@ void ga_headers_write(struct ga *g, struct cox_json *to, const struct cox_gwapi_
 struct cox_json *ga_http_route(struct ga *g, const struct cox_object *route, size_t rule, size_t match, struct ga_fault *accepted,
                                struct ga_fault *resolved);
 void ga_http_match_write(struct ga *g, struct cox_json *to, const struct ga_entry *e);
+/* A line of annotation internal.istio.io/sessions for the entry's rule; empty: it asks for none. */
+struct cox_str ga_session_line(struct ga *g, const struct ga_entry *e);
 /* gateway_api_table.c: VirtualServices. */
 struct ga_table *ga_table_get(struct ga *g, struct cox_str ns, struct cox_str name, struct cox_str gateway, struct cox_str host,
                               const struct cox_object *first);

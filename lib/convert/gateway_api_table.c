@@ -86,6 +86,17 @@ static void list_write(struct ga *g, struct cox_json *spec, const char *key, con
 		cox_json_push(g->a, list, p[i]);
 }
 
+static struct cox_str sessions_of(struct ga *g, const struct ga_table *t, const struct ga_entry *only)
+{
+	struct cox_str text = { 0 };
+	for (size_t i = 0; i < (only ? 1 : t->entries.n); i++) {
+		struct cox_str line = ga_session_line(g, only ? only : &t->entries.p[i]);
+		if (line.n && cox_str_search(text, line) < 0) /* one for all matches of a rule */
+			text = cox_arena_concat(g->a, text, line);
+	}
+	return text;
+}
+
 /* With the entries of `only`, or all (NULL). */
 static struct cox_json *document(struct ga *g, const struct ga_table *t, const struct ga_entry *only)
 {
@@ -105,6 +116,7 @@ static struct cox_json *document(struct ga *g, const struct ga_table *t, const s
 			cox_json_set(g->a, route, e->action->members[k].key, &e->action->members[k].value);
 		ga_http_match_write(g, route, e);
 	}
+	convert_doc_annotate(g->run, doc, "internal.istio.io/sessions", sessions_of(g, t, only));
 	if (only)
 		return doc;
 	list_write(g, spec, "tls", t->tls.p, t->tls.n);

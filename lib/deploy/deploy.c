@@ -53,7 +53,7 @@ struct cox_deploy {
 	struct cox_kube_watch *watches[COX_LEN(kinds)];
 	struct cox_timer *timer, *drift;
 	struct cox_kube_backoff backoff;
-	bool is_leader, is_denied;
+	bool is_leader, is_denied, makes_classes;
 };
 
 static void documents_fini(struct job *j)
@@ -347,7 +347,7 @@ void cox_deploy_set(struct cox_deploy *d, struct cox_str ns, struct cox_str name
 		document_add(j, &documents->items[i]);
 	if (d->is_leader && ns.n)
 		watches_open(d);
-	if (known < d->jobs.n && ns.n && d->is_leader)
+	if (known < d->jobs.n && ns.n && d->is_leader && d->makes_classes)
 		enqueue(d, job_get(d, COX_STR(""), COX_STR("classes"))); /* the kind may have come since */
 	enqueue(d, j);
 }
@@ -388,17 +388,19 @@ void cox_deploy_lead(struct cox_deploy *d, bool is_leader)
 		watches_close(d);
 		return;
 	}
-	classes_set(d);
+	if (d->makes_classes)
+		classes_set(d);
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&d->jobs, e));) {
 		watches_open(d);
 		enqueue(d, e->value);
 	}
 }
 
-void cox_deploy_open(struct cox_kube_client *client, struct cox_deploy **out)
+void cox_deploy_open(struct cox_kube_client *client, bool makes_classes, struct cox_deploy **out)
 {
 	struct cox_deploy *d = COX_NEW(struct cox_deploy);
 	d->c = client;
+	d->makes_classes = makes_classes;
 	d->queue_end = &d->queue;
 	d->timer = cox_timer_new(cox_kube_client_loop(client), step, d);
 	d->drift = cox_timer_new(cox_kube_client_loop(client), on_drift, d);

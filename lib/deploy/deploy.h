@@ -15,10 +15,10 @@
 struct cox_deploy;
 
 /* Borrows `client` until close. Without the job at first. */
-void cox_deploy_open(struct cox_kube_client *client, struct cox_deploy **out);
+void cox_deploy_open(struct cox_kube_client *client, bool makes_classes, struct cox_deploy **out);
 /* What is not applied yet is not applied. Accepts NULL. */
 void cox_deploy_close(struct cox_deploy **d);
-/* The job is (not) this replica's. Its GatewayClasses come first: istio and istio-remote, where nobody made them. */
+/* The job is (not) this replica's. With `makes_classes` GatewayClasses istio and istio-remote come first, where nobody made them. */
 void cox_deploy_lead(struct cox_deploy *d, bool is_leader);
 /* What a Gateway needs: an array of documents with apiVersion, kind, metadata; NULL: nothing any more. Copies. */
 void cox_deploy_set(struct cox_deploy *d, struct cox_str ns, struct cox_str name, const struct cox_json *documents);

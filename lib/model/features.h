@@ -16,6 +16,7 @@ struct cox_features {
 	bool no_peer_alpn;         /* PILOT_DISABLE_MX_ALPN: clients do not offer istio-peer-exchange */
 	bool no_telemetry_labels;  /* PILOT_ENABLE_TELEMETRY_LABEL=false: no `istio` metadata at clusters and endpoints */
 	bool no_endpoint_labels;   /* PILOT_ENDPOINT_TELEMETRY_LABEL=false: none at endpoints */
+	bool has_sessions;         /* PILOT_ENABLE_PERSISTENT_SESSION_FILTER: labels of Services ask for sessions */
 	bool has_sampling;         /* PILOT_TRACE_SAMPLING was given */
 	double sampling_percent;
 };

@@ -112,6 +112,18 @@ static const struct cox_field gwapi_retry_fields[] = {
 	F(gwapi_retry, backoff_ns, "backoff", DURATION, "Least time between tries.", NOT_NEGATIVE),
 };
 static MESSAGE(gwapi_retry, "HTTPRouteRetry", "", OPEN);
+static const struct cox_field gwapi_cookie_fields[] = {
+	F(gwapi_cookie, lifetime_type, "lifetimeType", STR, "Session, or Permanent: for absoluteTimeout."),
+};
+static MESSAGE(gwapi_cookie, "CookieConfig", "", OPEN);
+static const struct cox_field gwapi_session_fields[] = {
+	F(gwapi_session, name, "sessionName", STR, "Name of the cookie or header; made of the route's by default."),
+	F(gwapi_session, type, "type", STR, "Cookie or Header."),
+	F(gwapi_session, absolute_timeout_ns, "absoluteTimeout", DURATION, "How long a permanent cookie lives.", NOT_NEGATIVE),
+	F(gwapi_session, idle_timeout_ns, "idleTimeout", DURATION, "Has no effect.", NOT_NEGATIVE),
+	F(gwapi_session, cookie, "cookieConfig", MSG, "Of the cookie.", SUB(gwapi_cookie)),
+};
+static MESSAGE(gwapi_session, "SessionPersistence", "", OPEN);
 
 #define PARENTS \
 	F(gwapi_route, parents, "parentRefs", MSG, "Gateways, ListenerSets or Services that the route is for.", LIST, SUB(gwapi_ref))
@@ -134,7 +146,8 @@ static const struct cox_field http_rule_fields[] = {
 	BACKENDS,
 	F(gwapi_rule, timeouts, "timeouts", MSG, "Time limits.", SUB(gwapi_timeouts)),
 	F(gwapi_rule, retry, "retry", MSG, "How failed requests are tried again.", SUB(gwapi_retry)),
-	F(gwapi_rule, session_persistence, "sessionPersistence", RAW, "Has no effect."),
+	F(gwapi_rule, session_persistence, "sessionPersistence", MSG, "Clients come back to the endpoint that they had.",
+	  SUB(gwapi_session)),
 };
 MESSAGE_OVER(http_rule, gwapi_rule, "HTTPRouteRule");
 static const struct cox_field http_spec_fields[] = { PARENTS, HOSTNAMES,
@@ -151,7 +164,8 @@ static const struct cox_field grpc_rule_fields[] = {
 	F(gwapi_rule, matches, "matches", MSG, "The rule is taken when one of these holds.", LIST, SUB(grpc_match)),
 	FILTERS,
 	BACKENDS,
-	F(gwapi_rule, session_persistence, "sessionPersistence", RAW, "Has no effect."),
+	F(gwapi_rule, session_persistence, "sessionPersistence", MSG, "Clients come back to the endpoint that they had.",
+	  SUB(gwapi_session)),
 };
 MESSAGE_OVER(grpc_rule, gwapi_rule, "GRPCRouteRule");
 static const struct cox_field grpc_spec_fields[] = { PARENTS, HOSTNAMES,

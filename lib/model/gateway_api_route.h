@@ -77,6 +77,14 @@ struct cox_gwapi_retry {
 	COX_LIST(struct cox_opt_i64) codes;
 	struct cox_opt_i64 attempts, backoff_ns;
 };
+struct cox_gwapi_cookie {
+	struct cox_str lifetime_type; /* Session (also empty), Permanent */
+};
+struct cox_gwapi_session {
+	struct cox_str name, type; /* Cookie (also empty), Header */
+	struct cox_opt_i64 absolute_timeout_ns, idle_timeout_ns;
+	const struct cox_gwapi_cookie *cookie;
+};
 struct cox_gwapi_rule {
 	struct cox_str name;
 	COX_LIST(struct cox_gwapi_match) matches;
@@ -84,7 +92,7 @@ struct cox_gwapi_rule {
 	COX_LIST(struct cox_gwapi_backend) backends;
 	const struct cox_gwapi_timeouts *timeouts;
 	const struct cox_gwapi_retry *retry;
-	struct cox_str session_persistence; /* channel "experimental": named as without effect; not empty: it is there */
+	const struct cox_gwapi_session *session_persistence; /* channel "experimental" */
 };
 struct cox_gwapi_route {
 	COX_LIST(struct cox_gwapi_ref) parents;

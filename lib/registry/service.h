@@ -59,7 +59,7 @@ struct cox_svc {
 	struct cox_export export_to;
 	int64_t creation_ms;
 	struct cox_str object_id;          /* "Service/default/reviews": what it came from */
-	struct cox_str persistent_session; /* label istio.io/persistent-session, "cookie:/path" */
+	struct cox_str persistent_session; /* label istio.io/persistent-session: a cookie */
 	struct cox_str persistent_session_header;
 };
 

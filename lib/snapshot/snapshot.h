@@ -35,8 +35,12 @@ struct cox_vs {
 	struct cox_export export_to;
 	bool is_mesh;                      /* bound to "mesh" (alone or among others) */
 	bool has_deadline;                 /* annotation traffic.coxswain.io/deadline: propagate */
+	bool has_sessions;                 /* some route of the Gateway API asks for sessions (COX_VS_SESSIONS) */
 	COX_LIST(struct cox_str) gateways; /* full names without "mesh" */
 };
+
+/* An annotation of generated VirtualServices: which of its routes keep sessions (translate/session.h). */
+#define COX_VS_SESSIONS COX_STR("internal.istio.io/sessions")
 
 /* DestinationRules for one host, merged (facts, section 7). */
 struct cox_dr {

@@ -206,6 +206,7 @@ static struct snap_vs *seal(const struct cox_object *o, const struct cox_object 
 	v->keys.p = texts_copy(&at, p->keys.p, p->keys.n);
 	v->vs.is_mesh = p->is_mesh;
 	v->vs.has_deadline = has_deadline(o);
+	v->vs.has_sessions = cox_kv_has(o->meta.annotations.p, o->meta.annotations.n, COX_VS_SESSIONS);
 	v->vs.spec = p->spec;
 	if (!p->is_own) {
 		struct cox_virtual_service_object *copy =

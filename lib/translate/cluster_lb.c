@@ -1,6 +1,7 @@
 #include "translate/cluster_priv.h"
 
 #include "translate/endpoint.h"
+#include "translate/session.h"
 
 #define RING_SIZE_DEFAULT 1024
 #define WRR(field) pb_load_balancing_policies_client_side_weighted_round_robin_v3_ClientSideWeightedRoundRobin_##field
@@ -150,13 +151,24 @@ static void common_lb_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 	const struct cox_outlier_detection *o = spec->policy.outlier;
 	bool is_weighted = has_weighted_localities(t, spec) && !is_by_load(spec);
 
-	if (o == NULL && !is_weighted)
+	struct cox_session session;
+	bool has_session = cox_session_of_service(t, spec->snap->svc, &session);
+
+	if (o == NULL && !is_weighted && !has_session)
 		return;
 	PB_WITH (common, pb_cluster_v3_Cluster_common_lb_config(c)) {
 		/* Panic mode sends to ejected hosts: off unless asked for. */
 		if (o != NULL)
 			PB_WITH (p, pb_cluster_v3_Cluster_CommonLbConfig_healthy_panic_threshold(common))
 				pb_type_v3_Percent_value(p, (double)o->min_health_percent.v);
+		/* A session goes on while its endpoint drains. */
+		if (has_session)
+			PB_WITH (set, pb_cluster_v3_Cluster_CommonLbConfig_override_host_status(common)) {
+				static const enum pb_core_v3_HealthStatus all[] = { PB_core_v3_UNKNOWN, PB_core_v3_HEALTHY,
+					                                            PB_core_v3_DRAINING, PB_core_v3_DEGRADED };
+				for (size_t i = 0; i < COX_LEN(all); i++)
+					pb_core_v3_HealthStatusSet_statuses(set, all[i]);
+			}
 		if (is_weighted)
 			PB_WITH (w, pb_cluster_v3_Cluster_CommonLbConfig_locality_weighted_lb_config(common)) {
 			}

@@ -151,8 +151,10 @@ static void plan_listeners(struct gw_plan *p)
 		                                 s->server->tls->mode == COX_SERVER_TLS_AUTO_PASSTHROUGH);
 		if (l->is_http != is_plain_http(s))
 			continue; /* plain HTTP and other protocols cannot share a port: the older Gateway keeps it */
-		for (size_t k = 0; k < s->vs_n; k++)
+		for (size_t k = 0; k < s->vs_n; k++) {
 			l->plan.has_deadline |= s->vss[k]->has_deadline;
+			l->plan.has_sessions |= s->vss[k]->has_sessions;
+		}
 		if (l->is_http)
 			add_http(p, s, l);
 		else if (s->protocol == COX_PROTO_HTTPS && !passes)

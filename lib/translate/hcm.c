@@ -6,6 +6,7 @@
 #include "translate/deadline.h"
 #include "translate/filters.h"
 #include "translate/guard.h"
+#include "translate/session.h"
 #include "translate/settings.h"
 
 struct cox_hcm_identity cox_hcm_identity_of_view(const struct cox_view *v)
@@ -144,6 +145,9 @@ static void filters_write(hcm_pb h, const struct cox_hcm *o)
 			/* It ends the Any with its value. */
 			cox_filter_stats_config(pb_filters_network_http_connection_manager_v3_HttpFilter_typed_config(f), dirs[o->side]);
 		}
+	if (o->has_sessions || (o->t->s->features.has_sessions && o->side != COX_HCM_INBOUND))
+		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
+			cox_session_filter_write(f);
 	for (struct cox_str rest = o->dynamic_dns_caches, cache; rest.n > 0 && cox_str_next(&rest, '\n', &cache);)
 		PB_WITH (f, pb_filters_network_http_connection_manager_v3_HttpConnectionManager_http_filters(h))
 			dynamic_dns_write(f, o->t->view, cache);

@@ -31,6 +31,7 @@ struct cox_hcm {
 	bool has_grpc_web, http10;
 	bool is_mtls;      /* ends the mesh's mTLS: what is revoked is refused here while something is (guard.h) */
 	bool has_deadline; /* deadline.h */
+	bool has_sessions; /* session.h; never inbound */
 	/* routes need envoy.filters.http.dynamic_forward_proxy: names of DNS caches, one a line; else empty */
 	struct cox_str dynamic_dns_caches;
 	struct cox_opt_i64 idle_timeout_ns; /* node metadata IDLE_TIMEOUT: common_http_protocol_options */

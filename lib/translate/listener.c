@@ -164,8 +164,9 @@ static struct cox_hash plan_identity(const struct cox_tr *t, const struct cox_li
 {
 	const struct cox_view *v = t->view;
 	struct cox_hash h = mix_str(mix_str(cox_hash128("listener", 8), p->name), p->bind);
-	h = mix_u64(h, (uint64_t)p->port << 16 | (uint64_t)p->side << 8 | (uint64_t)p->has_deadline << 4 | (uint64_t)p->binds_port << 3 |
-	                   (uint64_t)p->is_capture << 2 | (uint64_t)p->is_transparent << 1 | p->has_fallthrough);
+	h = mix_u64(h, (uint64_t)p->port << 16 | (uint64_t)p->side << 8 | (uint64_t)p->has_deadline << 4 | (uint64_t)p->has_sessions << 5 |
+	                   (uint64_t)p->binds_port << 3 | (uint64_t)p->is_capture << 2 | (uint64_t)p->is_transparent << 1 |
+	                   p->has_fallthrough);
 	h = mix_u64(h, (uint64_t)v->family << 16 | (uint64_t)v->klass << 8 | (uint64_t)v->http10 << 1 | (uint64_t)v->idle_timeout_ns.set |
 	                   (uint64_t)v->has_access_log_service << 2 | (uint64_t)v->balances_outbound << 3 |
 	                   (uint64_t)v->balances_inbound << 4);
@@ -229,6 +230,7 @@ static void http_write(struct pb_listener_v3_FilterChain fc, const struct cox_tr
 		             .route_name = c->route_name,
 		             .has_grpc_web = c->has_grpc_web,
 		             .has_deadline = p->has_deadline,
+		             .has_sessions = p->has_sessions,
 		             .limit_filters.p = p->limits.encoded.p,
 		             .limit_filters.n = p->limits.encoded.n,
 		             .http10 = t->view->http10,

@@ -41,6 +41,7 @@ struct cox_listener_plan {
 	bool is_capture, is_transparent;  /* virtualOutbound: use_original_dst */
 	struct cox_rate_filters limits;   /* of its HTTP chains */
 	bool has_deadline;                /* some route of its HTTP chains may carry a deadline */
+	bool has_sessions;                /* session.h */
 	COX_VEC(struct cox_chain) chains; /* end with cox_vec_fini */
 	bool has_fallthrough;             /* `fallthrough` takes what no chain matches */
 	struct cox_chain fallthrough;

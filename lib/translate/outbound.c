@@ -14,22 +14,25 @@ static void routes_build(struct out_plan *p, cox_resources *routes, cox_resource
 	}
 }
 
-static bool scope_has_deadline(const struct cox_scope *scope)
+static void scope_filters(const struct cox_scope *scope, bool *has_deadline, bool *has_sessions)
 {
+	*has_deadline = *has_sessions = false;
 	for (COX_EACH(struct cox_scope_listener, l, scope->listeners))
-		for (size_t i = 0; i < l->virtual_services.n; i++)
-			if (l->virtual_services.p[i]->has_deadline)
-				return true;
-	return false;
+		for (size_t i = 0; i < l->virtual_services.n; i++) {
+			*has_deadline |= l->virtual_services.p[i]->has_deadline;
+			*has_sessions |= l->virtual_services.p[i]->has_sessions;
+		}
 }
 
 void cox_translate_outbound(struct cox_tr *t, cox_resources *listeners, cox_resources *routes, cox_resources *vhosts)
 {
 	struct out_plan p = { .t = t };
 	out_plan_build(&p);
-	bool deadline = scope_has_deadline(t->scope);
+	bool has_deadline, has_sessions;
+	scope_filters(t->scope, &has_deadline, &has_sessions);
 	for (size_t i = 0; i < p.listeners.n; i++) {
-		p.listeners.p[i]->plan.has_deadline = deadline;
+		p.listeners.p[i]->plan.has_deadline = has_deadline;
+		p.listeners.p[i]->plan.has_sessions = has_sessions;
 		cox_vec_push(listeners, cox_listener_build(t, &p.listeners.p[i]->plan));
 	}
 	routes_build(&p, routes, vhosts);

@@ -6,6 +6,7 @@
 #include "translate/deadline.h"
 #include "translate/filters.h"
 #include "translate/notes.h"
+#include "translate/session.h"
 #include "translate/settings.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -58,6 +59,21 @@ static struct cox_str semantics_of(const struct cox_meta *meta)
 	return cox_kv_get(meta->annotations.p, meta->annotations.n, COX_STR("internal.istio.io/route-semantics"));
 }
 
+/* Of the route itself, or of the first destination that asks for it. */
+static void session_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Route r, const struct cox_vs *vs,
+                          const struct cox_http_route *h)
+{
+	struct cox_session s;
+	bool is_found = vs->has_sessions && cox_session_of_route(vs, h, &s);
+	for (size_t i = 0; !is_found && ctx->t->s->features.has_sessions && i < h->route.n; i++) {
+		const struct cox_snap_svc *svc =
+		    h->route.p[i].destination ? cox_destination_svc(ctx->t, h->route.p[i].destination->host) : NULL;
+		is_found = svc && cox_session_of_service(ctx->t, svc->svc, &s);
+	}
+	if (is_found && !h->redirect && !h->direct_response)
+		cox_session_route_write(r, &s);
+}
+
 static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_VirtualHost vh, const struct cox_vs *vs,
                         const struct cox_http_route *h, const struct cox_http_match *m, struct cox_names *needs)
 {
@@ -80,6 +96,7 @@ static void route_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Virt
 		struct cox_str cluster = route_action_write(ctx, r, h, m, cox_str_eq_cstr(semantics_of(meta), "gateway"), needs);
 		decorator_write(r, operation_build(ctx, cluster, meta->name, path.text));
 		route_filters_write(r, h);
+		session_write(ctx, r, vs, h);
 		if (vs->has_deadline && !h->redirect && !h->direct_response && h->route.n > 0)
 			cox_deadline_route_write(r, h->timeout_ns);
 	}
@@ -139,6 +156,9 @@ void route_default_write(const struct cox_route_ctx *ctx, struct pb_route_v3_Vir
 					route_retry_write(p, retry, false);
 		}
 		decorator_write(r, operation_build(ctx, cluster, (struct cox_str){ 0 }, COX_STR("/*")));
+		struct cox_session session;
+		if (cox_session_of_service(ctx->t, svc->svc, &session))
+			cox_session_route_write(r, &session);
 	}
 }
 

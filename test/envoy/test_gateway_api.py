@@ -58,10 +58,14 @@ apiVersion: v1
 kind: Service
 metadata: {{name: {name}, namespace: {ns}}}
 spec: {{clusterIP: 127.0.0.1, clusterIPs: [127.0.0.1], ports: [{{name: http, port: {port}, targetPort: {to}}}]}}
----
+""" + endpoints(name, ns, to)
+
+
+def endpoints(name, ns, to, at=1):
+    return f"""---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {{name: {name}-1, namespace: {ns}, labels: {{kubernetes.io/service-name: {name}}}}}
+metadata: {{name: {name}-{at}, namespace: {ns}, labels: {{kubernetes.io/service-name: {name}}}}}
 addressType: IPv4
 endpoints: [{{addresses: [127.0.0.1], conditions: {{ready: true}}}}]
 ports: [{{name: http, port: {to}, protocol: TCP}}]
@@ -87,7 +91,8 @@ class World:
         # The Gateway's ports are those of its Service; the pods listen on others (and clients of the mesh on those of the Service).
         self.listener, self.tcp_listener = free_port(), free_port()
         p = self.mesh
-        self.services = service("one", "default", p, self.one.port) + service("two", "default", p, self.two.port) + service("far", "far", p, self.far.port)
+        self.services = service("one", "default", p, self.one.port) + service("two", "default", p, self.two.port) + service("far", "far", p, self.far.port) + \
+            service("both", "default", p, self.one.port) + endpoints("both", "default", self.two.port, 2)
         self.gateway = f"""---
 apiVersion: v1
 kind: Service
@@ -129,6 +134,8 @@ spec: {{clusterIP: 10.1.9.1, clusterIPs: [10.1.9.1], selector: {{app: front}}, p
              "backendRefs": [backend("one", p, filters=[header("RequestHeaderModifier", set={"X-Backend": "one"})])]},
             {"matches": [prefix("/mirror")], "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": backend("two", p)}}], "backendRefs": [backend("one", p)]},
             {"matches": [prefix("/flaky")], "retry": {"attempts": 3, "codes": [503], "backoff": "10ms"}, "backendRefs": [backend("one", p)]},
+            {"matches": [prefix("/session")], "sessionPersistence": {"sessionName": "at"}, "backendRefs": [backend("both", p)]},
+            {"matches": [prefix("/header")], "sessionPersistence": {"sessionName": "x-at", "type": "Header"}, "backendRefs": [backend("both", p)]},
             {"matches": [prefix("/cors")], "filters": [{"type": "CORS", "cors": {"allowOrigins": ["https://*.example.com"], "allowMethods": ["GET"]}}], "backendRefs": [backend("one", p)]},
         ]
         return doc("HTTPRoute", "default", "web", {"parentRefs": [parent], "hostnames": ["a.example.com"], "rules": rules[:10]}) \
@@ -235,3 +242,18 @@ def test_mesh_client(w):
     assert w.ask("/two", host=f"two.default.svc.cluster.local:{w.mesh}", port=w.mesh)[1]["app"] == "two"
     with socket.create_connection(("127.0.0.1", w.mesh)):
         pass
+
+
+def test_sessions(w):
+    """covers: a257
+    A client comes back to the endpoint that it had; one without the cookie goes anywhere."""
+    def app(path, **headers):
+        status, said, answer = w.ask(path, **headers)
+        assert status == 200, (status, said)
+        return said["app"], answer
+    assert {app("/session")[0] for _ in range(40)} == {"one", "two"}
+    first, answer = app("/session")
+    cookie = answer["set-cookie"].split(";")[0]
+    assert cookie.startswith("at=") and {app("/session", Cookie=cookie)[0] for _ in range(20)} == {first}
+    first, answer = app("/header")
+    assert {app("/header", **{"x-at": answer["x-at"]})[0] for _ in range(20)} == {first}
