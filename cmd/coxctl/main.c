@@ -6,16 +6,14 @@
 
 #include <stdio.h>
 
-static int version(struct cox_cli *cli)
-{
-	(void)cli;
-	puts(COX_VERSION);
-	return 0;
-}
-static const struct cox_cli_verb verb_version = { .path = "version", .summary = "print the version", .run = version };
+const char verb_version_text[] = COX_VERSION;
 
 /* By name; a group before its members. */
 static const struct cox_cli_verb *const verbs[] = {
+	&verb_admin,
+	&verb_admin_log,
+	&verb_authz,
+	&verb_authz_check,
 	&verb_cert,
 	&verb_cert_list,
 	&verb_cert_revoke,
@@ -27,6 +25,7 @@ static const struct cox_cli_verb *const verbs[] = {
 	&verb_diff,
 	&verb_explain,
 	&verb_explain_route,
+	&verb_internal_debug,
 	&verb_kube_inject,
 	&verb_proxy_config,
 	&verb_proxy_config_all,
@@ -40,6 +39,8 @@ static const struct cox_cli_verb *const verbs[] = {
 	&verb_proxy_config_rootca_compare,
 	&verb_proxy_config_route,
 	&verb_proxy_config_secret,
+	&verb_proxy_status,
+	&verb_remote_clusters,
 	&verb_render,
 	&verb_version,
 	&verb_workload,

@@ -7,7 +7,7 @@ enum { TIMEOUT_MS = 30000, ANSWER_BYTES_MAX = 512 * 1024 * 1024 };
 
 struct question {
 	struct cox_arena *arena;
-	struct cox_str body;
+	struct cox_str body; /* sent, then the answer's */
 	bool is_done;
 	enum cox_rc rc;
 	int status;
@@ -30,9 +30,15 @@ static enum cox_rc ask_on(struct cox_loop *loop, const char *method, const char 
 {
 	struct cox_http_client *client = cox_http_client_new(loop);
 	struct cox_http_request *request = NULL;
-	struct cox_http_spec spec = {
-		.method = method, .url = url, .total_timeout_ms = TIMEOUT_MS, .max_body_bytes = ANSWER_BYTES_MAX, .http1_only = true
-	};
+	struct cox_http_header type = { COX_STR("Content-Type"), COX_STR("application/json") };
+	struct cox_http_spec spec = { .method = method,
+		                      .url = url,
+		                      .headers = &type,
+		                      .header_count = q->body.n > 0,
+		                      .body = q->body,
+		                      .total_timeout_ms = TIMEOUT_MS,
+		                      .max_body_bytes = ANSWER_BYTES_MAX,
+		                      .http1_only = true };
 	enum cox_rc rc = cox_http_request_open(client, &spec, &(struct cox_http_cb){ .on_done = on_done, .ctx = q }, &request, q->err);
 	if (rc == COX_OK && !cox_loop_run_until(loop, is_done, q, TIMEOUT_MS + 1000))
 		rc = cox_err_set(q->err, COX_ETIMEOUT, NULL, "it does not answer");
@@ -79,22 +85,28 @@ static enum cox_rc ask_pod(const struct cox_reach *to, const char *method, struc
 	return rc;
 }
 
-enum cox_rc cox_reach_ask(const struct cox_reach *to, const char *method, struct cox_str path, struct cox_arena *arena, struct cox_str *out,
-                          struct cox_err *err)
+enum cox_rc cox_reach_send(const struct cox_reach *to, const char *method, struct cox_str path, struct cox_str body,
+                           struct cox_arena *arena, struct cox_str *out, struct cox_err *err)
 {
 	struct cox_err own = { 0 };
-	struct question q = { .arena = arena, .err = err ? err : &own };
+	struct question q = { .arena = arena, .body = body, .err = err ? err : &own };
 	struct cox_str name = cox_reach_name(to, arena);
 	enum cox_rc rc = to->url.n ? ask_url(to, method, path, &q) : ask_pod(to, method, path, &q);
 	if (rc != COX_OK) {
 		cox_err_wrap(q.err, "%.*s", COX_FMT(name));
 		return rc;
 	}
-	if (q.status != 200)
+	if (q.status < 200 || q.status > 299)
 		return cox_err_set(err, q.status == 404 ? COX_ENOTFOUND : COX_EIO, NULL, "%.*s answers %d to %.*s: %.*s", COX_FMT(name),
 		                   q.status, COX_FMT(path), COX_FMT(cox_str_sub(cox_str_trim(q.body), 0, 160)));
 	*out = q.body;
 	return COX_OK;
+}
+
+enum cox_rc cox_reach_ask(const struct cox_reach *to, const char *method, struct cox_str path, struct cox_arena *arena, struct cox_str *out,
+                          struct cox_err *err)
+{
+	return cox_reach_send(to, method, path, COX_STR(""), arena, out, err);
 }
 
 enum cox_rc cox_reach_json(const struct cox_reach *to, struct cox_str path, struct cox_arena *arena, struct cox_json **out,

@@ -18,7 +18,10 @@ struct cox_reach {
 /* `method` NULL: GET. The body in `arena`. COX_EIO, COX_ENOTFOUND (404), COX_ETIMEOUT with text that names where. */
 COX_MUST_USE enum cox_rc cox_reach_ask(const struct cox_reach *to, const char *method, struct cox_str path, struct cox_arena *arena,
                                        struct cox_str *out, struct cox_err *err);
-/* The same for an answer that is JSON. */
+/* The same with a body that is JSON; any 2xx is an answer. */
+COX_MUST_USE enum cox_rc cox_reach_send(const struct cox_reach *to, const char *method, struct cox_str path, struct cox_str body,
+                                        struct cox_arena *arena, struct cox_str *out, struct cox_err *err);
+/* The first for an answer that is JSON. */
 COX_MUST_USE enum cox_rc cox_reach_json(const struct cox_reach *to, struct cox_str path, struct cox_arena *arena, struct cox_json **out,
                                         struct cox_err *err);
 /* "pod shop/web-0 port 15000", or the address: for messages. */
