@@ -21,6 +21,14 @@ static struct {
 	} modules[MODULES_MAX];
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .fallback = COX_LOG_INFO };
 
+static const struct {
+	const char *name, *description;
+} scopes[] = {
+#define X(name, description) { #name, description },
+#include "log_scope.def"
+#undef X
+};
+
 static enum cox_rc parse_level(struct cox_str s, enum cox_log_level *out)
 {
 	for (size_t i = 0; i < COX_LEN(level_names); i++)
@@ -66,9 +74,7 @@ enum cox_rc cox_log_set_levels(struct cox_str spec)
 	return rc;
 }
 
-void cox_log_set_json(bool json) { state.json = json; }
-
-bool cox_log_is_on(const char *module, enum cox_log_level level)
+static enum cox_log_level level_of(const char *module)
 {
 	enum cox_log_level limit = (enum cox_log_level)state.fallback;
 	pthread_mutex_lock(&state.lock);
@@ -76,8 +82,22 @@ bool cox_log_is_on(const char *module, enum cox_log_level level)
 		if (!strcmp(state.modules[i].name, module))
 			limit = state.modules[i].level;
 	pthread_mutex_unlock(&state.lock);
-	return level <= limit;
+	return limit;
 }
+
+const char *cox_log_level_name(enum cox_log_level level) { return level_names[level]; }
+
+bool cox_log_scope_at(size_t i, struct cox_log_scope *out)
+{
+	if (i >= COX_LEN(scopes))
+		return false;
+	*out = (struct cox_log_scope){ scopes[i].name, scopes[i].description, level_of(scopes[i].name) };
+	return true;
+}
+
+void cox_log_set_json(bool json) { state.json = json; }
+
+bool cox_log_is_on(const char *module, enum cox_log_level level) { return level <= level_of(module); }
 
 static size_t escape_json(char *out, size_t cap, const char *s)
 {
