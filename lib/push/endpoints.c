@@ -63,6 +63,7 @@ static void take_eds(struct cox_push *p, struct unit *u, struct cox_set *eds, in
 	cox_ref_init(&w->ref);
 	w->generation = u->wanted->generation;
 	w->event_ns = event_ns;
+	w->cause = p->cause;
 	for (size_t t = 0; t < COX_TYPE_COUNT; t++)
 		if (t == COX_TYPE_EDS)
 			w->sets[t] = cox_intern_set_take(&p->intern, eds);
@@ -130,7 +131,9 @@ static void apply_to_all(struct cox_push *p, const struct cox_snap_svc *svc, con
 	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
 		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
 			struct unit *u = m->value;
-			if (apply_to(p, u, svc, e, event_ns))
+			bool is_made = apply_to(p, u, svc, e, event_ns);
+			push_cause_view(p, u, is_made);
+			if (is_made)
 				push_queue_all(p, u);
 		}
 }

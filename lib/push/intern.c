@@ -55,6 +55,12 @@ const struct cox_set *cox_intern_set_take(struct cox_intern *in, const struct co
 	return cox_set_ref(s);
 }
 
+void cox_intern_list(const struct cox_intern *in, const struct cox_resource **out)
+{
+	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&in->resources, m));)
+		*out++ = cox_resource_ref(((struct resource_entry *)m->value)->r);
+}
+
 void cox_intern_sweep(struct cox_intern *in)
 {
 	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&in->sets, m));) {

@@ -56,6 +56,7 @@ void cox_push_free(struct cox_push *p)
 	cox_vec_fini(&p->firsts);
 	cox_vec_fini(&p->idle);
 	cox_arena_fini(&p->arena);
+	cox_free(p->causes);
 	cox_free(p);
 }
 
@@ -99,6 +100,23 @@ bool cox_push_is_synced(const struct cox_push *p) { return p->is_synced && p->ha
 
 const struct cox_snapshot *cox_push_snapshot(const struct cox_push *p) { return p->snapshot; }
 
+void cox_push_forget(struct cox_push *p)
+{
+	if (!p->snapshot)
+		return;
+	if (!p->has_changes)
+		p->changes = (struct cox_registry_changes){ 0 };
+	p->forgets = p->has_changes = true;
+	push_wake(p);
+}
+
+size_t cox_push_resources(const struct cox_push *p, struct cox_arena *arena, const struct cox_resource ***out)
+{
+	*out = COX_ARENA_ARRAY(arena, const struct cox_resource *, p->intern.resources.n);
+	cox_intern_list(&p->intern, *out);
+	return p->intern.resources.n;
+}
+
 void cox_push_stats_get(const struct cox_push *p, struct cox_push_stats *out)
 {
 	size_t idle[COX_PUSH_PARTS] = { 0 };
@@ -129,6 +147,7 @@ static void keep_change(struct cox_push *p, const struct cox_change *c)
 static void take_changes(struct cox_push *p)
 {
 	struct cox_registry_changes fresh = { 0 };
+	bool has_endpoints = false;
 	if (p->opts.convert)
 		cox_convert_run(p->opts.convert);
 	cox_registry_take_changes(p->opts.registry, &fresh);
@@ -136,6 +155,10 @@ static void take_changes(struct cox_push *p)
 		const struct cox_change *c = &fresh.items.p[i];
 		cox_metric_add(COX_M_INBOUND_UPDATES, c->is_endpoints_only ? "eds" : c->kind == COX_KIND_SERVICE ? "svc" : "config", 1);
 		if (c->is_endpoints_only && p->snapshot) {
+			if (!has_endpoints)
+				push_cause_begin(p, c->event_ns, true);
+			has_endpoints = true;
+			push_cause_add(p, c);
 			push_endpoints_apply(p, c);
 		} else {
 			if (!p->has_changes)
@@ -144,6 +167,9 @@ static void take_changes(struct cox_push *p)
 			keep_change(p, c);
 		}
 	}
+	if (has_endpoints)
+		push_cause_end(p);
+	p->cause = p->round_cause;
 	cox_registry_changes_fini(&fresh);
 }
 
@@ -178,16 +204,32 @@ static int64_t oldest_event(const struct cox_registry_changes *c)
 	return oldest;
 }
 
+/* Between two rounds: nobody uses the memo. */
+static void forget(struct cox_push *p)
+{
+	p->forgets = false;
+	cox_memo_free(p->memo);
+	p->memo = cox_memo_new();
+	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
+		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));)
+			((struct unit *)m->value)->inputs = (struct cox_hash){ 0 };
+}
+
 static void begin_round(struct cox_push *p)
 {
 	struct cox_registry_changes changes = p->has_changes ? p->changes : (struct cox_registry_changes){ 0 };
 	p->has_changes = false;
 	p->event_ns = oldest_event(&changes);
+	p->round_cause = push_cause_begin(p, p->event_ns, false);
+	for (size_t i = 0; i < changes.items.n; i++)
+		push_cause_add(p, &changes.items.p[i]);
 	const struct cox_snapshot *before = p->snapshot;
 	bool is_first = !before;
 	p->snapshot = cox_snapshot_build(p->opts.registry, before);
 	p->has_snapshot = true;
 	push_overrides_clear(p);
+	if (p->forgets)
+		forget(p);
 	cox_memo_begin(p->memo);
 	push_endpoints_compare(p, before);
 	cox_snapshot_unref(before);
@@ -238,9 +280,13 @@ static void on_turn(void *arg)
 		if (!u)
 			break;
 		worked = true;
-		if (push_unit_work(p, u))
+		bool is_made = push_unit_work(p, u);
+		push_cause_view(p, u, is_made);
+		if (is_made)
 			push_queue_all(p, u);
 	}
+	if (worked && !p->dirty.n && !p->firsts.n)
+		push_cause_end(p);
 	push_flush(p);
 	push_patches_tell(p);
 	if (p->dirty.n || p->firsts.n || (p->has_changes && is_settled(p)))

@@ -19,6 +19,7 @@ struct cox_wanted {
 	struct cox_ref ref;
 	uint64_t generation;
 	int64_t event_ns;                           /* monotonic: the oldest event that led to it; 0: none */
+	uint64_t cause;                             /* number of the cause (cause.h); 0: none */
 	const struct cox_set *sets[COX_TYPE_COUNT]; /* NULL where the part has none */
 };
 const struct cox_wanted *cox_wanted_ref(const struct cox_wanted *w);
@@ -84,6 +85,8 @@ struct cox_push *cox_push_new(const struct cox_push_options *opts);
 void cox_push_free(struct cox_push *p);
 /* On the loop: the registry was fed. */
 void cox_push_poke(struct cox_push *p);
+/* On the loop: everything is made anew in the next round, as if nothing were remembered; what comes out as it was is not sent. */
+void cox_push_forget(struct cox_push *p);
 /* On the loop: sources are complete; before that nothing is translated. */
 void cox_push_set_synced(struct cox_push *p);
 /* On the loop: a set that every proxy has beside what its views give it (types TRUST and PCDS). Takes. */
@@ -115,6 +118,8 @@ struct cox_push_stats {
 	uint64_t generation;
 	size_t views, workloads, clients, resources, resource_bytes;
 };
+/* On the loop: the distinct resources held; gives an arena array with a reference to each. */
+size_t cox_push_resources(const struct cox_push *p, struct cox_arena *arena, const struct cox_resource ***out);
 void cox_push_stats_get(const struct cox_push *p, struct cox_push_stats *out); /* on the loop */
 
 #endif

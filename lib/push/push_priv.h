@@ -5,6 +5,7 @@
 
 #include "base/vec.h"
 #include "loop/timer.h"
+#include "push/cause.h"
 #include "push/intern.h"
 #include "push/push.h"
 #include "translate/patch.h"
@@ -77,6 +78,13 @@ struct override {
 	const struct cox_endpoint_set *endpoints;
 };
 
+struct push_cause {
+	struct cox_push_cause pub; /* without ids */
+	int64_t began_ns;
+	size_t ids_n;
+	char ids[COX_PUSH_CAUSE_IDS_BYTES];
+};
+
 struct cox_push {
 	struct cox_push_options opts;
 	struct cox_timer *turn;   /* 0 ms: the next slice of work */
@@ -101,14 +109,23 @@ struct cox_push {
 	struct cox_timer *review;                      /* runs while there are rejections */
 	struct cox_registry_changes changes;           /* taken, waiting for the round in progress to end */
 	bool has_changes;
-	int64_t event_ns;          /* oldest event of the round in progress */
-	_Atomic bool has_snapshot; /* other threads ask for readiness; `snapshot` is the config loop's alone */
+	int64_t event_ns;                        /* oldest event of the round in progress */
+	struct push_cause *causes;               /* a ring, by number; NULL before the first */
+	uint64_t cause, round_cause, last_cause; /* cause: of what is made now */
+	_Atomic bool has_snapshot;               /* other threads ask for readiness; `snapshot` is the config loop's alone */
 	_Atomic bool is_synced;
 	struct cox_arena arena; /* scratch of one translation */
 	unsigned sweep_in;      /* rounds until the next sweep */
+	bool forgets;           /* the next round begins with nothing remembered */
 	bool patched_changed;   /* counts of patches are others than when somebody was last told */
 };
 
+/* cause.c */
+/* A new cause, which is the one of what is made from now on. */
+uint64_t push_cause_begin(struct cox_push *p, int64_t event_ns, bool is_endpoints);
+void push_cause_add(struct cox_push *p, const struct cox_change *change);
+void push_cause_view(struct cox_push *p, const struct unit *u, bool is_made);
+void push_cause_end(struct cox_push *p);
 /* views.c */
 struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_push_client *c);
 void push_unit_leave(struct cox_push *p, struct unit *u, struct cox_push_client *c);

@@ -355,6 +355,7 @@ bool push_unit_work(struct cox_push *p, struct unit *u)
 	cox_ref_init(&w->ref);
 	w->generation = p->snapshot->generation;
 	w->event_ns = p->event_ns;
+	w->cause = p->cause;
 	if (u->part == COX_PUSH_WORKLOAD)
 		translate_workload(p, u, patching, w);
 	else if (!is_router)
