@@ -45,7 +45,8 @@ static const struct flag table[] = {
 	{ "log_as_json", NULL, SWITCH, AT(log_json), 0, "log lines as JSON" },
 	{ "registries", NULL, IGNORED, 0, 0, "always Kubernetes" },
 	{ "profile", NULL, IGNORED, 0, 0, "Go profiling" },
-	{ "ctrlz_port", NULL, IGNORED, 0, 0, "see /debug/list" },
+	{ "ctrlz_port", NULL, INTEGER, AT(ctrlz_port), 0, "port of ControlZ, for loopback peers (9876; 0: any; -1: off)" },
+	{ "ctrlz_address", NULL, TEXT, AT(ctrlz_address), 0, "its address (localhost)" },
 };
 
 static void *place(struct flags *f, size_t offset) { return (char *)f + offset; }
@@ -93,6 +94,18 @@ static enum cox_rc set_value(const struct flag *f, const char *text, struct flag
 	return COX_OK;
 }
 
+static enum cox_rc set_ctrlz(struct flags *f, struct cox_err *err)
+{
+	char text[160];
+	if (f->ctrlz_port > UINT16_MAX)
+		return cox_err_set(err, COX_EINVAL, NULL, "--ctrlz_port must be at most %d", UINT16_MAX);
+	f->has_ctrlz = f->ctrlz_port >= 0;
+	/* "*" would be every address, and loopback peers alone are answered. */
+	bool is_local = strcmp(f->ctrlz_address, "localhost") == 0 || strcmp(f->ctrlz_address, "*") == 0;
+	snprintf(text, sizeof(text), "%s:%d", is_local ? "127.0.0.1" : f->ctrlz_address, (int)f->ctrlz_port);
+	return f->has_ctrlz ? cox_addr_parse(cox_str_of(text), &f->ctrlz, err) : COX_OK;
+}
+
 static enum cox_rc check(const struct flags *f, struct cox_err *err)
 {
 	if (f->kubeconfig && f->config_dir)
@@ -117,6 +130,8 @@ enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err
 		               .ns = env_cstr(ENV_POD_NAMESPACE),
 		               .revision = env_cstr(ENV_REVISION),
 		               .shutdown_ms = 10000,
+		               .ctrlz_address = "localhost",
+		               .ctrlz_port = 9876,
 		               .stream_loops = 1,
 		               .kube_qps = 80,
 		               .kube_burst = 160,
@@ -150,6 +165,7 @@ enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err
 	/* No kube-apiserver, no reviews. */
 	if (out->config_dir && !said_https)
 		out->has_https = false;
+	COX_TRY(set_ctrlz(out, err));
 	return check(out, err);
 }
 

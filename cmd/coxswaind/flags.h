@@ -8,9 +8,11 @@
 struct flags {
 	const char *kubeconfig, *config_dir, *ca_dir, *mesh_config, *networks_config, *domain, *cluster_id, *ns, *revision;
 	const char *tls_cert_file, *tls_key_file, *ca_cert_file;
-	struct cox_addr grpc, secure_grpc, https, http, monitoring;
-	bool has_grpc, has_secure_grpc, has_https, has_http, has_monitoring;
+	struct cox_addr grpc, secure_grpc, https, http, monitoring, ctrlz;
+	bool has_grpc, has_secure_grpc, has_https, has_http, has_monitoring, has_ctrlz;
 	int64_t max_age_ms, shutdown_ms;
+	const char *ctrlz_address;
+	int64_t ctrlz_port;
 	int64_t stream_loops;
 	double kube_qps;
 	int64_t kube_burst, list_limit;

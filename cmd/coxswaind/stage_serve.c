@@ -236,6 +236,8 @@ void serve_on_bundle(struct daemon *d, const struct cox_ca_bundle *b)
 	webhook_on_bundle(d, b);
 }
 
+struct cox_authn *serve_authn(struct daemon *d) { return d->serve ? d->serve->authn : NULL; }
+
 void serve_on_mesh(struct daemon *d)
 {
 	struct serve *s = d->serve;

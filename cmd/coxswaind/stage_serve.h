@@ -19,5 +19,7 @@ void serve_unlisten(struct daemon *d);
 void serve_on_bundle(struct daemon *d, const struct cox_ca_bundle *b);
 /* The mesh configuration may have changed. */
 void serve_on_mesh(struct daemon *d);
+/* Who says who calls; NULL: nobody. */
+struct cox_authn *serve_authn(struct daemon *d);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "ca/csr.h"
+#include "codec/yaml.h"
 #include "model/core.h"
 #include "webhook/registration.h"
 #include "webhook/webhook.h"
@@ -204,4 +205,24 @@ void stop_webhook(struct daemon *d)
 	cox_buf_fini(&w->mesh);
 	cox_free(w);
 	d->webhook = NULL;
+}
+
+struct cox_json *webhook_dump(struct daemon *d, struct cox_arena *arena)
+{
+	const struct webhook *w = d->webhook;
+	struct cox_json *all, *config = NULL;
+	struct cox_str name, text;
+	if (!w)
+		return NULL;
+	all = cox_json_new_object(arena);
+	for (size_t i = 0; cox_inject_native_template(i, &name, &text); i++)
+		cox_json_set(arena, all, name, cox_json_new_str(arena, text));
+	text = cox_arena_str(arena, cox_buf_str(&w->settings));
+	if (cox_yaml_one(arena, text, COX_JSON_BYTES_MAX, &config, NULL, NULL) != COX_OK)
+		return all;
+	const struct cox_json *own = cox_json_get(config, COX_STR("templates"));
+	for (size_t i = 0; own && own->type == COX_JSON_OBJECT && i < own->n; i++)
+		if (own->members[i].value.type == COX_JSON_STRING)
+			cox_json_set(arena, all, own->members[i].key, &own->members[i].value);
+	return all;
 }

@@ -19,5 +19,7 @@ bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, 
 void webhook_on_flush(struct daemon *d);
 /* With a kube-apiserver: the source is there and can be asked for the ConfigMap. */
 void webhook_on_source(struct daemon *d);
+/* The injector's templates in force, for /debug/inject: {name: text}, in `arena`; NULL: there is no injector. */
+struct cox_json *webhook_dump(struct daemon *d, struct cox_arena *arena);
 
 #endif

@@ -3,6 +3,7 @@
 #include "env.h"
 #include "invalid.h"
 #include "mesh_file.h"
+#include "stage_admin.h"
 #include "stage_ca.h"
 #include "stage_enroll.h"
 #include "stage_federation.h"
@@ -354,34 +355,6 @@ static void stop_source(struct daemon *d)
 	cox_dir_source_close(&d->dir_source);
 	mesh_file_free(d->mesh_file);
 }
-
-static enum cox_rc start_admin(struct daemon *d, struct cox_err *err)
-{
-	struct cox_addr addrs[2];
-	size_t n = 0;
-	if (d->flags.has_http)
-		addrs[n++] = d->flags.http;
-	if (d->flags.has_monitoring)
-		addrs[n++] = d->flags.monitoring;
-	uint16_t ports[2];
-	char text[320];
-	COX_TRY(cox_admin_open(&(struct cox_admin_options){ .config_loop = d->loop,
-	                                                    .registry = d->registry,
-	                                                    .push = d->push,
-	                                                    .xds = d->xds,
-	                                                    .ca = d->ca,
-	                                                    .ledger = d->ledger,
-	                                                    .version = COX_STR(COX_VERSION),
-	                                                    .addrs = addrs,
-	                                                    .addr_count = n },
-	                       &d->admin, ports, err));
-	for (size_t i = 0; i < n; i++) {
-		addrs[i].port = ports[i];
-		cox_log(COX_LOG_INFO, "admin", "listening addr=%s", cox_addr_format(&addrs[i], text, sizeof(text)));
-	}
-	return COX_OK;
-}
-static void stop_admin(struct daemon *d) { cox_admin_close(&d->admin); }
 
 static const struct stage {
 	const char *name;

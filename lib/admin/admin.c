@@ -1,7 +1,11 @@
 #include "admin/admin_priv.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/metric.h"
+
+/* One may wait for the kube-apiserver to say who asks. */
+enum { THREADS = 2 };
 
 static void on_metrics(void *ctx, struct cox_httpd_request *r)
 {
@@ -21,14 +25,30 @@ static void on_ready(void *ctx, struct cox_httpd_request *r)
 		cox_httpd_reply(r, 503, NULL, COX_STR("not ready: sources are not complete yet\n"));
 }
 
+/* "<version>-<revision>-<status>", which istioctl and Kiali take apart; JSON for who asks for it. A JSON object without the members that
+ * istioctl expects makes it fall over, so its own are there, too. */
 static void on_version(void *ctx, struct cox_httpd_request *r)
 {
 	struct cox_admin *a = ctx;
+	struct cox_str v = cox_str_of(a->version), dirty = COX_STR("-dirty");
+	bool is_clean = !cox_str_has_suffix(v, dirty);
+	struct cox_str version = is_clean ? v : cox_str_sub(v, 0, v.n - dirty.n), revision = version, rest = version, part;
+	while (rest.n && cox_str_next(&rest, '-', &part))
+		revision = part; /* git describe: the commit stands last */
+	const char *status = is_clean ? "Clean" : "Modified";
 	struct cox_arena arena = { 0 };
-	struct cox_json *o = cox_json_new_object(&arena);
-	cox_json_set(&arena, o, COX_STR("version"), cox_json_new_str(&arena, cox_str_of(a->version)));
-	cox_json_set(&arena, o, COX_STR("component"), cox_json_new_str(&arena, COX_STR("coxswaind")));
-	admin_reply_json(r, 200, o);
+	if (cox_str_search(cox_httpd_header(r, "accept"), COX_STR("application/json")) < 0) {
+		cox_httpd_reply(r, 200, NULL, cox_arena_printf(&arena, "%.*s-%.*s-%s", COX_FMT(version), COX_FMT(revision), status));
+	} else {
+		struct cox_json *o = cox_json_new_object(&arena), *build = cox_json_new_object(&arena);
+		answer_set_str(&arena, build, "version", version);
+		answer_set_str(&arena, build, "revision", revision);
+		answer_set_str(&arena, build, "status", cox_str_of(status));
+		cox_json_set(&arena, o, COX_STR("clientVersion"), build);
+		answer_set_str(&arena, o, "version", v);
+		answer_set_str(&arena, o, "component", COX_STR("coxswaind"));
+		admin_reply_json(r, 200, o);
+	}
 	cox_arena_fini(&arena);
 }
 
@@ -49,12 +69,26 @@ static enum cox_rc open_daemons(struct cox_admin *a, uint16_t *ports, struct cox
 	};
 	_Static_assert(COX_LEN(routes) == COX_LEN(a->routes), "every route has its place");
 	memcpy(a->routes, routes, sizeof(routes));
+	size_t debug_routes = a->opts.debug.is_off_on_http ? 2 : 0; /* the last ones */
 	for (size_t i = 0; i < a->opts.addr_count; i++) {
-		struct cox_httpd_spec spec = { .addr = a->opts.addrs[i], .routes = a->routes, .route_count = COX_LEN(a->routes) };
+		struct cox_httpd_spec spec = {
+			.addr = a->opts.addrs[i], .routes = a->routes, .route_count = COX_LEN(a->routes) - debug_routes, .threads = THREADS
+		};
 		COX_TRY(cox_httpd_open(&spec, &a->daemons[i], ports ? &ports[i] : NULL, err));
 		a->daemon_count++;
 	}
 	return COX_OK;
+}
+
+/* Nobody lives on it: where its port is taken, the rest goes on. */
+static void open_ctrlz(struct cox_admin *a, uint16_t *port)
+{
+	struct cox_err err = { 0 };
+	uint16_t got = 0;
+	if (admin_ctrlz_open(a, &got, &err) != COX_OK)
+		cox_log(COX_LOG_WARN, "admin", "no ControlZ: %s", err.text);
+	if (port)
+		*port = got;
 }
 
 enum cox_rc cox_admin_open(const struct cox_admin_options *opts, struct cox_admin **out, uint16_t *ports, struct cox_err *err)
@@ -63,14 +97,19 @@ enum cox_rc cox_admin_open(const struct cox_admin_options *opts, struct cox_admi
 	struct cox_admin *a = COX_NEW(struct cox_admin);
 	a->opts = *opts;
 	a->version = cox_str_dup_cstr(opts->version);
+	a->allowed_namespaces = cox_str_dup_cstr(opts->debug.allowed_namespaces);
 	a->started_ms = cox_clock_mono_ms();
 	enum cox_rc rc = open_daemons(a, ports, err);
-	a->opts.addrs = NULL;
-	if (rc != COX_OK)
+	if (rc == COX_OK && opts->ctrlz)
+		open_ctrlz(a, ports ? &ports[opts->addr_count] : NULL);
+	a->opts.addrs = a->opts.ctrlz = NULL;
+	if (rc != COX_OK) {
 		cox_admin_close(&a);
-	else
-		*out = a;
-	return rc;
+		return rc;
+	}
+	admin_questions_open(a);
+	*out = a;
+	return COX_OK;
 }
 
 void cox_admin_close(struct cox_admin **admin)
@@ -79,8 +118,11 @@ void cox_admin_close(struct cox_admin **admin)
 	*admin = NULL;
 	if (!a)
 		return;
+	admin_questions_close(a);
+	cox_httpd_close(&a->ctrlz);
 	for (size_t i = 0; i < a->daemon_count; i++)
 		cox_httpd_close(&a->daemons[i]);
+	cox_free(a->allowed_namespaces);
 	cox_free(a->version);
 	cox_free(a);
 }

@@ -66,4 +66,7 @@ bool cox_inject_namespace_wants(const struct cox_inject_config *c, const struct 
 /* Appends the JSON patch (RFC 6902) that turns `before` into `after`: add, remove and replace only. "[]" where they are equal. */
 void cox_inject_patch_write(struct cox_buf *out, const struct cox_json *before, const struct cox_json *after);
 
+/* The templates that we bring, as YAML; `i` from 0; false: there are no more. */
+bool cox_inject_native_template(size_t i, struct cox_str *name, struct cox_str *yaml);
+
 #endif

@@ -141,3 +141,12 @@ struct cox_json *inject_skeleton_expand(struct inject_job *j, const struct cox_j
 	expand_object(j, skeleton, skeleton, out);
 	return out;
 }
+
+bool cox_inject_native_template(size_t i, struct cox_str *name, struct cox_str *yaml)
+{
+	if (!inject_template_texts[i].name)
+		return false;
+	*name = cox_str_of(inject_template_texts[i].name);
+	*yaml = cox_str_of(inject_template_texts[i].yaml);
+	return true;
+}

@@ -121,8 +121,8 @@ struct cox_registry_finding {
 };
 /* Sorted by object id; everything in `arena`. After cox_registry_take_changes(). */
 size_t cox_registry_findings(const struct cox_registry *r, struct cox_arena *arena, const struct cox_registry_finding **out);
-/* Registry dump for /debug/registryz and /debug/endpointz. */
-struct cox_json *cox_registry_dump_services(const struct cox_registry *r, struct cox_arena *arena);
-struct cox_json *cox_registry_dump_endpoints(const struct cox_registry *r, struct cox_arena *arena);
+/* As Istio's debug pages show them (protocol facts, section 15); in `arena`. Any thread. */
+struct cox_json *cox_svc_to_json(const struct cox_svc *s, struct cox_str cluster_id, struct cox_arena *arena);
+struct cox_json *cox_endpoint_to_json(const struct cox_endpoint *e, struct cox_arena *arena);
 
 #endif

@@ -69,7 +69,7 @@ const struct cox_json *cox_tool_node_find(const struct cox_json *nodes, struct c
 enum cox_rc cox_tool_fetch_dump(const char *server, struct cox_str proxy, struct cox_arena *arena, struct cox_json **out,
                                 struct cox_err *err)
 {
-	struct cox_str text, path = cox_arena_printf(arena, "/debug/config_dump?include_eds&proxyID=%.*s%s", COX_FMT(proxy),
+	struct cox_str text, path = cox_arena_printf(arena, "/debug/config_dump?include_eds&as_sent&proxyID=%.*s%s", COX_FMT(proxy),
 	                                             cox_str_rfind(proxy, '.') < 0 ? ".default" : "");
 	COX_TRY(cox_tool_fetch(server, path, arena, &text, err));
 	return cox_json_parse_answer(arena, text, out, err);

@@ -186,6 +186,21 @@ const struct cox_set *cox_xds_core_sent(const struct cox_xds_core *c, enum cox_t
 	return c->types[type].sent[part];
 }
 
+bool cox_xds_core_resend(struct cox_xds_core *c)
+{
+	bool any = false;
+	for (size_t i = 0; i < COX_TYPE_COUNT; i++) {
+		struct type_state *t = &c->types[i];
+		bool waits = core_is_outstanding(t) || t->suspects.n || t->is_asked || (i == COX_TYPE_CDS && c->remove_at_ms != INT64_MAX);
+		for (unsigned p = 0; p < COX_XDS_PARTS && t->is_watched && !waits; p++) {
+			any |= t->sent[p] != NULL;
+			cox_set_unref(t->sent[p]);
+			t->sent[p] = NULL;
+		}
+	}
+	return any;
+}
+
 void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct cox_xds_type_state *out)
 {
 	const struct type_state *t = &c->types[type];
@@ -198,6 +213,7 @@ void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct
 		.nacks = t->nacks,
 		.last_error = cox_str_of(t->last_error),
 		.last_ack_ms = t->last_ack_ms,
+		.sent_ms = t->last_nonce ? t->sent_ms : 0,
 	};
 	for (unsigned p = 0; p < COX_XDS_PARTS; p++)
 		if (t->sent[p]) {

@@ -100,6 +100,10 @@ bool cox_xds_core_is_ready(const struct cox_xds_core *c);
  */
 bool cox_xds_core_next(struct cox_xds_core *c, int64_t now_ms, struct cox_xds_response *out, int64_t *wake_ms);
 
+/* Everything is sent again with the next responses, as to a proxy that has nothing; types that wait for an answer or a removal are left as
+ * they are. True: there is something to send. */
+bool cox_xds_core_resend(struct cox_xds_core *c);
+
 /* What /debug/syncz and status need. */
 struct cox_xds_type_state {
 	bool is_watched, is_wildcard, is_synced; /* synced: the wanted state was sent and acknowledged */
@@ -107,8 +111,8 @@ struct cox_xds_type_state {
 	size_t name_n, sent_n;
 	struct cox_hash sent_version;
 	uint64_t nacks;
-	struct cox_str last_error; /* borrowed */
-	int64_t last_ack_ms;
+	struct cox_str last_error;    /* borrowed */
+	int64_t last_ack_ms, sent_ms; /* in the caller's time; 0: never */
 };
 void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct cox_xds_type_state *out);
 /* What was sent (part by part; may be NULL): dumps. */

@@ -202,6 +202,18 @@ static void add_empty(struct cox_buf *heads, enum cox_type type, struct cox_str 
 	cox_buf_fini(&value);
 }
 
+/* What every response begins with. */
+static void add_response_head(struct cox_buf *heads, struct cox_str url, struct cox_str nonce, struct cox_str version, bool is_delta,
+                              struct cox_str control_plane)
+{
+	add_text(heads, is_delta ? DELTA(type_url) : SOTW(type_url), url);
+	add_text(heads, is_delta ? DELTA(nonce) : SOTW(nonce), nonce);
+	add_text(heads, is_delta ? DELTA(system_version_info) : SOTW(version_info), version);
+	add_tag(heads, is_delta ? DELTA(control_plane) : SOTW(control_plane));
+	add_varint(heads, field_bytes(PB_core_v3_ControlPlane_identifier__NUM, control_plane.n));
+	add_text(heads, PB_core_v3_ControlPlane_identifier__NUM, control_plane);
+}
+
 static size_t add_own(cox_pieces *out, const struct cox_xds_response *r, bool is_delta, struct cox_str control_plane)
 {
 	struct cox_str url = cox_type_url(r->type);
@@ -210,12 +222,7 @@ static size_t add_own(cox_pieces *out, const struct cox_xds_response *r, bool is
 	char nonce[24], version[33];
 	int nonce_n = snprintf(nonce, sizeof(nonce), "%llu", (unsigned long long)r->nonce);
 	cox_hash_to_hex(r->version, version);
-	add_text(&heads, is_delta ? DELTA(type_url) : SOTW(type_url), url);
-	add_text(&heads, is_delta ? DELTA(nonce) : SOTW(nonce), cox_str_make(nonce, (size_t)nonce_n));
-	add_text(&heads, is_delta ? DELTA(system_version_info) : SOTW(version_info), cox_str_make(version, 32));
-	add_tag(&heads, is_delta ? DELTA(control_plane) : SOTW(control_plane));
-	add_varint(&heads, field_bytes(PB_core_v3_ControlPlane_identifier__NUM, control_plane.n));
-	add_text(&heads, PB_core_v3_ControlPlane_identifier__NUM, control_plane);
+	add_response_head(&heads, url, cox_str_make(nonce, (size_t)nonce_n), cox_str_make(version, 32), is_delta, control_plane);
 	for (size_t i = 0; i < r->missing_n; i++)
 		add_empty(&heads, r->type, r->missing[i], url, is_delta);
 	for (size_t i = 0; i < r->removed_n && is_delta; i++)
@@ -239,4 +246,31 @@ size_t cox_xds_encode(const struct cox_xds_response *r, bool is_delta, struct co
 		if (r->steps[p])
 			bytes += add_step(out, r->steps[p], cox_type_url(r->type));
 	return bytes;
+}
+
+static void release_text(void *ctx) { cox_free(ctx); }
+
+static void add_taken(cox_pieces *out, struct cox_buf *b)
+{
+	size_t n;
+	if (!b->n) {
+		cox_buf_fini(b);
+		return;
+	}
+	char *p = cox_buf_take(b, &n);
+	cox_vec_push(out, ((struct cox_grpc_piece){ p, n, release_text, p }));
+}
+
+void cox_xds_encode_items_take(struct cox_str type_url, struct cox_str nonce, struct cox_xds_item *items, size_t n, bool is_delta,
+                               struct cox_str control_plane, cox_pieces *out)
+{
+	struct cox_buf head = { 0 };
+	add_response_head(&head, type_url, nonce, COX_STR("debug"), is_delta, control_plane);
+	for (size_t i = 0; i < n; i++) {
+		struct cox_str value = cox_buf_str(&items[i].value);
+		add_resource_head(&head, items[i].name, cox_hash128(value.p, value.n), items[i].type_url, value.n, is_delta);
+		add_taken(out, &head);
+		add_taken(out, &items[i].value);
+	}
+	add_taken(out, &head);
 }

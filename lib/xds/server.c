@@ -1,6 +1,7 @@
 #include "xds/server_priv.h"
 
 #include "base/log.h"
+#include "xds/core.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -216,3 +217,19 @@ void cox_xds_server_close(struct cox_xds_server **server, void (*closed)(void *c
 }
 
 size_t cox_xds_server_streams(const struct cox_xds_server *s) { return s->stream_count; }
+
+size_t cox_xds_server_proxies(const struct cox_xds_server *s) { return s->proxy_count; }
+
+static void resend_on_loop(void *arg)
+{
+	struct stream_loop *l = arg;
+	for (size_t i = 0; i < l->streams.n; i++)
+		if (l->streams.p[i]->proxy && cox_xds_core_resend(l->streams.p[i]->core))
+			stream_wake(l->streams.p[i]);
+}
+
+void cox_xds_server_resend(struct cox_xds_server *s)
+{
+	for (size_t i = 0; i < s->loop_count; i++)
+		cox_loop_call(s->loop_list[i], resend_on_loop, &s->loops[i]);
+}

@@ -59,17 +59,11 @@ void cox_xds_server_drain(struct cox_xds_server *s, int64_t grace_ms);
 /* Ends everything; closed(ctx) on the config loop when all streams are detached from push. */
 void cox_xds_server_close(struct cox_xds_server **s, void (*closed)(void *ctx), void *ctx);
 
-/* The streams now open, as JSON for /debug/syncz, /debug/adsz. Waits for each stream loop. */
-struct cox_json *cox_xds_server_dump_sync(struct cox_xds_server *s, struct cox_arena *arena);
-struct cox_json *cox_xds_server_dump_ads(struct cox_xds_server *s, struct cox_arena *arena);
-/* What was sent to a proxy ("pod.ns" or a node id), every type; NULL: not connected. Resources stay valid: each holds a reference, end with
- * cox_xds_sent_fini(). */
-struct cox_xds_sent {
-	const struct cox_set *sets[COX_TYPE_COUNT][COX_PUSH_PARTS];
-};
-COX_MUST_USE enum cox_rc cox_xds_server_sent(struct cox_xds_server *s, struct cox_str proxy, struct cox_xds_sent *out);
-void cox_xds_sent_fini(struct cox_xds_sent *sent);
 size_t cox_xds_server_streams(const struct cox_xds_server *s);
+/* Those of them that are proxies' and have said who they are. */
+size_t cox_xds_server_proxies(const struct cox_xds_server *s);
+/* Everything goes to every proxy again, as if it were new. Any thread but a stream loop. */
+void cox_xds_server_resend(struct cox_xds_server *s);
 /* Who has followed: of the streams that watch `type`, how many have acknowledged the set with this hash and nothing else. */
 struct cox_xds_acked {
 	size_t watching, acked, streams; /* streams: all that have said who they are */

@@ -39,6 +39,8 @@ static void make_ready(struct ads_stream *a)
 	wake_loop(l);
 }
 
+void stream_wake(struct ads_stream *a) { make_ready(a); }
+
 static void set_wake(struct stream_loop *l, int64_t at_ms)
 {
 	if (at_ms == INT64_MAX || (l->wake_at_ms && l->wake_at_ms <= at_ms))
@@ -68,6 +70,7 @@ static void count_sent(struct ads_stream *a, const struct cox_xds_response *r, s
 	cox_metric_add(COX_M_XDS_PUSHES, cox_type_metric(r->type), 1);
 	cox_metric_add(COX_M_XDS_PUSH_BYTES, cox_type_metric(r->type), (double)bytes);
 	a->sent_bytes += bytes;
+	xds_pushed_note(&a->pushed, r, bytes, a->event_ns);
 	if (a->event_ns && !r->is_asked)
 		cox_metric_observe(COX_M_CONVERGENCE, NULL, (double)(cox_clock_mono_ns() - a->event_ns) / 1e9);
 }
@@ -83,6 +86,8 @@ static void send_next(struct ads_stream *a)
 		a->wake_ms = wake;
 		set_wake(a->home, wake);
 		a->is_configured |= cox_xds_core_is_ready(a->core);
+		if (wake == INT64_MAX) /* else something waits for its time */
+			xds_pushed_settled(&a->pushed);
 		return;
 	}
 	cox_pieces pieces = { 0 };
@@ -157,6 +162,7 @@ static void on_deliver(void *arg, const struct cox_wanted *const parts[COX_PUSH_
 		const struct cox_wanted *old = a->wanted[p];
 		a->wanted[p] = cox_wanted_ref(parts[p]);
 		a->event_ns = parts[p]->event_ns;
+		xds_pushed_wanted(&a->pushed, parts[p]->cause);
 		cox_xds_core_want(a->core, p, a->wanted[p]->sets, now);
 		cox_wanted_unref(old);
 	}
@@ -218,6 +224,7 @@ static void start(struct ads_stream *a, const struct cox_proxy *proxy)
 	    l->server->opts.push,
 	    &(struct cox_push_client_spec){
 	        .loop = l->loop, .proxy = proxy, .is_delta = a->is_delta, .identity = a->identity, .deliver = on_deliver, .arg = a });
+	atomic_fetch_add(&l->server->proxy_count, 1);
 	cox_metric_add(COX_M_XDS_CONNECTED, proxy->version.n ? proxy->version.p : "unknown", 1);
 	note_id(l, a);
 	cox_log(COX_LOG_INFO, "ads", "stream opened proxy=%.*s peer=%s protocol=%s", COX_FMT(proxy->id),
@@ -266,7 +273,7 @@ void stream_on_open(void *ctx, struct cox_grpc_stream *s)
 	a->is_delta = path_is_delta(s);
 	a->connected_ms = cox_clock_wall_ms();
 	a->wake_ms = INT64_MAX;
-	a->index = l->streams.n;
+	a->serial = ++l->next_serial;
 	cox_vec_push(&l->streams, a);
 	atomic_fetch_add(&server->stream_count, 1);
 	cox_grpc_stream_set_data(s, a);
@@ -278,13 +285,15 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 	struct cox_xds_decoded d;
 	*reason = "malformed";
 	COX_TRY(cox_xds_request_decode(message, a->is_delta, &a->home->arena, &d, err));
-	if (!a->proxy && cox_str_has_prefix(d.type_url, COX_STR("istio.io/debug"))) {
-		*reason = "debug";
-		return cox_err_set(err, COX_ENOTFOUND, NULL, "debug pages are not served over xDS: ask /debug of the administration port");
+	if (debug_is_question(d.type_url)) {
+		if (!a->proxy && d.node.n && !a->first_node.n)
+			cox_buf_append_str(&a->first_node, d.node);
+		debug_ask(a, d.type_url, &d.request);
+		return COX_OK;
 	}
 	if (!a->proxy) {
 		*reason = "node";
-		COX_TRY(begin(a, d.node, reason, err));
+		COX_TRY(begin(a, d.node.n ? d.node : cox_buf_str(&a->first_node), reason, err));
 		if (!a->proxy) {
 			authorize_holds(a, message);
 			return COX_OK;
@@ -304,6 +313,7 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 		        COX_FMT(cox_type_short(d.request.type)), COX_FMT(cox_str_sub(d.request.error, 0, 500)));
 	}
 	*reason = "request";
+	xds_pushed_answered(&a->pushed, d.request.type, d.request.nonce, d.request.has_error);
 	uint64_t stale = cox_xds_core_stale_nonces(a->core);
 	enum cox_rc rc = cox_xds_core_request(a->core, &d.request, cox_clock_mono_ms(), err);
 	if (d.request.type == COX_TYPE_NDS && !a->watches_names) {
@@ -337,8 +347,10 @@ void stream_on_drained(void *ctx, struct cox_grpc_stream *s)
 {
 	struct ads_stream *a = cox_grpc_stream_data(s);
 	(void)ctx;
-	if (a)
-		make_ready(a);
+	if (!a)
+		return;
+	debug_flush(a);
+	make_ready(a);
 }
 
 static void drop_from(struct ads_stream **p, size_t *n, const struct ads_stream *a)
@@ -361,6 +373,7 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 	if (a->proxy) {
 		if (cox_map_find(&l->ids, a->proxy->id) == a)
 			cox_map_remove(&l->ids, a->proxy->id);
+		atomic_fetch_sub(&l->server->proxy_count, 1);
 		cox_metric_add(COX_M_XDS_CONNECTED, a->proxy->version.n ? a->proxy->version.p : "unknown", -1);
 		cox_log(COX_LOG_INFO, "ads", "stream closed proxy=%.*s why=%s sent_bytes=%llu", COX_FMT(a->proxy->id), cox_rc_name(why),
 		        (unsigned long long)a->sent_bytes);
@@ -369,12 +382,11 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 		cox_metric_add(COX_M_XDS_WRITE_TIMEOUT, NULL, 1);
 	visit_end(a);
 	authorize_end(a);
+	debug_end(a);
 	cox_push_detach(l->server->opts.push, &a->client);
 	drop_from(l->ready.p, &l->ready.n, a);
 	drop_from(l->firsts.p, &l->firsts.n, a);
-	struct ads_stream *last = l->streams.p[--l->streams.n];
-	l->streams.p[a->index] = last;
-	last->index = a->index;
+	cox_vec_remove(&l->streams, list_place(l, a->serial));
 	atomic_fetch_sub(&l->server->stream_count, 1);
 	cox_xds_core_free(a->core);
 	for (unsigned p = 0; p < COX_PUSH_PARTS; p++)

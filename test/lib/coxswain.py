@@ -36,7 +36,7 @@ class Coxswaind:
         self.log_path = os.path.join(self.dir, "log")
         self.expected_exit = 0
         command = [os.path.join(BUILD, "coxswaind"), "discovery", "--grpcAddr", "127.0.0.1:0", "--httpAddr", "127.0.0.1:0",
-                   "--monitoringAddr", "", "--secureGRPCAddr", "127.0.0.1:0", "--shutdownDuration", "1s"]
+                   "--monitoringAddr", "", "--secureGRPCAddr", "127.0.0.1:0", "--shutdownDuration", "1s", "--ctrlz_port", "0"]
         command += list(source) if source else ["--configDir", self.config]
         self.log = open(self.log_path, "w")
         self.process = subprocess.Popen(command + list(args), stderr=self.log, stdout=self.log, env={**os.environ, **(env or {})})

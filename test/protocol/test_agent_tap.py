@@ -93,15 +93,20 @@ def test_port_that_is_taken_is_only_a_warning(plane):
             b.wait_log("certificate in force")
 
 
-def test_coxswaind_says_that_it_has_no_debug_pages_here(tmp_path):
+def test_coxswaind_answers(tmp_path):
+    """With the agent's identity: its own namespace's configuration, and nothing else."""
     issuer = citadel.Issuer(tmp_path)
     with Coxswaind(env={"JWT_RULE": issuer.rule}) as c:
         c.wait_ready()
         with grpc.insecure_channel(f"127.0.0.1:{c.grpc_port}") as channel:
             roots = citadel.create(channel, citadel.Key(tmp_path).csr(), issuer.token())[-1]
-        with Agent(f"127.0.0.1:{c._port('ads listening over TLS')}", roots, token=issuer.token(sa="default")) as a:
+        with Agent(f"127.0.0.1:{c._port('ads listening over TLS')}", roots, token=issuer.token(sa="default")) as a, Stream(a.xds, "ads", False) as envoy:
             a.wait_log("certificate in force")
-            refused(a, question(), code=grpc.StatusCode.NOT_FOUND, text="administration port")
+            envoy.send(CDS)
+            envoy.get()
+            answer = ask(a, question("config_dump?proxyID=pod-1.default"))[0]
+            assert b"ClustersConfigDump" in answer.resources[0].value and answer.resources[0].type_url == DEBUG
+            refused(a, question(), code=grpc.StatusCode.PERMISSION_DENIED, text="not available for the current identity")
 
 
 if __name__ == "__main__":

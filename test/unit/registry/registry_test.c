@@ -364,11 +364,18 @@ static void test_dumps(void **state)
 	(void)state;
 	struct cox_registry *r = registry_with(kube);
 	struct cox_arena arena = { 0 };
-	struct cox_json *services = cox_registry_dump_services(r, &arena), *endpoints = cox_registry_dump_endpoints(r, &arena);
-	assert_int_equal(services->n, 1);
-	assert_str(cox_json_str_at(&services->items[0], "hostname"), "reviews.default.svc.cluster.local");
-	const struct cox_json *host = cox_json_get(endpoints, COX_STR("reviews.default.svc.cluster.local"));
-	assert_int_equal(cox_json_at(host, "default.Shards.Kubernetes")->n, 2);
+	const struct cox_svc_entry *all;
+	struct cox_registry_changes c = changes_of(r);
+	cox_registry_changes_fini(&c);
+	assert_int_equal(cox_registry_svcs(r, &all), 1);
+	struct cox_json *service = cox_svc_to_json(all[0].svc, COX_STR("Kubernetes"), &arena);
+	assert_str(cox_json_str_at(service, "hostname"), "reviews.default.svc.cluster.local");
+	assert_str(cox_json_str_at(service, "Attributes.ServiceRegistry"), "Kubernetes");
+	assert_non_null(cox_json_at(service, "clusterVIPs.Addresses.Kubernetes"));
+	assert_int_equal(all[0].endpoints->items.n, 2);
+	struct cox_json *endpoint = cox_endpoint_to_json(&all[0].endpoints->items.p[0], &arena);
+	assert_int_equal(cox_json_get(endpoint, COX_STR("Addresses"))->n, 1);
+	assert_non_null(cox_json_get(endpoint, COX_STR("HealthStatus")));
 	cox_arena_fini(&arena);
 	cox_registry_free(r);
 }

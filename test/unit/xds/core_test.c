@@ -951,6 +951,30 @@ static void test_the_grace_is_every_removals_own(void **state)
 	close_core(&f);
 }
 
+/* An operator asks for everything again: in order, with gates; a type that waits for an answer is left alone. covers: g20 */
+static void test_everything_again(void **state)
+{
+	struct fixture f;
+	struct want w = { .cds = "a=1 b=1", .eds = "a=x b=x", .lds = "l=1", .rds = "r=1" };
+	(void)state;
+	open_core(&f, true, false);
+	connect_all(&f, w);
+	assert_string_equal(shown(&f), "nothing");
+	assert_true(cox_xds_core_resend(f.core));
+	assert_string_equal(shown(&f), "CDS +a=1 +b=1");
+	uint64_t cds = f.r.nonce;
+	assert_string_equal(shown(&f), "EDS +a=x +b=x");
+	answer(&f, COX_TYPE_EDS, f.r.nonce, NULL);
+	answer(&f, COX_TYPE_CDS, cds, NULL);
+	assert_string_equal(shown(&f), "LDS +l=1");
+	assert_string_equal(shown(&f), "RDS +r=1");
+	assert_true(cox_xds_core_resend(f.core)); /* neither is acknowledged */
+	assert_string_equal(shown(&f), "CDS +a=1 +b=1");
+	assert_string_equal(shown(&f), "EDS +a=x +b=x");
+	assert_string_equal(shown(&f), "nothing");
+	close_core(&f);
+}
+
 static void test_too_many_names_are_refused(void **state)
 {
 	struct fixture f;
@@ -1010,6 +1034,7 @@ int main(void)
 		cmocka_unit_test(test_who_rejects_for_ever_costs_little),
 		cmocka_unit_test(test_the_grace_is_every_removals_own),
 		cmocka_unit_test(test_too_many_names_are_refused),
+		cmocka_unit_test(test_everything_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
