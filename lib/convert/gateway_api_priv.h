@@ -68,13 +68,18 @@ struct ga_entry {
 	int64_t port;                        /* in the mesh: only of this port; 0: of all */
 	const struct cox_json *action;       /* the route of the VirtualService without its match */
 };
+struct ga_l4 { /* a rule for connections, as the route of a VirtualService */
+	const struct cox_json *route;
+	int64_t port; /* as of an entry */
+};
 /* A VirtualService in the making: of one host of one listener, or of a Service for the clients of one namespace. */
 struct ga_table {
 	struct cox_str key, ns, name, gateway, host;
 	const struct cox_object *first; /* the oldest route */
 	bool is_private;                /* for clients of its namespace only */
 	COX_VEC(struct ga_entry) entries;
-	COX_VEC(const struct cox_json *) tls, tcp;
+	COX_VEC(struct ga_l4) tls, tcp;
+	const struct cox_object *service; /* in the mesh: whose routes these are */
 };
 struct ga_use {                 /* a gateway whose route leads to a Service: it is an ancestor of the Service's policies */
 	struct cox_str service; /* "ns/name" */

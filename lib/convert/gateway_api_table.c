@@ -1,6 +1,8 @@
 /* gateway_api_table - rules of all routes at one host: their order, and the VirtualService made of them. */
 #include "convert/gateway_api_priv.h"
 
+#include "model/core.h"
+
 #include <stdlib.h>
 
 struct ga_table *ga_table_get(struct ga *g, struct cox_str ns, struct cox_str name, struct cox_str gateway, struct cox_str host,
@@ -79,11 +81,11 @@ int ga_entry_cmp(const void *a, const void *b)
 
 /* --- documents --------------------------------------------------------------------------------------------------- */
 
-static void list_write(struct ga *g, struct cox_json *spec, const char *key, const struct cox_json *const *p, size_t n)
+static void list_write(struct ga *g, struct cox_json *spec, const char *key, const struct ga_l4 *p, size_t n)
 {
 	struct cox_json *list = n ? convert_array_at(g->run, spec, key) : NULL;
 	for (size_t i = 0; i < n; i++)
-		cox_json_push(g->a, list, p[i]);
+		cox_json_push(g->a, list, p[i].route);
 }
 
 static struct cox_str sessions_of(struct ga *g, const struct ga_table *t, const struct ga_entry *only)
@@ -136,6 +138,79 @@ static void leave_out_bad(struct ga *g, struct ga_table *t)
 	t->entries.n = n;
 }
 
+/* --- consumers --------------------------------------------------------------------------------------------------- */
+
+/* Ports that routes of a table are for; 0 among them: for all. */
+struct ports {
+	COX_VEC(int64_t) items;
+};
+
+static bool is_covered(const struct ports *p, int64_t port)
+{
+	for (size_t i = 0; i < p->items.n; i++)
+		if (p->items.p[i] == 0 || p->items.p[i] == port)
+			return true;
+	return false;
+}
+
+static void ports_collect(const struct ga_table *t, struct ports *out)
+{
+	for (size_t i = 0; i < t->entries.n; i++)
+		cox_vec_push(&out->items, t->entries.p[i].port);
+	for (size_t i = 0; i < t->tls.n; i++)
+		cox_vec_push(&out->items, t->tls.p[i].port);
+	for (size_t i = 0; i < t->tcp.n; i++)
+		cox_vec_push(&out->items, t->tcp.p[i].port);
+}
+
+static struct ga_l4 of_port(struct ga *g, const struct ga_l4 *from, int64_t port)
+{
+	struct cox_json *route = cox_json_clone(g->a, from->route);
+	struct cox_json *matches = (struct cox_json *)cox_json_get(route, COX_STR("match"));
+	convert_i64_at(g->run, matches ? &matches->items[0] : convert_object_push(g->run, convert_array_at(g->run, route, "match")), "port",
+	               port);
+	return (struct ga_l4){ route, port };
+}
+
+/* The producer's rules of one port, as they are where they name it, or made for it where they are for all. */
+static void inherit_port(struct ga *g, struct ga_table *t, const struct ga_table *producer, int64_t port)
+{
+	for (size_t i = 0; i < producer->entries.n; i++) {
+		struct ga_entry e = producer->entries.p[i];
+		if (e.port && e.port != port)
+			continue;
+		e.port = port;
+		cox_vec_push(&t->entries, e);
+	}
+	for (size_t i = 0; i < producer->tls.n; i++)
+		if (!producer->tls.p[i].port || producer->tls.p[i].port == port)
+			cox_vec_push(&t->tls, of_port(g, &producer->tls.p[i], port));
+	for (size_t i = 0; i < producer->tcp.n; i++)
+		if (!producer->tcp.p[i].port || producer->tcp.p[i].port == port)
+			cox_vec_push(&t->tcp, of_port(g, &producer->tcp.p[i], port));
+}
+
+/* A consumer's VirtualService takes the place of the producer's for its namespace. What the consumer's routes are for is a port of the
+ * Service, or all: on the other ports the producer's routes stay in force. */
+static void inherit(struct ga *g, struct ga_table *t)
+{
+	struct ports ports = { 0 };
+	const struct ga_table *producer = NULL;
+	const struct cox_service_spec *svc = t->service ? COX_SPEC(cox_service, t->service)->spec : NULL;
+	for (size_t i = 0; t->is_private && svc && i < g->tables.n; i++) {
+		const struct ga_table *x = g->tables.p[i];
+		if (x->service == t->service && !x->is_private)
+			producer = x;
+	}
+	if (!producer)
+		return;
+	ports_collect(t, &ports);
+	for (COX_EACH(struct cox_service_port, p, svc->ports))
+		if (!is_covered(&ports, p->port.v))
+			inherit_port(g, t, producer, p->port.v);
+	cox_vec_fini(&ports.items);
+}
+
 static void table_emit(struct ga *g, struct ga_table *t)
 {
 	if (!t->entries.n && !t->tls.n && !t->tcp.n)
@@ -153,6 +228,8 @@ static void table_emit(struct ga *g, struct ga_table *t)
 
 void ga_tables_emit(struct ga *g)
 {
+	for (size_t i = 0; i < g->tables.n; i++)
+		inherit(g, g->tables.p[i]);
 	for (size_t i = 0; i < g->tables.n; i++)
 		table_emit(g, g->tables.p[i]);
 }

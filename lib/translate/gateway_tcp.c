@@ -16,6 +16,21 @@ static bool takes_vs(const struct gw_server *s, const struct cox_vs *vs)
 	return false;
 }
 
+/* For which names a chain is that ends TLS. As istiod: the server's. A rule made of a TLSRoute has names of its own among them, and there
+ * may be several such rules. */
+static void sni_set(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, struct cox_chain *c)
+{
+	struct cox_str semantics = COX_STR("internal.istio.io/route-semantics");
+	bool is_own = cox_kv_has(vs->object->meta.annotations.p, vs->object->meta.annotations.n, semantics);
+	const struct cox_str *from = is_own ? vs->spec->hosts.p : s->server->hosts.p;
+	size_t n = is_own ? vs->spec->hosts.n : s->server->hosts.n;
+	struct cox_str *sni = COX_ARENA_ARRAY(p->t->arena, struct cox_str, n + 1);
+	for (size_t i = 0; i < n; i++)
+		if (!cox_str_eq(gw_host_dns(from[i]), COX_STR("*")))
+			sni[c->sni_n++] = gw_host_dns(from[i]);
+	c->sni = sni;
+}
+
 static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struct cox_vs *vs, const struct cox_downstream_tls *tls,
                        struct gw_listener *l)
 {
@@ -23,13 +38,8 @@ static void tcp_routes(struct gw_plan *p, const struct gw_server *s, const struc
 		struct cox_chain c = cox_chain_routed(p->t, vs, r->route.p, r->route.n, s->port, s->protocol);
 		c.config_path = (struct cox_str){ 0 }; /* Istio names the VirtualService in the metadata of sidecars' chains only */
 		c.tls = tls;
-		if (cox_protocol_is_tls(s->protocol)) {
-			struct cox_str *sni = COX_ARENA_ARRAY(p->t->arena, struct cox_str, s->server->hosts.n);
-			for (size_t i = 0; i < s->server->hosts.n; i++)
-				if (!cox_str_eq(gw_host_dns(s->server->hosts.p[i]), COX_STR("*")))
-					sni[c.sni_n++] = gw_host_dns(s->server->hosts.p[i]);
-			c.sni = sni;
-		}
+		if (cox_protocol_is_tls(s->protocol))
+			sni_set(p, s, vs, &c);
 		if (!r->match.n)
 			cox_listener_chain_add(&l->plan, c, p->t->arena);
 		for (COX_EACH(struct cox_tcp_match, m, r->match))
