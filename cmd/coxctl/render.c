@@ -25,6 +25,7 @@ static int render(struct cox_cli *cli)
 		                        .is_router = cox_cli_is(cli, "router"),
 		                        .no_sds = cox_cli_is(cli, "no-sds"),
 		                        .has_sessions = cox_cli_is(cli, "persistent-sessions"),
+		                        .has_mcs_hosts = cox_cli_is(cli, "mcs-hosts"),
 		                        .is_upstream = cox_str_eq(cox_cli_str(cli, "class"), COX_STR("upstream")) };
 	struct cox_buf out = { 0 }, notes = { 0 };
 	struct cox_err err = { 0 };
@@ -58,6 +59,7 @@ const struct cox_cli_verb verb_render = {
 	                                        { "compliance", 0, "fips-140-2|fips-140-3|pqc", NULL, "the mesh's policy for TLS", 0 },
 	                                        { "persistent-sessions", 0, NULL, NULL,
 	                                          "as with PILOT_ENABLE_PERSISTENT_SESSION_FILTER=true", 0 },
+	                                        { "mcs-hosts", 0, NULL, NULL, "as with ENABLE_MCS_HOST=true", 0 },
 	                                        VERB_FLAGS_END },
 	.examples = "  coxctl render -f DIR --proxy web-0.shop --type cds -o yaml\n",
 	.run = render,

@@ -102,6 +102,7 @@ void env_features(struct cox_features *out)
 		                      .no_telemetry_labels = !env_bool(ENV_PILOT_ENABLE_TELEMETRY_LABEL),
 		                      .no_endpoint_labels = !env_bool(ENV_PILOT_ENDPOINT_TELEMETRY_LABEL),
 		                      .has_sessions = env_bool(ENV_PILOT_ENABLE_PERSISTENT_SESSION_FILTER),
+		                      .has_mcs_hosts = env_bool(ENV_ENABLE_MCS_HOST),
 		                      .has_sampling = env_is_set(ENV_PILOT_TRACE_SAMPLING) };
 	double percent = env_number(ENV_PILOT_TRACE_SAMPLING);
 	/* As istiod: what is no percentage is the default. */

@@ -7,6 +7,7 @@ static const struct convert_family *const families[] = {
 	&convert_ingress,
 	&convert_smi,
 	&convert_gateway_api,
+	&convert_mcs,
 };
 
 struct cox_convert {

@@ -40,6 +40,7 @@ const struct cox_object *convert_find(struct convert_run *run, enum cox_kind kin
 }
 
 const struct cox_mesh_config *convert_mesh(const struct convert_run *run) { return cox_registry_mesh(run->registry); }
+const struct cox_features *convert_features(const struct convert_run *run) { return cox_registry_features(run->registry); }
 struct cox_str convert_domain(const struct convert_run *run) { return cox_registry_domain(run->registry); }
 struct cox_str convert_root_ns(const struct convert_run *run) { return cox_registry_root_namespace(run->registry); }
 struct cox_arena *convert_arena(struct convert_run *run) { return &run->scratch; }

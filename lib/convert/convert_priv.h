@@ -18,8 +18,8 @@ struct convert_family {
 };
 /* A new one: a file convert_<family>.c, a line here and one in the table of convert.c. */
 extern const struct convert_family convert_ingress, convert_smi;
-extern const struct convert_family convert_ingress;
 extern const struct convert_family convert_gateway_api;
+extern const struct convert_family convert_mcs;
 
 /* --- asking ------------------------------------------------------------------------------------------- */
 /* All objects of a kind, sorted by id. It is remembered that they were asked for: any change of the kind, and the family runs again. */
@@ -28,6 +28,7 @@ size_t convert_list(struct convert_run *run, enum cox_kind kind, const struct co
 const struct cox_object *convert_find(struct convert_run *run, enum cox_kind kind, struct cox_str ns, struct cox_str name);
 /* The mesh configuration; a change of it runs every family that has inputs. */
 const struct cox_mesh_config *convert_mesh(const struct convert_run *run);
+const struct cox_features *convert_features(const struct convert_run *run);
 struct cox_str convert_domain(const struct convert_run *run);  /* "cluster.local" */
 struct cox_str convert_root_ns(const struct convert_run *run); /* "istio-system" */
 /* For whatever is made on the way; freed whole when the run ends. */

@@ -17,6 +17,7 @@ struct cox_features {
 	bool no_telemetry_labels;  /* PILOT_ENABLE_TELEMETRY_LABEL=false: no `istio` metadata at clusters and endpoints */
 	bool no_endpoint_labels;   /* PILOT_ENDPOINT_TELEMETRY_LABEL=false: none at endpoints */
 	bool has_sessions;         /* PILOT_ENABLE_PERSISTENT_SESSION_FILTER: labels of Services ask for sessions */
+	bool has_mcs_hosts;        /* ENABLE_MCS_HOST: ServiceImports are hosts under clusterset.local */
 	bool has_sampling;         /* PILOT_TRACE_SAMPLING was given */
 	double sampling_percent;
 };

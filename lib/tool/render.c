@@ -21,8 +21,10 @@ static enum cox_rc write_all(const struct cox_render_options *opts, const struct
 
 enum cox_rc cox_tool_render(const struct cox_render_options *opts, struct cox_buf *out, struct cox_buf *notes, struct cox_err *err)
 {
-	struct cox_world *w = cox_world_new(&(struct cox_world_options){
-	    .compliance = opts->compliance, .has_sessions = opts->has_sessions, .mesh_yaml = opts->mesh_yaml });
+	struct cox_world *w = cox_world_new(
+	    &(struct cox_world_options){ .compliance = opts->compliance,
+	                                 .features = { .has_sessions = opts->has_sessions, .has_mcs_hosts = opts->has_mcs_hosts },
+	                                 .mesh_yaml = opts->mesh_yaml });
 	struct cox_who who = { .proxy = opts->proxy,
 		               .node_file = opts->node_file,
 		               .is_upstream = opts->is_upstream,

@@ -19,6 +19,7 @@ struct cox_render_options {
 	bool no_sds;                 /* as with node metadata COXSWAIN_SDS "none" */
 	enum cox_compliance compliance;
 	bool has_sessions;  /* PILOT_ENABLE_PERSISTENT_SESSION_FILTER */
+	bool has_mcs_hosts; /* ENABLE_MCS_HOST */
 	enum cox_type only; /* COX_TYPE_COUNT: all */
 	enum cox_render_format format;
 	struct cox_str mesh_yaml; /* the mesh configuration where the directory has no ConfigMap istio; may be empty */

@@ -20,7 +20,7 @@ static struct cox_registry_options registry_options(const struct cox_world_optio
 		                              .cluster_id = o->cluster_id.n ? o->cluster_id : COX_STR("Kubernetes"),
 		                              .root_namespace = o->root_ns.n ? o->root_ns : COX_STR("istio-system"),
 		                              .compliance = o->compliance,
-		                              .features = { .has_sessions = o->has_sessions },
+		                              .features = o->features,
 		                              .mesh_yaml = o->mesh_yaml };
 }
 

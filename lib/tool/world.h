@@ -16,7 +16,7 @@
 
 struct cox_world_options {
 	enum cox_compliance compliance;
-	bool has_sessions;                          /* PILOT_ENABLE_PERSISTENT_SESSION_FILTER */
+	struct cox_features features;
 	struct cox_str mesh_yaml;                   /* the mesh configuration where no ConfigMap istio says otherwise; may be empty */
 	struct cox_str domain, cluster_id, root_ns; /* empty: "cluster.local", "Kubernetes", "istio-system" */
 };
