@@ -7,8 +7,10 @@
  * anybody else. A mesh in which nothing is revoked has neither filter. Putting them in replaces the chains, in place: Envoy asks HTTP
  * connections of the old ones to end with their next answer and ends the rest, streams among them, after its drain time.
  *
- * TCP chains have no guard: a network filter's configuration is fixed when the connection begins. All that ends an open TCP connection is
- * another chain in place of its own, which ends those of every peer after the drain time: only where the operator wants it.
+ * TCP chains have no guard: a network filter's configuration is fixed when the connection begins, also where it comes by ECDS and where
+ * RBAC looks at every read (enforcement_type CONTINUOUS); chains are chosen before the peer's certificate is seen, so none is of one peer;
+ * and neither secrets nor Envoy's administration end connections of one peer. All that ends an open TCP connection is another chain in
+ * place of its own, which ends those of every peer after the drain time: only where the operator wants it.
  */
 #ifndef COX_TRANSLATE_GUARD_H
 #define COX_TRANSLATE_GUARD_H

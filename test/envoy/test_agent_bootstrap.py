@@ -155,6 +155,7 @@ def test_refused(tmp_path, config, says):
 
 
 def test_what_has_no_effect_is_said(tmp_path):
+    """covers: a242"""
     done = agent(tmp_path, {"statNameLength": 189, "discoveryRefreshDelay": "10s", "sds": {"k8sSaJwtPath": "/x"}, "tracing": {"zipkn": {}},
                             "privateKeyProvider": {"cryptomb": {"pollDelay": "1ms", "fallback": True}}, "caCertificatesPem": ["x"]})
     assert done.returncode == 0

@@ -50,6 +50,7 @@ def test_every_name_is_in_the_table():
     assert sum(k.startswith(("PILOT_ENABLE_AMBIENT", "AMBIENT_", "PILOT_HBONE", "ENABLE_INGRESS_WAYPOINT", "ENABLE_LAYERED", "PILOT_PREFER", "PILOT_AUTO_ALLOW"))
                or "HBONE" in k for k in known) >= 17
     assert known["PILOT_DEBOUNCE_MAX"][:2] == ("duration", "10s") and known["TOKEN_AUDIENCES"][:2] == ("list", "istio-ca")
+    assert "has no effect" in known["PILOT_ENABLE_QUIC_LISTENERS"][2], "covers: a126"
     assert known["ISTIO_GPRC_MAXRECVMSGSIZE"][1] == "4194304" and known["PILOT_CA_CERT_CONFIGMAP"][1] == "istio-ca-root-cert"
 
 

@@ -257,6 +257,10 @@ static void test_routes(void **state)
 		  "Accepted+Accepted ResolvedRefs-BackendNotFound" },
 		{ WORLD GATEWAY(HTTP) ROUTE("r", TO("name: gw", "name: x, kind: Bucket, group: example.com")), R, "0",
 		  "Accepted+Accepted ResolvedRefs-InvalidKind" },
+		/* covers: a262 (not done: the route is told) */
+		{ WORLD GATEWAY(HTTP)
+		      ROUTE("r", TO("name: gw", "name: llm, kind: InferencePool, group: inference.networking.k8s.io, port: 80")),
+		  R, "0", "Accepted+Accepted ResolvedRefs-InvalidKind" },
 		{ WORLD GATEWAY(HTTP) ROUTE("r", TO("name: gw", "name: cart, namespace: other, port: 80")), R, "0",
 		  "Accepted+Accepted ResolvedRefs-RefNotPermitted" },
 		{ WORLD GATEWAY(HTTP) GRANT("GRPCRoute") ROUTE("r", TO("name: gw", "name: cart, namespace: other, port: 80")), R, "0",
