@@ -22,6 +22,7 @@
 #include "push/push.h"
 #include "source/dir_source.h"
 #include "source/kube_source.h"
+#include "status/converge.h"
 #include "status/lead.h"
 #include "status/status.h"
 #include "xds/server.h"
@@ -50,6 +51,7 @@ struct daemon {
 	struct cox_kube_source *kube_source;
 	struct cox_dir_source *dir_source;
 	struct cox_status *status;       /* with a kube-apiserver only */
+	struct cox_converge *converge;   /* COXSWAIN_DISTRIBUTION */
 	struct cox_addresses *addresses; /* PILOT_ENABLE_IP_AUTOALLOCATE */
 	struct cox_deploy *deploy;       /* PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER */
 	struct cox_lead *lead;           /* which jobs of all replicas are ours */

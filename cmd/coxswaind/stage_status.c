@@ -21,7 +21,10 @@ static void on_duty(void *arg, enum cox_duty duty, bool is_ours)
 	case COX_DUTY_GATEWAY: cox_status_lead(d->status, COX_STATUS_GATEWAY, is_ours); break;
 	case COX_DUTY_ADDRESSES: cox_addresses_lead(d->addresses, is_ours); break;
 	case COX_DUTY_DEPLOY: cox_deploy_lead(d->deploy, is_ours); break;
-	case COX_DUTY_STATUS: cox_status_lead(d->status, COX_STATUS_OWN, is_ours); break;
+	case COX_DUTY_STATUS:
+		cox_converge_lead(d->converge, is_ours);
+		cox_status_lead(d->status, COX_STATUS_OWN, is_ours);
+		break;
 	case COX_DUTY_COUNT: break;
 	}
 	if (is_ours)
@@ -61,7 +64,16 @@ enum cox_rc stage_status_start(struct daemon *d, struct cox_err *err)
 		return COX_OK;
 	COX_TRY(lock_duration(&duration_ms, err));
 	identify(identity, sizeof(identity));
-	cox_status_open(d->kube, NULL, &d->status);
+	bool has_progress = env_bool(ENV_COXSWAIN_DISTRIBUTION) && env_bool(ENV_PILOT_ENABLE_ANALYSIS);
+	cox_status_open(d->kube, &(struct cox_status_spec){ .has_progress = has_progress }, &d->status);
+	if (has_progress)
+		cox_converge_open(&(struct cox_converge_spec){ .kube = d->kube,
+		                                               .status = d->status,
+		                                               .xds = d->xds,
+		                                               .ns = cox_str_of(d->flags.ns),
+		                                               .identity = cox_str_of(identity),
+		                                               .revision = cox_str_of(d->flags.revision) },
+		                  &d->converge);
 	findings_set_status(d->findings, d->status);
 	if (env_bool(ENV_PILOT_ENABLE_IP_AUTOALLOCATE))
 		cox_addresses_open(d->kube, &d->addresses);
@@ -89,6 +101,7 @@ enum cox_rc stage_status_start(struct daemon *d, struct cox_err *err)
 
 void stage_status_release(struct daemon *d, void (*done)(void *ctx))
 {
+	cox_converge_retire(d->converge);
 	if (d->lead)
 		cox_lead_release(d->lead, done, d);
 	else
@@ -104,5 +117,6 @@ void stage_status_stop(struct daemon *d)
 	}
 	cox_addresses_close(&d->addresses);
 	cox_deploy_close(&d->deploy);
+	cox_converge_close(&d->converge);
 	cox_status_close(&d->status);
 }

@@ -34,12 +34,23 @@ static void on_put(void *arg, const struct cox_object *o)
 	cox_log(COX_LOG_DEBUG, "source", "put object=%.*s origin=%.*s", COX_FMT(o->id), COX_FMT(o->origin));
 	if (!webhook_on_object(d, o->kind, o->meta.ns, o->meta.name, o))
 		cox_registry_put(d->registry, o);
+	cox_converge_changed(d->converge, o);
 	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
 	if (o->kind == COX_KIND_SERVICE_ENTRY)
 		findings_poke(d->findings); /* its status may have lost the addresses */
 	if (d->status && cox_kind_info(o->kind)->ours && !cox_str_eq(cox_buf_str(&d->reported), o->id))
 		cox_status_set_diags(d->status, o->kind, o->meta.ns, o->meta.name, o->meta.generation, NULL);
 	cox_buf_clear(&d->reported);
+}
+
+static void forget_progress(struct daemon *d, enum cox_kind kind, struct cox_str ns, struct cox_str name)
+{
+	struct cox_buf id = { 0 };
+	if (kind >= COX_KIND_COUNT || !d->converge)
+		return;
+	cox_buf_printf(&id, "%.*s/%.*s/%.*s", COX_FMT(cox_kind_info(kind)->word), COX_FMT(ns), COX_FMT(name));
+	cox_converge_forget(d->converge, cox_buf_str(&id));
+	cox_buf_fini(&id);
 }
 
 static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct cox_str name)
@@ -50,6 +61,7 @@ static void on_remove(void *arg, enum cox_kind kind, struct cox_str ns, struct c
 		cox_registry_remove(d->registry, kind, ns, name);
 	trust_on_object(d, kind, ns, name, NULL);
 	invalid_forget(d->invalid, kind, ns, name);
+	forget_progress(d, kind, ns, name);
 	if (d->status)
 		cox_status_forget(d->status, kind, ns, name);
 	if (d->deploy && kind == COX_KIND_K8S_GATEWAY)
@@ -199,16 +211,13 @@ static enum cox_rc start_convert(struct daemon *d, struct cox_err *err)
 }
 static void stop_convert(struct daemon *d) { cox_convert_free(d->convert); }
 
-static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message)
+/* The objects that somebody wrote among `origins`, and that are to blame: what the mesh makes of other objects alone is taken, so where an
+ * EnvoyFilter changed it, that is. */
+static void tell_origins(struct daemon *d, struct cox_str origins, const struct cox_status_finding *finding)
 {
-	struct daemon *d = arg;
 	struct cox_str rest = origins, id, kind_name, ns, object;
-	/* What the mesh makes of other objects alone is taken: where an EnvoyFilter changed it, that is to blame. */
 	bool is_patched = cox_str_search(origins, COX_STR("EnvoyFilter/")) >= 0;
 	while (d->status && rest.n && cox_str_next(&rest, '\n', &id)) {
-		struct cox_status_finding finding = {
-			.severity = COX_SEV_ERROR, .name = COX_STR("ProxyRejected"), .path = name, .text = message
-		};
 		if (!cox_str_next(&id, '/', &kind_name) || !cox_str_next(&id, '/', &ns) || !cox_str_next(&id, '/', &object))
 			continue;
 		if (is_patched && !cox_str_eq_cstr(kind_name, "EnvoyFilter"))
@@ -216,16 +225,40 @@ static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct
 		const struct cox_kind_info *kind = cox_kind_find_word(kind_name);
 		const struct cox_object *o = kind ? cox_registry_object_find(d->registry, kind->kind, ns, object) : NULL;
 		if (o && !o->is_generated)
-			cox_status_set(d->status, kind->kind, ns, object, 0, COX_STATUS_PROXY, &finding, 1);
+			cox_status_set(d->status, kind->kind, ns, object, 0, COX_STATUS_PROXY, finding, finding ? 1 : 0);
 	}
-	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"",
-	        COX_FMT(cox_type_short(type)), COX_FMT(name), COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
+}
+
+static void on_reject(void *arg, const struct cox_proxy *proxy, enum cox_type type, struct cox_str name, struct cox_str origins,
+                      struct cox_str message)
+{
+	struct daemon *d = arg;
+	struct cox_buf text = { 0 };
+	cox_buf_printf(&text, "proxy %.*s rejects %.*s \"%.*s\": %.*s", COX_FMT(proxy->id), COX_FMT(cox_type_short(type)), COX_FMT(name),
+	               COX_FMT(message));
+	tell_origins(d, origins,
+	             &(struct cox_status_finding){
+	                 .severity = COX_SEV_ERROR, .name = COX_STR("ProxyRejected"), .path = name, .text = cox_buf_str(&text) });
+	cox_buf_fini(&text);
+	cox_log(COX_LOG_ERROR, "push", "taken out, a proxy rejects it proxy=%.*s type=%.*s resource=\"%.*s\" from=\"%.*s\" error=\"%.*s\"",
+	        COX_FMT(proxy->id), COX_FMT(cox_type_short(type)), COX_FMT(name), COX_FMT(origins), COX_FMT(cox_str_sub(message, 0, 500)));
+}
+
+static void on_forgiven(void *arg, struct cox_str origins) { tell_origins(arg, origins, NULL); }
+
+static void on_delivered(void *arg, uint64_t generation)
+{
+	struct daemon *d = arg;
+	if (d->xds)
+		cox_xds_server_mark(d->xds, generation);
+	cox_converge_delivered(d->converge, generation);
 }
 
 static void on_generation(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes)
 {
 	struct daemon *d = arg;
-	(void)s, (void)changes;
+	(void)changes;
+	cox_converge_frozen(d->converge, s->generation);
 	findings_poke(d->findings);
 }
 
@@ -246,7 +279,9 @@ static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 	                                                   .want = on_want,
 	                                                   .may_list_secrets = on_may_list,
 	                                                   .on_generation = on_generation,
+	                                                   .on_delivered = on_delivered,
 	                                                   .on_reject = on_reject,
+	                                                   .on_forgiven = on_forgiven,
 	                                                   .on_patched = on_patched,
 	                                                   .settle_ms = env_duration_ms(ENV_PILOT_DEBOUNCE_AFTER),
 	                                                   .settle_max_ms = env_duration_ms(ENV_PILOT_DEBOUNCE_MAX),

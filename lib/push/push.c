@@ -289,6 +289,12 @@ static void on_turn(void *arg)
 		push_cause_end(p);
 	push_flush(p);
 	push_patches_tell(p);
+	/* Units in `firsts` are of new proxies, which have nothing yet anyway. */
+	if (!p->dirty.n && p->snapshot && p->delivered != p->snapshot->generation) {
+		p->delivered = p->snapshot->generation;
+		if (p->opts.on_delivered)
+			p->opts.on_delivered(p->opts.arg, p->delivered);
+	}
 	if (p->dirty.n || p->firsts.n || (p->has_changes && is_settled(p)))
 		push_wake(p);
 	else if (worked)

@@ -71,8 +71,13 @@ struct cox_push_options {
 	enum cox_access (*may_list_secrets)(void *arg, struct cox_str ns, struct cox_str service_account);
 	/* On the loop, after each generation: the snapshot (borrowed) and the changes that led to it. May be NULL. */
 	void (*on_generation)(void *arg, const struct cox_snapshot *s, const struct cox_registry_changes *changes);
-	/* On the loop: a resource was taken out; `origins` are object ids joined by '\n'. May be NULL. */
-	void (*on_reject)(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message);
+	/* On the loop: everything that a generation changes was delivered to the proxies that are here. May be NULL. */
+	void (*on_delivered)(void *arg, uint64_t generation);
+	/* On the loop: a proxy rejected a resource; `origins` are object ids joined by '\n'. May be NULL. */
+	void (*on_reject)(void *arg, const struct cox_proxy *proxy, enum cox_type type, struct cox_str name, struct cox_str origins,
+	                  struct cox_str message);
+	/* On the loop: it is made no more, or nobody is here any more who rejected it. May be NULL. */
+	void (*on_forgiven)(void *arg, struct cox_str origins);
 	/* On the loop, when what cox_push_patches() says may be new. May be NULL. */
 	void (*on_patched)(void *arg);
 	/* Changes wait until it was quiet for settle_ms, at most settle_max_ms; 0: none waits. Endpoints too, if `endpoints_settle`. */

@@ -113,6 +113,7 @@ struct cox_push {
 	struct push_cause *causes;               /* a ring, by number; NULL before the first */
 	uint64_t cause, round_cause, last_cause; /* cause: of what is made now */
 	_Atomic bool has_snapshot;               /* other threads ask for readiness; `snapshot` is the config loop's alone */
+	uint64_t delivered;                      /* the newest generation of which everything was delivered */
 	_Atomic bool is_synced;
 	struct cox_arena arena; /* scratch of one translation */
 	unsigned sweep_in;      /* rounds until the next sweep */

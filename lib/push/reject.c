@@ -54,6 +54,8 @@ static struct rejection *add(struct cox_push *p, enum cox_proxy_class klass, con
 
 static void drop(struct cox_push *p, struct rejection *r)
 {
+	if (p->opts.on_forgiven && p->is_synced && !r->witnesses.n)
+		p->opts.on_forgiven(p->opts.arg, r->resource->origins);
 	cox_map_remove(&p->rejected, r->key);
 	cox_resource_unref(r->resource);
 	cox_vec_fini(&r->witnesses);
@@ -246,7 +248,7 @@ static void take_rejection(struct cox_push *p, struct reject_message *m)
 			cox_timer_start(p->review, REVIEW_FIRST_MS, 0);
 	}
 	if (p->opts.on_reject)
-		p->opts.on_reject(p->opts.arg, m->resource->type, m->resource->name, m->resource->origins, cox_str_of(m->text));
+		p->opts.on_reject(p->opts.arg, proxy, m->resource->type, m->resource->name, m->resource->origins, cox_str_of(m->text));
 }
 
 static void on_reject(struct cox_loop_task *task)

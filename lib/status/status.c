@@ -8,6 +8,11 @@
 #include "loop/timer.h"
 #include "status/status_priv.h"
 
+enum {
+	HOLD_MS = 3000,     /* most changes are acknowledged everywhere by then: one write */
+	PARTIAL_MS = 30000, /* between two writes that say who is still behind */
+};
+
 struct cox_status {
 	struct cox_kube_client *c;
 	const char *field_manager;
@@ -21,8 +26,9 @@ struct cox_status {
 	struct cox_kube_request *request;
 	struct cox_timer *timer;
 	struct cox_kube_backoff backoff;
-	unsigned led; /* bits of enum cox_status_part */
-	bool is_denied;
+	int64_t pause_until_ms; /* monotonic: the rate's, or a backoff's */
+	unsigned led;           /* bits of enum cox_status_part */
+	bool is_denied, has_progress;
 };
 
 static unsigned part_of(const struct status_entry *e)
@@ -37,8 +43,13 @@ static bool is_led(const struct cox_status *s, const struct status_entry *e) { r
 
 static void next_soon(struct cox_status *s, int64_t ms)
 {
-	if (s->queue && !s->request && !cox_timer_is_running(s->timer))
-		cox_timer_start(s->timer, ms, 0);
+	if (!s->queue || s->request)
+		return;
+	int64_t at = cox_clock_mono_ms() + ms;
+	/* A pause after a write counts; a wait for somebody's progress does not hold up the others. */
+	if (at < s->pause_until_ms)
+		at = s->pause_until_ms;
+	cox_timer_start(s->timer, at - cox_clock_mono_ms() > 0 ? at - cox_clock_mono_ms() : 0, 0);
 }
 
 /* Who does not lead has nothing to write: whoever comes to lead looks at all of it. */
@@ -54,17 +65,6 @@ static void enqueue(struct cox_status *s, struct status_entry *e)
 		s->queued++;
 	}
 	next_soon(s, 0);
-}
-
-static struct status_entry *dequeue(struct cox_status *s)
-{
-	struct status_entry *e = s->queue;
-	s->queue = e->next;
-	if (!s->queue)
-		s->queue_end = &s->queue;
-	e->is_queued = false;
-	s->queued--;
-	return e;
 }
 
 static void unqueue(struct cox_status *s, struct status_entry *e)
@@ -100,7 +100,8 @@ static void finish(struct cox_status *s, const char *result, int64_t wait_ms)
 {
 	cox_metric_add(COX_M_STATUS_WRITES, result, 1);
 	s->current = NULL;
-	next_soon(s, wait_ms);
+	s->pause_until_ms = cox_clock_mono_ms() + wait_ms;
+	next_soon(s, 0);
 }
 
 static void failed(struct cox_status *s, int status, const struct cox_err *err)
@@ -109,7 +110,6 @@ static void failed(struct cox_status *s, int status, const struct cox_err *err)
 	if (status == 409 && e) { /* somebody else wrote since it was read */
 		s->current = NULL;
 		enqueue(s, e);
-		cox_timer_stop(s->timer);
 		finish(s, "conflict", 1000 / s->rate);
 		return;
 	}
@@ -127,7 +127,6 @@ static void failed(struct cox_status *s, int status, const struct cox_err *err)
 	s->current = NULL;
 	if (e)
 		enqueue(s, e);
-	cox_timer_stop(s->timer);
 	finish(s, "error", status == 403 ? s->backoff.max_ms : cox_kube_backoff_next_ms(&s->backoff));
 }
 
@@ -205,11 +204,28 @@ static void on_read(void *ctx, struct cox_kube_request *r, enum cox_rc rc, int s
 	cox_arena_fini(&a);
 }
 
+/* The first that need not wait any more; NULL: none, and the timer is set. */
+static struct status_entry *due(struct cox_status *s)
+{
+	int64_t now = cox_clock_mono_ms(), first = INT64_MAX;
+	for (struct status_entry *e = s->queue; e; e = e->next) {
+		if (e->not_before_ms <= now)
+			return e;
+		first = e->not_before_ms < first ? e->not_before_ms : first;
+	}
+	if (first != INT64_MAX)
+		cox_timer_start(s->timer, first - now, 0);
+	return NULL;
+}
+
 static void step(void *ctx)
 {
 	struct cox_status *s = ctx;
 	while (s->queue && !s->request) {
-		struct status_entry *e = dequeue(s);
+		struct status_entry *e = due(s);
+		if (!e)
+			break;
+		unqueue(s, e);
 		if (e->is_written && e->generation && cox_hash_eq(e->written, status_hash(e, e->generation)))
 			continue;
 		struct cox_buf path = { 0 };
@@ -250,6 +266,43 @@ static struct status_entry *entry_get(struct cox_status *s, enum cox_kind kind, 
 	return e;
 }
 
+/* What is wrong is said at once; what is fine may wait a little for the proxies. A new version is not what proxies rejected. */
+static void hold(struct cox_status *s, struct status_entry *e, enum cox_status_slot slot, bool has_errors)
+{
+	e->has_progress = s->has_progress && cox_kind_info(e->kind)->ours == 1;
+	if (!e->has_progress || slot != COX_STATUS_DECODE)
+		return;
+	bool is_new = e->generation && e->progress_generation != e->generation;
+	e->not_before_ms = is_new && !has_errors ? cox_clock_mono_ms() + HOLD_MS : 0;
+	if (!is_new)
+		return;
+	cox_arena_fini(&e->parts[COX_STATUS_PROXY].arena);
+	e->parts[COX_STATUS_PROXY] = (struct status_part){ 0 };
+}
+
+void cox_status_progress(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name,
+                         const struct cox_status_progress *p)
+{
+	struct cox_str key = key_make(kind, ns, name);
+	struct status_entry *e = cox_map_find(&s->entries, key);
+	cox_free((char *)(uintptr_t)key.p);
+	if (!e || !e->has_progress || e->generation != p->generation)
+		return;
+	bool is_first = e->progress_generation != p->generation, is_done = p->acked == p->total;
+	if (!is_first && e->acked == p->acked && e->total == p->total)
+		return;
+	e->progress_generation = p->generation;
+	e->acked = p->acked;
+	e->total = p->total;
+	cox_str_to_cstr(p->last, e->last, sizeof(e->last));
+	if (is_done)
+		e->not_before_ms = 0;
+	else if (!is_first && !e->is_queued)
+		e->not_before_ms = cox_clock_mono_ms() + PARTIAL_MS;
+	if (!e->is_written || !cox_hash_eq(e->written, status_hash(e, e->generation)))
+		enqueue(s, e);
+}
+
 void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
                     enum cox_status_slot slot, const struct cox_status_finding *findings, size_t n)
 {
@@ -274,6 +327,7 @@ void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns,
 	 * has another one than its last good version, and only the server knows it. */
 	if (generation || (slot == COX_STATUS_DECODE && has_errors))
 		e->generation = generation;
+	hold(s, e, slot, has_errors);
 	if (!e->is_written || !e->generation || !cox_hash_eq(e->written, status_hash(e, e->generation)))
 		enqueue(s, e);
 }
@@ -323,6 +377,7 @@ void cox_status_open(struct cox_kube_client *client, const struct cox_status_spe
 	struct cox_status *s = COX_NEW(struct cox_status);
 	s->c = client;
 	s->field_manager = spec && spec->field_manager ? spec->field_manager : "coxswain-status";
+	s->has_progress = spec && spec->has_progress;
 	s->rate = spec && spec->writes_per_second ? spec->writes_per_second : 10;
 	s->queue_end = &s->queue;
 	s->backoff = (struct cox_kube_backoff){ .first_ms = 500, .max_ms = 30 * 1000 };

@@ -6,6 +6,7 @@
  *
  *   status:
  *     observedGeneration: 3
+ * (Programmed, Reconciled and ProxyRejected only where somebody tells how far proxies have followed: status/converge.h)
  *     conditions: [{type: Accepted, status: "True" | "False", reason: Accepted | Invalid | Warnings, message, observedGeneration,
  * lastTransitionTime}] validationMessages: [{type: {name, code}, level: ERROR | WARNING, message, path}]
  */
@@ -35,6 +36,7 @@ enum cox_status_slot {
 struct cox_status_spec {
 	const char *field_manager;  /* NULL: coxswain-status */
 	unsigned writes_per_second; /* 0: 10 */
+	bool has_progress;          /* cox_status_progress() will be called: a write waits a little for it, so that there is one alone */
 };
 
 /* Borrows `client` until close; copies `spec` (may be NULL). Not leader at first. */
@@ -55,6 +57,16 @@ void cox_status_lead(struct cox_status *s, unsigned parts, bool is_leader);
  * the server counts. Copies. */
 void cox_status_set(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,
                     enum cox_status_slot slot, const struct cox_status_finding *findings, size_t count);
+/* How many proxies have acknowledged the object's generation, of how many; `last`: one that has not (may be empty). Copies. */
+struct cox_status_progress {
+	int64_t generation;
+	size_t acked, total;
+	struct cox_str last;
+};
+void cox_status_progress(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name,
+                         const struct cox_status_progress *p);
+/* What condition Reconciled of a status says. False: nothing. */
+bool cox_status_progress_read(const struct cox_json *object, struct cox_status_progress *out);
 /* The status of an object whose kind has one of its own form (lib/convert): field "status" as it is to be, without the times of
  * conditions; NULL: we have nothing to say about it any more, and what we said is taken back. Copied. */
 void cox_status_set_tree(struct cox_status *s, enum cox_kind kind, struct cox_str ns, struct cox_str name, int64_t generation,

@@ -28,6 +28,12 @@ struct status_entry {
 	bool is_tree;
 	struct cox_arena tree_text;
 	const struct cox_json *tree;
+	/* How far proxies have followed. */
+	bool has_progress; /* somebody will say, or has said */
+	int64_t progress_generation;
+	size_t acked, total;
+	char last[128];
+	int64_t not_before_ms;   /* monotonic: until then more is waited for */
 	struct cox_hash written; /* of what the server has for certain */
 	bool is_written;
 };

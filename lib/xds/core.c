@@ -223,3 +223,12 @@ void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct
 	out->is_synced = t->is_watched && !t->is_asked && t->last_nonce && !core_is_outstanding(t) && !t->suspects.n &&
 	                 core_is_clean((struct cox_xds_core *)c, type);
 }
+
+bool cox_xds_core_is_sent(struct cox_xds_core *c, enum cox_type type, uint64_t *nonce)
+{
+	const struct type_state *t = &c->types[type];
+	*nonce = t->is_watched ? t->last_nonce : 0;
+	return !t->is_watched || (!t->is_asked && !t->suspects.n && core_is_clean(c, type));
+}
+
+uint64_t cox_xds_core_acked(const struct cox_xds_core *c, enum cox_type type) { return c->types[type].acked_nonce; }

@@ -115,6 +115,9 @@ struct cox_xds_type_state {
 	int64_t last_ack_ms, sent_ms; /* in the caller's time; 0: never */
 };
 void cox_xds_core_state(const struct cox_xds_core *c, enum cox_type type, struct cox_xds_type_state *out);
+/* Nothing is left to be sent of this type; *nonce: the response whose acknowledgement says that all is taken (0: there was none). */
+bool cox_xds_core_is_sent(struct cox_xds_core *c, enum cox_type type, uint64_t *nonce);
+uint64_t cox_xds_core_acked(const struct cox_xds_core *c, enum cox_type type);
 /* What was sent (part by part; may be NULL): dumps. */
 const struct cox_set *cox_xds_core_sent(const struct cox_xds_core *c, enum cox_type type, unsigned part);
 uint64_t cox_xds_core_stale_nonces(const struct cox_xds_core *c);

@@ -64,6 +64,18 @@ size_t cox_xds_server_streams(const struct cox_xds_server *s);
 size_t cox_xds_server_proxies(const struct cox_xds_server *s);
 /* Everything goes to every proxy again, as if it were new. Any thread but a stream loop. */
 void cox_xds_server_resend(struct cox_xds_server *s);
+/* Config loop, when everything that was made of `generation` was delivered: from now on it is told who has followed. */
+void cox_xds_server_mark(struct cox_xds_server *s, uint64_t generation);
+/* How far proxies have followed marked generations. */
+enum { COX_XDS_FOLLOWED_NAME = 128 };
+struct cox_xds_followed {
+	size_t streams;         /* all that have said who they are */
+	const uint64_t *behind; /* of each that lags the first generation of which something concerns it and is not acknowledged */
+	size_t behind_n;
+	const char *name; /* the id of one that lags most; empty: none does */
+};
+/* Config loop; done() comes there later, unless the server is closed before. */
+void cox_xds_server_followed(struct cox_xds_server *s, void (*done)(void *ctx, const struct cox_xds_followed *r), void *ctx);
 /* Who has followed: of the streams that watch `type`, how many have acknowledged the set with this hash and nothing else. */
 struct cox_xds_acked {
 	size_t watching, acked, streams; /* streams: all that have said who they are */

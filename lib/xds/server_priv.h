@@ -6,6 +6,7 @@
 #include "xds/authorize.h"
 #include "xds/debug.h"
 #include "xds/pushed.h"
+#include "xds/follow.h"
 #include "xds/server.h"
 #include "xds/steps.h"
 
@@ -27,6 +28,7 @@ struct ads_stream {
 	struct cox_buf first_node; /* of a stream that began with a question: until it asks for resources, too */
 	struct xds_pushed pushed;
 	struct cox_xds_question *question; /* at most one; NULL: none */
+	struct follow follow;
 };
 struct stream_loop {
 	struct cox_xds_server *server;
@@ -40,7 +42,9 @@ struct stream_loop {
 	struct cox_map ids;                         /* proxy id: the newest of its streams */
 	COX_VEC(struct ads_stream *) ready, firsts; /* may have something to send; new ones wait in `firsts` */
 	struct cox_arena arena;
-	double tokens; /* of opts.streams_per_second, this loop's share */
+	COX_VEC(struct ads_stream *) lagging; /* follow.h */
+	uint64_t mark;                        /* the newest generation that was delivered as a whole; 0: none yet */
+	double tokens;                        /* of opts.streams_per_second, this loop's share */
 	int64_t refilled_ms;
 };
 struct cox_xds_server {

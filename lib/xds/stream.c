@@ -88,6 +88,7 @@ static void send_next(struct ads_stream *a)
 		a->is_configured |= cox_xds_core_is_ready(a->core);
 		if (wake == INT64_MAX) /* else something waits for its time */
 			xds_pushed_settled(&a->pushed);
+		follow_check(a);
 		return;
 	}
 	cox_pieces pieces = { 0 };
@@ -147,6 +148,7 @@ void stream_loop_fini(struct stream_loop *l)
 	cox_vec_fini(&l->streams);
 	cox_vec_fini(&l->ready);
 	cox_vec_fini(&l->firsts);
+	cox_vec_fini(&l->lagging);
 	cox_arena_fini(&l->arena);
 }
 
@@ -165,6 +167,7 @@ static void on_deliver(void *arg, const struct cox_wanted *const parts[COX_PUSH_
 		xds_pushed_wanted(&a->pushed, parts[p]->cause);
 		cox_xds_core_want(a->core, p, a->wanted[p]->sets, now);
 		cox_wanted_unref(old);
+		follow_moved(a);
 	}
 	make_ready(a);
 }
@@ -320,6 +323,7 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 		a->watches_names = true;
 		cox_push_watch_names(a->home->server->opts.push, a->client);
 	}
+	follow_check(a);
 	if (cox_xds_core_stale_nonces(a->core) != stale)
 		cox_metric_add(COX_M_XDS_EXPIRED_NONCE, cox_type_metric(d.request.type), 1);
 	return rc;
@@ -380,6 +384,7 @@ void stream_on_close(void *ctx, struct cox_grpc_stream *s, enum cox_rc why)
 	}
 	if (why == COX_ETIMEOUT)
 		cox_metric_add(COX_M_XDS_WRITE_TIMEOUT, NULL, 1);
+	follow_end(a);
 	visit_end(a);
 	authorize_end(a);
 	debug_end(a);

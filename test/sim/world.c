@@ -313,8 +313,10 @@ static struct cox_registry *new_registry(void)
 	    .domain = COX_STR("cluster.local"), .cluster_id = COX_STR("Kubernetes"), .root_namespace = COX_STR("istio-system") });
 }
 
-static void on_rejected(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message)
+static void on_rejected(void *arg, const struct cox_proxy *proxy, enum cox_type type, struct cox_str name, struct cox_str origins,
+                        struct cox_str message)
 {
+	(void)proxy;
 	struct sim *s = arg;
 	(void)origins, (void)message;
 	s->world.rejections++;

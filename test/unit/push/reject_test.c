@@ -36,8 +36,10 @@ static void on_deliver(void *arg, const struct cox_wanted *const parts[COX_PUSH_
 	s->f->wanted[s->i] = cox_wanted_ref(parts[COX_PUSH_SCOPE]);
 }
 
-static void on_reject(void *arg, enum cox_type type, struct cox_str name, struct cox_str origins, struct cox_str message)
+static void on_reject(void *arg, const struct cox_proxy *proxy, enum cox_type type, struct cox_str name, struct cox_str origins,
+                      struct cox_str message)
 {
+	(void)proxy;
 	(void)type, (void)name, (void)origins, (void)message;
 	((struct fixture *)arg)->told++;
 }

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <string.h>
 
 #include "status/status_priv.h"
 
@@ -101,9 +102,76 @@ static void long_messages_are_cut_at_a_character(void **state)
 	cox_buf_fini(&text);
 }
 
+static const struct cox_json *condition(const struct cox_json *object, const char *type)
+{
+	const struct cox_json *list = cox_json_at(object, "status.conditions");
+	for (size_t i = 0; i < list->n; i++)
+		if (cox_str_eq_cstr(cox_json_str_at(&list->items[i], "type"), type))
+			return &list->items[i];
+	fail_msg("no condition %s", type);
+	return NULL;
+}
+
+static void assert_condition(const struct cox_json *object, const char *type, const char *status, const char *reason)
+{
+	assert_true(cox_str_eq_cstr(cox_json_str_at(condition(object, type), "status"), status));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(condition(object, type), "reason"), reason));
+}
+
+static void how_far_proxies_are(void **state)
+{
+	(void)state;
+	struct cox_arena a = { 0 };
+	struct cox_status_progress p;
+	struct status_entry e = entry(NULL, 0);
+	e.has_progress = true;
+	struct cox_json *before = written(&a, &e, 3, NULL, "T1");
+	assert_condition(before, "Programmed", "Unknown", "Pending");
+	assert_condition(before, "ProxyRejected", "False", "NoneRejected");
+	assert_false(cox_status_progress_read(before, &p));
+	e.progress_generation = 3;
+	e.acked = 37;
+	e.total = 40;
+	strcpy(e.last, "sidecar~10.0.0.9~web-0.shop~shop.svc.cluster.local");
+	struct cox_json *partial = written(&a, &e, 3, before, "T2");
+	assert_condition(partial, "Programmed", "True", "Programmed");
+	assert_condition(partial, "Reconciled", "False", "Waiting");
+	assert_true(cox_status_progress_read(partial, &p));
+	assert_true(p.generation == 3 && p.acked == 37 && p.total == 40 && cox_str_eq_cstr(p.last, e.last));
+	e.acked = 40;
+	struct cox_json *whole = written(&a, &e, 3, partial, "T3");
+	assert_condition(whole, "Reconciled", "True", "Reconciled");
+	assert_true(cox_status_progress_read(whole, &p) && p.acked == 40 && p.last.n == 0);
+	/* Reached stays reached: a new leader that knows nothing yet, or counts other proxies, has nothing to say. */
+	struct status_entry fresh = entry(NULL, 0);
+	fresh.has_progress = true;
+	assert_true(status_is_said(&fresh, 3, whole));
+	fresh.progress_generation = 3;
+	fresh.acked = fresh.total = 2;
+	assert_true(status_is_said(&fresh, 3, whole));
+	assert_false(status_is_said(&fresh, 4, whole));
+	/* But a rejection is news. */
+	struct cox_status_finding f = { .severity = COX_SEV_ERROR, .path = COX_STR("80"), .text = COX_STR("proxy p rejects it") };
+	fresh.parts[COX_STATUS_PROXY].findings = &f;
+	fresh.parts[COX_STATUS_PROXY].n = 1;
+	assert_false(status_is_said(&fresh, 3, whole));
+	struct cox_json *rejected = written(&a, &fresh, 3, whole, "T4");
+	assert_condition(rejected, "ProxyRejected", "True", "Rejected");
+	assert_condition(rejected, "Programmed", "False", "ProxyRejected");
+	assert_condition(rejected, "Reconciled", "False", "ProxyRejected");
+	assert_true(cox_str_eq_cstr(cox_json_str_at(condition(rejected, "ProxyRejected"), "message"), "80: proxy p rejects it"));
+	assert_true(cox_str_eq_cstr(cox_json_str_at(condition(rejected, "Accepted"), "lastTransitionTime"), "T4"));
+	/* What is wrong cannot be in force. */
+	struct status_entry wrong = entry(&f, 1);
+	wrong.has_progress = true;
+	assert_condition(written(&a, &wrong, 4, whole, "T5"), "Reconciled", "False", "Invalid");
+	cox_arena_fini(&a);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid), cmocka_unit_test(conditions_of_others_stay),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(accepted_and_invalid), cmocka_unit_test(how_far_proxies_are),
+		                            cmocka_unit_test(conditions_of_others_stay),
 		                            cmocka_unit_test(long_messages_are_cut_at_a_character) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
