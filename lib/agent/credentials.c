@@ -85,7 +85,7 @@ enum cox_rc cox_agent_credentials_load(const struct cox_agent_credentials_spec *
 	COX_TRY(build_tls(spec, chain_pem, key_pem, &c.tls, err));
 	c.has_cert = chain_pem.n != 0;
 	*out = c;
-	c = (struct cox_agent_credentials){ 0 };
+	memset(&c, 0, sizeof(c)); /* given */
 	return COX_OK;
 }
 

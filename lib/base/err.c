@@ -3,10 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum cox_rc cox_err_set(struct cox_err *err, enum cox_rc rc, const char *path, const char *fmt, ...)
+void cox_err_set_(struct cox_err *err, enum cox_rc rc, const char *path, const char *fmt, ...)
 {
 	if (!err)
-		return rc;
+		return;
 	va_list ap;
 	err->rc = rc;
 	err->line = 0;
@@ -14,7 +14,6 @@ enum cox_rc cox_err_set(struct cox_err *err, enum cox_rc rc, const char *path, c
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	return rc;
 }
 
 static void path_prepend(struct cox_err *err, struct cox_str head)

@@ -14,8 +14,15 @@ struct cox_err {
 	char text[384];
 };
 
-/* Sets and returns `rc`, so that one can write `return cox_err_set(err, COX_EINVAL, path, "...")`. `path` may be NULL. */
-enum cox_rc cox_err_set(struct cox_err *err, enum cox_rc rc, const char *path, const char *fmt, ...) COX_PRINTF(4, 5);
+/* Sets and returns `rc`, so that one can write `return cox_err_set(err, COX_EINVAL, path, "...")`. `path` may be NULL. A macro, so that
+ * compilers and analyzers see what is returned. */
+#define cox_err_set(err, rc, path, ...)                                \
+	__extension__({                                                \
+		enum cox_rc cox_err_rc_ = (rc);                        \
+		cox_err_set_((err), cox_err_rc_, (path), __VA_ARGS__); \
+		cox_err_rc_;                                           \
+	})
+void cox_err_set_(struct cox_err *err, enum cox_rc rc, const char *path, const char *fmt, ...) COX_PRINTF(4, 5);
 /* Puts a member's name, or a place in a list, before the path: called by each level that an error passes on its way up. */
 void cox_err_in_member(struct cox_err *err, struct cox_str name);
 void cox_err_in_item(struct cox_err *err, size_t at);

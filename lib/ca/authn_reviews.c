@@ -178,6 +178,7 @@ static void on_answer(void *ctx, struct cox_kube_request *request, enum cox_rc r
 
 static void ask(struct review *r)
 {
+	COX_ASSERT(r);
 	const struct cox_authn *a = r->home->a;
 	struct cox_buf body = { 0 };
 	cox_review_write(r->token, a->audiences, a->audience_n, &body);

@@ -86,6 +86,7 @@ static void flush_signer(struct keeper *k)
 /* The same fault is said once, until something else happens. */
 static void fault(struct keeper *k, const struct cox_err *err)
 {
+	COX_ASSERT(k);
 	if (!strcmp(k->last_fault, err->text))
 		return;
 	snprintf(k->last_fault, sizeof(k->last_fault), "%s", err->text);

@@ -618,6 +618,7 @@ static void on_one(void *arg, struct cox_json *root, struct cox_str text, const 
 	struct one *o = arg;
 	int at = o->count++;
 	(void)text;
+	COX_ASSERT(root || err);
 	if (at == 1)
 		o->second_line = root ? root->line : err->line;
 	if (at > 0)

@@ -187,6 +187,7 @@ static void drop_oldest(struct cox_kube_access *a)
 		if (!oldest || q->asked_ms < oldest->asked_ms)
 			oldest = q;
 	}
+	COX_ASSERT(oldest); /* there are as many as may be */
 	cox_map_remove(&a->questions, (struct cox_str){ oldest->key, oldest->key_n });
 	question_free(oldest);
 }

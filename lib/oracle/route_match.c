@@ -10,7 +10,7 @@ static struct cox_str path_fault(struct walk *w, const struct cox_json *m)
 	bool sensitive = oracle_bool(m, "case_sensitive", true);
 	struct cox_str path = w->bare_path;
 	const struct cox_json *v;
-	if ((v = oracle_get(m, "connect_matcher")))
+	if (oracle_get(m, "connect_matcher"))
 		return cox_str_eq_cstr(w->r->method, "CONNECT") ? NONE : COX_STR("method is not CONNECT");
 	if ((v = oracle_get(m, "prefix")))
 		return eq(cox_str_sub(path, 0, v->text.n), v->text, sensitive)

@@ -13,9 +13,10 @@ size_t cox_snapshot_rate_limits_of(const struct cox_snapshot *s, struct cox_str 
                                    struct cox_arena *arena, const struct cox_object ***out)
 {
 	size_t n = 0;
-	*out = s->rate_limits.n ? COX_ARENA_ARRAY(arena, const struct cox_object *, s->rate_limits.n) : NULL;
+	const struct cox_object **list = COX_ARENA_ARRAY(arena, const struct cox_object *, s->rate_limits.n);
 	for (size_t i = 0; i < s->rate_limits.n; i++)
 		if (counts_for(s->rate_limits.p[i], s->root_ns, ns, labels, label_n))
-			(*out)[n++] = s->rate_limits.p[i];
+			list[n++] = s->rate_limits.p[i];
+	*out = list;
 	return n;
 }

@@ -233,6 +233,7 @@ void cox_cluster_path(struct cox_buf *out, const struct cox_cluster_kind *kind, 
 /* "VirtualService shop/web", for errors. */
 static const char *object_name(const struct cox_cluster_kind *k, struct cox_str ns, struct cox_str name, char *buf, size_t cap)
 {
+	COX_ASSERT(k);
 	bool shows_ns = !k->is_cluster_wide && ns.n;
 	snprintf(buf, cap, "%.*s%s%.*s%s%.*s", COX_FMT(k->kind), shows_ns || name.n ? " " : "", shows_ns ? (int)ns.n : 0,
 	         shows_ns ? ns.p : "", shows_ns && name.n ? "/" : "", COX_FMT(name));

@@ -56,9 +56,9 @@ static void endpoints_compare(struct effect *e, const struct cox_resource *befor
                               const struct cox_json *was, const struct cox_json *is)
 {
 	size_t had = usable(was), has = usable(is);
-	if (had > 0 && has == 0)
+	if (before && had > 0 && has == 0)
 		name_push(e->a, e->endpoints_lost, before->name);
-	else if (had == 0 && has > 0)
+	else if (after && had == 0 && has > 0)
 		name_push(e->a, e->endpoints_gained, after->name);
 }
 
@@ -75,6 +75,7 @@ static void details(struct effect *e, enum cox_type type, struct cox_str name, c
 static void resource_compare(struct effect *e, struct changed *c, const struct cox_resource *before, const struct cox_resource *after)
 {
 	const struct cox_resource *any = before ? before : after;
+	COX_ASSERT(any);
 	if (before && after && cox_hash_eq(before->hash, after->hash))
 		return;
 	name_push(e->a, before == NULL ? c->added : after == NULL ? c->removed : c->changed, any->name);

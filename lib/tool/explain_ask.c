@@ -149,6 +149,7 @@ static void gateway_port(struct question *q)
 	q->resolved_by = COX_STR("the gateway");
 	if (x->proxy == NULL)
 		return;
+	COX_ASSERT(q->e->world); /* a proxy comes of one */
 	size_t n =
 	    cox_snapshot_svcs_of(q->e->world->snapshot, x->ns, x->labels.p, x->labels.n, x->proxy->ips.p, x->proxy->ips.n, q->a, &svcs);
 	for (size_t i = 0; i < n; i++)

@@ -165,7 +165,7 @@ static const struct cox_object *rule_object(const struct question *q, const stru
 			continue;
 		if (subset.n == 0 && spec->traffic_policy)
 			return o;
-		for (size_t i = 0; subset.n > 0 && i < spec->subsets.n; i++)
+		for (size_t i = 0; subset.p && i < spec->subsets.n; i++)
 			if (cox_str_eq(spec->subsets.p[i].name, subset)) {
 				*index = i;
 				return o;

@@ -56,9 +56,9 @@ void cox_cluster_head_write(struct pb_cluster_v3_Cluster c, const struct cox_tr 
 	/* The delimiter ends the name in stats, which else would be cut at its dots. */
 	pb_cluster_v3_Cluster_alt_stat_name(c, cox_arena_concat(t->arena, stat_name, COX_STR(";")));
 	pb_cluster_v3_Cluster_connect_timeout(c, timeout);
-	struct cox_opt_i64 buffer = cox_settings_connections(t).cluster_buffer_bytes;
-	if (buffer.set)
-		pb_cluster_v3_Cluster_per_connection_buffer_limit_bytes(c, (uint32_t)buffer.v);
+	struct cox_connection_settings connections = cox_settings_connections(t);
+	if (connections.cluster_buffer_bytes.set)
+		pb_cluster_v3_Cluster_per_connection_buffer_limit_bytes(c, (uint32_t)connections.cluster_buffer_bytes.v);
 }
 
 /* Envoy's own limits of 1024 would cut busy services off, so "no limit" is written out. 0 counts as not given. */
