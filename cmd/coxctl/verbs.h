@@ -34,13 +34,17 @@ extern const char verb_version_text[];
 extern const struct cox_cli_verb verb_admin, verb_admin_log;
 extern const struct cox_cli_verb verb_authz, verb_authz_check;
 extern const struct cox_cli_verb verb_cert, verb_cert_list, verb_cert_revoke, verb_cert_unrevoke, verb_cert_rotate_root;
+extern const struct cox_cli_verb verb_check_inject;
 extern const struct cox_cli_verb verb_crd, verb_crd_generate;
+extern const struct cox_cli_verb verb_create_remote_secret;
+extern const struct cox_cli_verb verb_dashboard;
 extern const struct cox_cli_verb verb_diff;
 extern const struct cox_cli_verb verb_explain, verb_explain_route;
 extern const struct cox_cli_verb verb_kube_inject;
 extern const struct cox_cli_verb verb_proxy_config, verb_proxy_config_all, verb_proxy_config_bootstrap, verb_proxy_config_cluster,
     verb_proxy_config_ecds, verb_proxy_config_eds, verb_proxy_config_endpoint, verb_proxy_config_listener, verb_proxy_config_log,
     verb_proxy_config_rootca_compare, verb_proxy_config_route, verb_proxy_config_secret;
+extern const struct cox_cli_verb verb_injector, verb_injector_list;
 extern const struct cox_cli_verb verb_internal_debug;
 extern const struct cox_cli_verb verb_proxy_status;
 extern const struct cox_cli_verb verb_remote_clusters;

@@ -27,7 +27,7 @@ struct cox_cluster {
 	struct cox_loop *loop;
 	struct cox_kube_client *kube;
 	struct cox_arena arena; /* what discovery said */
-	struct cox_str ns, source;
+	struct cox_str ns, source, server;
 	int64_t timeout_ms;
 	COX_VEC(struct group_version) known;
 };
@@ -62,6 +62,7 @@ enum cox_rc cox_cluster_open(const struct cox_cluster_spec *spec, struct cox_clu
 	c->timeout_ms = spec->timeout_ms > 0 ? spec->timeout_ms : TIMEOUT_MS;
 	c->ns = config.ns.n ? cox_arena_str(&c->arena, config.ns) : COX_STR("default");
 	c->source = cox_arena_str(&c->arena, config.source);
+	c->server = cox_arena_str(&c->arena, config.server);
 	c->kube = cox_kube_client_new_take(c->loop, &config,
 	                                   &(struct cox_kube_client_spec){ .user_agent = "coxctl", .qps = QPS, .burst = 2 * QPS });
 	*out = c;
@@ -84,6 +85,7 @@ struct cox_loop *cox_cluster_loop(const struct cox_cluster *c) { return c->loop;
 struct cox_kube_client *cox_cluster_client(const struct cox_cluster *c) { return c->kube; }
 struct cox_str cox_cluster_ns(const struct cox_cluster *c) { return c->ns; }
 struct cox_str cox_cluster_source(const struct cox_cluster *c) { return c->source; }
+struct cox_str cox_cluster_server(const struct cox_cluster *c) { return c->server; }
 
 /* --- one request -------------------------------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@ struct cox_kube_client *cox_cluster_client(const struct cox_cluster *c);
 /* The namespace of the context, or "default"; where it is, as messages name it: "/path (context x)". */
 struct cox_str cox_cluster_ns(const struct cox_cluster *c);
 struct cox_str cox_cluster_source(const struct cox_cluster *c);
+struct cox_str cox_cluster_server(const struct cox_cluster *c); /* "https://host:port" */
 
 /* --- kinds ------------------------------------------------------------------------------------------- */
 
