@@ -223,9 +223,10 @@ $(BUILD)/sim/coxsim: $(patsubst test/sim/%.c,$(BUILD)/obj/sim/%.o,$(wildcard tes
 ## check         all tests, real Envoy and kube-apiserver included
 check:
 	@hack/check --no-deps
-## bench         figures beside a real kube-apiserver, into test/bench/RESULTS.md
+## bench         figures beside a real kube-apiserver, and of the injector, into test/bench/RESULTS.md
 bench: all
 	@hack/bench
+	@hack/bench-inject
 ## demo          Bookinfo on real Envoys (hack/demo)
 demo: all
 	@hack/demo --no-deps

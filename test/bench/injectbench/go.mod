@@ -1,0 +1,3 @@
+module coxswain.io/injectbench
+
+go 1.22
