@@ -3,6 +3,7 @@
 
 #include "agent/bootstrap.h"
 #include "agent/capture.h"
+#include "agent/capture_check.h"
 #include "agent/resolv.h"
 #include "base/log.h"
 
@@ -13,7 +14,7 @@ extern char **environ;
 
 struct init_flags {
 	struct cox_agent_capture capture;
-	bool clean, dry_run, v6, all_dns;
+	bool clean, dry_run, v6, all_dns, validate, skip_rules;
 	const char *resolv_conf;
 };
 
@@ -26,6 +27,8 @@ enum {
 	OPT_NFT,
 	OPT_BACKEND,
 	OPT_ALWAYS,
+	OPT_VALIDATE,
+	OPT_SKIP_RULES,
 	OPT_LOG,
 	OPT_LOG_JSON
 };
@@ -56,6 +59,8 @@ static const struct option options[] = {
 	{ "clean", no_argument, NULL, OPT_CLEAN },
 	{ "cleanup-only", optional_argument, NULL, OPT_CLEAN },
 	{ "dry-run", optional_argument, NULL, 'n' },
+	{ "run-validation", optional_argument, NULL, OPT_VALIDATE },
+	{ "skip-rule-apply", optional_argument, NULL, OPT_SKIP_RULES },
 	/* What istio-iptables has to be told and we do anyway: both families, and a rerun that gives the same rules. */
 	{ "dual-stack", optional_argument, NULL, OPT_ALWAYS },
 	{ "force-apply", optional_argument, NULL, OPT_ALWAYS },
@@ -131,6 +136,8 @@ static bool set_flag(struct init_flags *f, int flag)
 		c->backend = on ? COX_AGENT_CAPTURE_NFT : COX_AGENT_CAPTURE_AUTO;
 		return true;
 	case OPT_BACKEND: return read_backend(c);
+	case OPT_VALIDATE: return read_switch(&f->validate);
+	case OPT_SKIP_RULES: return read_switch(&f->skip_rules);
 	case OPT_LOG: return cox_log_set_levels(cox_str_of(optarg)) == COX_OK;
 	case OPT_LOG_JSON: cox_log_set_json(true); return true;
 	case OPT_ALWAYS: return read_switch(&on);
@@ -180,6 +187,24 @@ static void print_rules(const struct init_flags *f)
 	fwrite(rules.p, 1, rules.n, stdout);
 }
 
+/* As many seconds as istio-iptables gives it. */
+static int validate(const struct init_flags *f)
+{
+	struct cox_err err = { 0 };
+	/* What TPROXY captures arrives at transparent sockets alone, and those take rights that this container has not. */
+	if (cox_str_eq_cstr(f->capture.mode, "TPROXY")) {
+		fputs(
+		    "cox-agent: --run-validation: with TPROXY it cannot be told without rights whether traffic is captured; nothing was tried\n",
+		    stderr);
+		return 0;
+	}
+	enum cox_rc rc = cox_agent_capture_verify(f->capture.inbound_port, 5000, &err);
+	if (rc == COX_OK)
+		return 0;
+	cmd_fail(&err);
+	return rc == COX_EDENIED ? COX_AGENT_CAPTURE_CHECK_EXIT : 1;
+}
+
 int cmd_init(int argc, char **argv, bool clean)
 {
 	struct init_flags f = { .clean = clean };
@@ -194,7 +219,7 @@ int cmd_init(int argc, char **argv, bool clean)
 		return cmd_fail(&err);
 	if (f.dry_run)
 		print_rules(&f);
-	else if (cox_agent_capture_apply(&f.capture, f.clean, &err) != COX_OK)
+	else if (!f.skip_rules && cox_agent_capture_apply(&f.capture, f.clean, &err) != COX_OK)
 		return cmd_fail(&err);
-	return 0;
+	return f.validate && !f.dry_run && !f.clean ? validate(&f) : 0;
 }

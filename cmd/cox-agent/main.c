@@ -33,6 +33,8 @@ static const char usage_text[] =
     "       --resolv-conf FILE     who they are; --drop-invalid   drop packets of no connection\n"
     "       --native-nftables, --backend auto|iptables|nft    auto: nft where there is no iptables\n"
     "       --clean                take everything away again (istio-clean-iptables)\n"
+    "       --run-validation       look whether connections are captured (as the proxy's user); exit status 126: they are not\n"
+    "       --skip-rule-apply      program nothing: a CNI plug-in did\n"
     "       -n, --dry-run          print the rules, change nothing (-6: those of IPv6)\n"
     "\n"
     "wait:  --timeoutSeconds 60 --requestTimeoutMillis 500 --periodMillis 500 --url http://localhost:15021/healthz/ready\n"

@@ -220,3 +220,21 @@ def test_pilot_agents_names(world):
     assert world.ask(world.client, ROOT, "ask", POD, "8080", "x").startswith("in[")
     run("ip", "netns", "exec", world.pod, AGENT, "istio-clean-iptables")
     assert world.ask(world.client, ROOT, "ask", POD, "8080", "x") == f"app[{CLIENT}] x"
+
+
+def test_validation_sees_whether_a_plug_in_did_its_work(world):
+    """covers: d16  Run as the proxy's user and without rights, as the init container istio-validation is."""
+    def validate(mode="REDIRECT"):
+        return run(*world.as_user(world.pod, "1337:1337"), AGENT, "istio-iptables", "-p", "15001", "-z", "16006", "-u", "1337", "-m", mode, "-i", "*", "-x", "",
+                   "-b", "*", "-d", EXCLUDED, "--log_output_level=default:info", "--run-validation", "--skip-rule-apply", check=False)
+    before = world.rules()
+    done = validate()
+    assert done.returncode == 126 and f"{POD} are not captured" in done.stderr, done.stderr
+    assert world.rules() == before
+    for backend in BACKENDS:
+        world.init("-z", "16006", "--backend", backend)
+        done = validate()
+        assert done.returncode == 0, done.stderr
+    # Transparent sockets take rights: it says that it does not know.
+    done = validate("TPROXY")
+    assert done.returncode == 0 and "cannot be told" in done.stderr
