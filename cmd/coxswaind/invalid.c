@@ -37,6 +37,14 @@ static void set(struct invalid *v, enum cox_kind kind, struct cox_str key, bool 
 	cox_metric_set(COX_M_INVALID_OBJECTS, kind < COX_KIND_COUNT ? cox_kind_info(kind)->name.p : "unknown", (double)v->counts[kind]);
 }
 
+static void count_rejected(const struct cox_source_report *r)
+{
+	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
+	struct cox_str labels[] = { cox_arena_lower(&arena, cox_kind_info(r->kind)->name),
+		                    cox_arena_printf(&arena, "%.*s/%.*s", COX_FMT(r->ns), COX_FMT(r->name)) };
+	cox_metric_add_labels(COX_M_REJECTED_CONFIGS, labels, COX_LEN(labels), 1);
+}
+
 void invalid_note(struct invalid *v, const struct cox_source_report *r)
 {
 	struct cox_buf key = { 0 };
@@ -44,6 +52,8 @@ void invalid_note(struct invalid *v, const struct cox_source_report *r)
 	struct cox_str file = cox_str_sub(r->origin, 0, (size_t)(cox_str_rfind(r->origin, ':') < 0 ? 0 : cox_str_rfind(r->origin, ':')));
 	cox_buf_printf(&key, "%d/%.*s/%.*s", (int)r->kind, COX_FMT(r->ns), COX_FMT(r->name.n ? r->name : file));
 	set(v, r->kind, cox_buf_str(&key), r->diags->errors > 0);
+	if (r->diags->errors && r->kind < COX_KIND_COUNT)
+		count_rejected(r);
 	cox_buf_fini(&key);
 }
 

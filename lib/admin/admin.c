@@ -99,6 +99,8 @@ enum cox_rc cox_admin_open(const struct cox_admin_options *opts, struct cox_admi
 	a->version = cox_str_dup_cstr(opts->version);
 	a->allowed_namespaces = cox_str_dup_cstr(opts->debug.allowed_namespaces);
 	a->started_ms = cox_clock_mono_ms();
+	pthread_mutex_init(&a->gauges_lock, NULL);
+	a->pending_at = UINT64_MAX;
 	enum cox_rc rc = open_daemons(a, ports, err);
 	if (rc == COX_OK && opts->ctrlz)
 		open_ctrlz(a, ports ? &ports[opts->addr_count] : NULL);

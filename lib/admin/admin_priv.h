@@ -8,6 +8,8 @@
 #include "xds/debug.h"
 #include "xds/list.h"
 
+#include <pthread.h>
+
 enum { DAEMONS_MAX = 4 };
 struct cox_admin {
 	struct cox_admin_options opts;
@@ -17,7 +19,17 @@ struct cox_admin {
 	struct cox_httpd_route routes[6], ctrlz_routes[2];
 	struct cox_work_pool *pool; /* answers questions over xDS */
 	int64_t started_ms;
+	pthread_mutex_t gauges_lock; /* of what follows */
+	uint64_t pending_at, lonely_generation;
+	size_t lonely_proxies;
 };
+/* Every service with its endpoints: a reference to each, taken on the config loop. */
+struct admin_svcs {
+	struct cox_svc_entry *items;
+	size_t n;
+};
+void admin_svcs_take(struct cox_admin *a, struct admin_svcs *out);
+void admin_svcs_fini(struct admin_svcs *svcs);
 /* gauges.c: sets what /metrics reads only when asked. */
 void admin_set_gauges(struct cox_admin *a);
 void admin_reply_json(struct cox_httpd_request *r, int status, const struct cox_json *v);

@@ -5,34 +5,49 @@
 
 /* --- services and endpoints --------------------------------------------------------------------------------------- */
 
+struct take_call {
+	struct cox_admin *a;
+	struct admin_svcs *out;
+};
+static void take_svcs(void *arg)
+{
+	struct take_call *c = arg;
+	const struct cox_svc_entry *all;
+	c->out->n = cox_registry_svcs(c->a->opts.registry, &all);
+	c->out->items = cox_calloc(c->out->n + 1, sizeof(*c->out->items));
+	for (size_t i = 0; i < c->out->n; i++)
+		c->out->items[i] = (struct cox_svc_entry){ cox_svc_ref(all[i].svc), cox_endpoint_set_ref(all[i].endpoints) };
+}
+
+void admin_svcs_take(struct cox_admin *a, struct admin_svcs *out)
+{
+	cox_loop_call(a->opts.config_loop, take_svcs, &(struct take_call){ a, out });
+}
+
+void admin_svcs_fini(struct admin_svcs *svcs)
+{
+	for (size_t i = 0; i < svcs->n; i++) {
+		cox_svc_unref(svcs->items[i].svc);
+		cox_endpoint_set_unref(svcs->items[i].endpoints);
+	}
+	cox_free(svcs->items);
+	*svcs = (struct admin_svcs){ 0 };
+}
+
 struct svcs {
-	struct cox_svc_entry *items;
-	size_t n, at;
-	size_t endpoint; /* of items[at] */
+	struct admin_svcs all;
+	size_t at;
+	size_t endpoint; /* of all.items[at] */
 	struct cox_str cluster_id;
 	bool is_begun, is_host_open;
 };
 
-static void svcs_end(struct answer *w)
-{
-	struct svcs *l = w->state;
-	for (size_t i = 0; i < l->n; i++) {
-		cox_svc_unref(l->items[i].svc);
-		cox_endpoint_set_unref(l->items[i].endpoints);
-	}
-	cox_free(l->items);
-}
+static void svcs_end(struct answer *w) { admin_svcs_fini(&((struct svcs *)w->state)->all); }
 
-static void svcs_take(void *arg)
+static void read_cluster_id(void *arg)
 {
 	struct answer *w = arg;
-	struct svcs *l = w->state;
-	const struct cox_svc_entry *all;
-	l->n = cox_registry_svcs(w->a->opts.registry, &all);
-	l->items = cox_calloc(l->n + 1, sizeof(*l->items));
-	for (size_t i = 0; i < l->n; i++)
-		l->items[i] = (struct cox_svc_entry){ cox_svc_ref(all[i].svc), cox_endpoint_set_ref(all[i].endpoints) };
-	l->cluster_id = cox_arena_str(&w->arena, cox_registry_cluster_id(w->a->opts.registry));
+	((struct svcs *)w->state)->cluster_id = cox_arena_str(&w->arena, cox_registry_cluster_id(w->a->opts.registry));
 }
 
 static int by_host(const void *a, const void *b)
@@ -46,8 +61,9 @@ static void svcs_open(struct answer *w, bool (*more)(struct answer *w, struct co
 {
 	struct svcs *l = w->state = COX_ARENA_NEW(&w->arena, struct svcs);
 	*l = (struct svcs){ 0 };
-	cox_loop_call(w->a->opts.config_loop, svcs_take, w);
-	qsort(l->items, l->n, sizeof(*l->items), by_host);
+	admin_svcs_take(w->a, &l->all);
+	cox_loop_call(w->a->opts.config_loop, read_cluster_id, w);
+	qsort(l->all.items, l->all.n, sizeof(*l->all.items), by_host);
 	w->end = svcs_end;
 	w->more = more;
 }
@@ -58,11 +74,11 @@ static bool more_services(struct answer *w, struct cox_buf *part)
 	if (!l->is_begun)
 		answer_open(w, part, "[");
 	l->is_begun = true;
-	for (; l->at < l->n && part->n < ANSWER_PART_BYTES; l->at++) {
+	for (; l->at < l->all.n && part->n < ANSWER_PART_BYTES; l->at++) {
 		cox_arena_reset(&w->scratch);
-		answer_item(w, part, cox_svc_to_json(l->items[l->at].svc, l->cluster_id, &w->scratch));
+		answer_item(w, part, cox_svc_to_json(l->all.items[l->at].svc, l->cluster_id, &w->scratch));
 	}
-	if (l->at < l->n)
+	if (l->at < l->all.n)
 		return true;
 	answer_close(w, part, "]");
 	return false;
@@ -73,7 +89,7 @@ void page_services(struct answer *w) { svcs_open(w, more_services); }
 /* The endpoints of one cluster of items[at], as far as the part takes them; false: there are more. */
 static bool shard(struct answer *w, struct svcs *l, struct cox_buf *part)
 {
-	const struct cox_endpoint_set *set = l->items[l->at].endpoints;
+	const struct cox_endpoint_set *set = l->all.items[l->at].endpoints;
 	if (!l->endpoint) {
 		answer_open(w, part, "{\"Shards\":{");
 		answer_key(w, part, cox_arena_printf(&w->scratch, "Kubernetes/%.*s", COX_FMT(l->cluster_id)));
@@ -98,8 +114,8 @@ static bool more_endpoints(struct answer *w, struct cox_buf *part)
 	if (!l->is_begun)
 		answer_open(w, part, "{");
 	l->is_begun = true;
-	while (l->at < l->n && part->n < ANSWER_PART_BYTES) {
-		const struct cox_svc *svc = l->items[l->at].svc;
+	while (l->at < l->all.n && part->n < ANSWER_PART_BYTES) {
+		const struct cox_svc *svc = l->all.items[l->at].svc;
 		cox_arena_reset(&w->scratch);
 		if (!l->is_host_open) {
 			answer_key(w, part, svc->hostname);
@@ -112,12 +128,12 @@ static bool more_endpoints(struct answer *w, struct cox_buf *part)
 			return true;
 		l->at++;
 		l->endpoint = 0;
-		if (l->at == l->n || !cox_str_eq(l->items[l->at].svc->hostname, svc->hostname)) {
+		if (l->at == l->all.n || !cox_str_eq(l->all.items[l->at].svc->hostname, svc->hostname)) {
 			answer_close(w, part, "}");
 			l->is_host_open = false;
 		}
 	}
-	if (l->at < l->n)
+	if (l->at < l->all.n)
 		return true;
 	answer_close(w, part, "}");
 	return false;

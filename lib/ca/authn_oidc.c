@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "ca/authn_jwt.h"
 #include "codec/json.h"
 
@@ -112,6 +113,7 @@ static void on_timer(void *arg) { fetch(arg); }
 
 static void fetch_failed(struct authn_oidc *o, const char *why)
 {
+	cox_metric_add(COX_M_JWKS_FAILED, NULL, 1);
 	o->retry_ms = o->retry_ms == 0 ? RETRY_MIN_MS : o->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : o->retry_ms * 2;
 	cox_log(COX_LOG_WARN, "ca", "keys of the token issuer cannot be fetched issuer=%.*s error=\"%s\"%s", COX_FMT(o->issuer), why,
 	        o->keys ? ": the known ones stay in force" : "");
@@ -131,6 +133,7 @@ static void take_keys(struct authn_oidc *o, struct cox_str body)
 	cox_jwks_free(&o->keys);
 	o->keys = keys;
 	o->retry_ms = 0;
+	cox_metric_add(COX_M_JWKS_OK, NULL, 1);
 	cox_log(COX_LOG_DEBUG, "ca", "keys of the token issuer fetched issuer=%.*s keys=%zu", COX_FMT(o->issuer), cox_jwks_count(keys));
 	cox_timer_start(o->timer, cox_jitter_ms(REFRESH_MS, 10), 0);
 	wake_all(o);

@@ -34,6 +34,8 @@ static void read_error(struct cox_pb_reader *outer, const struct cox_pb_field *f
 	while (cox_pb_next(&r, &f))
 		if (f.number == PB_google_rpc_Status_message__NUM)
 			req->error = cox_pb_as_str(&r, &f);
+		else if (f.number == PB_google_rpc_Status_code__NUM)
+			req->error_code = (int)cox_pb_as_i64(&r, &f);
 	cox_pb_adopt(outer, &r);
 }
 

@@ -16,6 +16,7 @@ struct cox_discovery_request {
 	struct cox_str version;                /* state of the world: version_info; empty: nothing */
 	struct cox_str node;                   /* encoded; empty: none */
 	bool has_error;
+	int error_code;                             /* of google.rpc.Status */
 	const struct cox_str *names, *unsubscribed; /* names: resource_names, or resource_names_subscribe */
 	size_t name_n, unsubscribed_n;
 	const struct cox_name_version *initial; /* delta: initial_resource_versions */

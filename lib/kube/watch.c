@@ -107,6 +107,7 @@ static void list_restart(void *ctx)
 
 static void list_failed(struct cox_kube_watch *w, enum cox_rc rc, int status, const struct cox_err *err)
 {
+	cox_metric_add(COX_M_SYNC_ERRORS, "local", 1);
 	cox_kube_store_flush_(w);
 	if (status == 404) {
 		w->version_index++;

@@ -175,12 +175,22 @@ static void take_changes(struct cox_push *p)
 
 /* --- rounds ------------------------------------------------------------------------------------ */
 
+static void count_cache(struct cox_push *p)
+{
+	struct cox_memo_stats now = cox_memo_stats(p->memo);
+	cox_metric_add(COX_M_CACHE_READS, "hit", (double)(now.hits - p->memo_told.hits));
+	cox_metric_add(COX_M_CACHE_READS, "miss", (double)(now.misses - p->memo_told.misses));
+	cox_metric_set(COX_M_CACHE_SIZE, NULL, (double)now.n);
+	p->memo_told = now;
+}
+
 static void sweep(struct cox_push *p)
 {
+	count_cache(p);
 	if (--p->sweep_in)
 		return;
 	p->sweep_in = SWEEP_ROUNDS;
-	cox_memo_sweep(p->memo);
+	cox_metric_add(COX_M_CACHE_EVICTIONS, "unused", (double)cox_memo_sweep(p->memo));
 	cox_intern_sweep(&p->intern);
 	push_rejections_sweep(p, false);
 	push_secrets_sweep(p);
@@ -208,6 +218,8 @@ static int64_t oldest_event(const struct cox_registry_changes *c)
 static void forget(struct cox_push *p)
 {
 	p->forgets = false;
+	cox_metric_add(COX_M_CACHE_EVICTIONS, "clear", (double)cox_memo_stats(p->memo).n);
+	p->memo_told = (struct cox_memo_stats){ 0 };
 	cox_memo_free(p->memo);
 	p->memo = cox_memo_new();
 	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
@@ -225,7 +237,11 @@ static void begin_round(struct cox_push *p)
 		push_cause_add(p, &changes.items.p[i]);
 	const struct cox_snapshot *before = p->snapshot;
 	bool is_first = !before;
+	int64_t began_ns = cox_clock_mono_ns();
+	if (p->event_ns)
+		cox_metric_observe(COX_M_DEBOUNCE_TIME, NULL, (double)(began_ns - p->event_ns) / 1e9);
 	p->snapshot = cox_snapshot_build(p->opts.registry, before);
+	cox_metric_observe(COX_M_SNAPSHOT_TIME, NULL, (double)(cox_clock_mono_ns() - began_ns) / 1e9);
 	p->has_snapshot = true;
 	push_overrides_clear(p);
 	if (p->forgets)

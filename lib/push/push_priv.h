@@ -115,10 +115,11 @@ struct cox_push {
 	_Atomic bool has_snapshot;               /* other threads ask for readiness; `snapshot` is the config loop's alone */
 	uint64_t delivered;                      /* the newest generation of which everything was delivered */
 	_Atomic bool is_synced;
-	struct cox_arena arena; /* scratch of one translation */
-	unsigned sweep_in;      /* rounds until the next sweep */
-	bool forgets;           /* the next round begins with nothing remembered */
-	bool patched_changed;   /* counts of patches are others than when somebody was last told */
+	struct cox_arena arena;          /* scratch of one translation */
+	unsigned sweep_in;               /* rounds until the next sweep */
+	struct cox_memo_stats memo_told; /* counted so far */
+	bool forgets;                    /* the next round begins with nothing remembered */
+	bool patched_changed;            /* counts of patches are others than when somebody was last told */
 };
 
 /* cause.c */

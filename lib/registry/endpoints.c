@@ -1,6 +1,8 @@
 /* The endpoints of one service, in r->eps (protocol facts, section 10). */
 #include "registry/registry_priv.h"
 
+#include "base/metric.h"
+
 static void push(struct cox_registry *r, const struct cox_endpoint *workload, struct cox_str address, uint16_t port,
                  const struct cox_svc_port *svc_port, enum cox_health health)
 {
@@ -50,7 +52,11 @@ static void add_slice_endpoint(struct cox_registry *r, const struct cox_object *
 {
 	const struct cox_endpoint_slice *spec = COX_SPEC(cox_endpoint_slice, slice);
 	const struct cox_object *pod;
-	if (!find_pod(r, slice, e, &pod) || (pod && reg_pod_has_ended(pod)))
+	if (!find_pod(r, slice, e, &pod)) {
+		cox_metric_add(COX_M_K8S_NO_PODS, NULL, 1);
+		return;
+	}
+	if (pod && reg_pod_has_ended(pod))
 		return;
 	struct cox_endpoint workload = pod ? reg_workload_of_pod(r, pod) : reg_workload_of_slice(r, e);
 	enum fate fate = fate_of(e, svc, &workload);

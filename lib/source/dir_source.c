@@ -134,9 +134,8 @@ static void report_duplicate(struct cox_dir_source *s, struct merging *m, const 
 
 static void count(const struct cox_object *o, const char *event)
 {
-	char label[96];
-	snprintf(label, sizeof(label), "%.*s.%s", COX_FMT(cox_kind_info(o->kind)->name), event);
-	cox_metric_add(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, label, 1);
+	struct cox_str labels[] = { cox_kind_info(o->kind)->name, cox_str_of(event) };
+	cox_metric_add_labels(cox_kind_info(o->kind)->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, labels, COX_LEN(labels), 1);
 }
 
 /* What all files say together: of one object in several files the first by path. */

@@ -13,9 +13,8 @@ bool kube_source_is_wanted(void *ctx, struct cox_str ns, struct cox_str name)
 
 static void count(struct kind_watch *k, const char *event)
 {
-	char label[96];
-	cox_str_to_cstr(cox_arena_printf(&k->s->scratch, "%.*s.%s", COX_FMT(k->info->name), event), label, sizeof(label));
-	cox_metric_add(k->info->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, label, 1);
+	struct cox_str labels[] = { k->info->name, cox_str_of(event) };
+	cox_metric_add_labels(k->info->ours ? COX_M_K8S_CFG_EVENTS : COX_M_K8S_EVENTS, labels, COX_LEN(labels), 1);
 }
 
 static void report(struct kind_watch *k, struct cox_str ns, struct cox_str name, bool has_last_good, const struct cox_diags *diags)

@@ -9,7 +9,7 @@ struct entry {
 };
 struct cox_memo {
 	struct cox_map map;
-	uint64_t generation;
+	uint64_t generation, hits, misses;
 };
 
 struct cox_memo *cox_memo_new(void) { return COX_NEW(struct cox_memo); }
@@ -33,15 +33,23 @@ void cox_memo_free(struct cox_memo *m)
 
 void cox_memo_begin(struct cox_memo *m) { m->generation++; }
 
-void cox_memo_sweep(struct cox_memo *m)
+size_t cox_memo_sweep(struct cox_memo *m)
 {
+	size_t dropped = 0;
 	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&m->map, e));) {
 		struct entry *item = e->value;
 		if (item->used + 1 < m->generation) {
 			cox_map_remove(&m->map, e->key);
 			entry_free(item);
+			dropped++;
 		}
 	}
+	return dropped;
+}
+
+struct cox_memo_stats cox_memo_stats(const struct cox_memo *m)
+{
+	return (struct cox_memo_stats){ .hits = m->hits, .misses = m->misses, .n = m->map.n };
 }
 
 static struct entry *entry_find(struct cox_memo *m, const struct cox_hash *identity)
@@ -64,6 +72,7 @@ static struct entry *entry_add(struct cox_memo *m, struct cox_hash identity)
 const struct cox_resource *cox_memo_find(struct cox_memo *m, struct cox_hash identity)
 {
 	struct entry *e = entry_find(m, &identity);
+	*(e != NULL && e->resource != NULL ? &m->hits : &m->misses) += 1;
 	return e != NULL && e->resource != NULL ? cox_resource_ref(e->resource) : NULL;
 }
 
@@ -80,6 +89,7 @@ const struct cox_resource *cox_memo_put_take(struct cox_memo *m, struct cox_hash
 const struct cox_bytes *cox_memo_bytes_find(struct cox_memo *m, struct cox_hash identity)
 {
 	struct entry *e = entry_find(m, &identity);
+	*(e != NULL && e->bytes != NULL ? &m->hits : &m->misses) += 1;
 	return e != NULL && e->bytes != NULL ? cox_bytes_ref(e->bytes) : NULL;
 }
 

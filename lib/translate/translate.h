@@ -83,7 +83,12 @@ struct cox_memo *cox_memo_new(void);
 void cox_memo_free(struct cox_memo *m);
 /* Starts a generation; entries not used during the last two are dropped by cox_memo_sweep(). */
 void cox_memo_begin(struct cox_memo *m);
-void cox_memo_sweep(struct cox_memo *m);
+size_t cox_memo_sweep(struct cox_memo *m); /* how many were dropped */
+struct cox_memo_stats {
+	uint64_t hits, misses;
+	size_t n; /* entries */
+};
+struct cox_memo_stats cox_memo_stats(const struct cox_memo *m);
 /* Shares the resource or block made under this identity, or NULL. */
 const struct cox_resource *cox_memo_find(struct cox_memo *m, struct cox_hash identity);
 const struct cox_resource *cox_memo_put_take(struct cox_memo *m, struct cox_hash identity,

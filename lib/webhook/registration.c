@@ -87,22 +87,38 @@ static bool patch_of(const struct config *c, struct cox_buf *out)
 
 /* --- doing it ---------------------------------------------------------------------------------------------------- */
 
+/* Another was faster: its change comes by the watch. */
+static bool is_raced(int status) { return status == 409 || status == 422 || status == 404; }
+
+static void count_patch(struct config *c, enum cox_rc rc, int status)
+{
+	const char *name = cox_buf_cstr(&c->name);
+	bool is_validation = strcmp(sides[c->half->side].kind, "ValidatingWebhookConfiguration") == 0,
+	     failed = rc != COX_OK && !is_raced(status);
+	struct cox_str labels[] = { cox_str_of(name), cox_str_of(cox_rc_name(rc)) };
+	cox_metric_add(COX_M_WEBHOOK_PATCHES, name, 1);
+	cox_metric_add(COX_M_WEBHOOK_RETRIES, name, rc != COX_OK); /* it is tried again */
+	if (failed)
+		cox_metric_add_labels(COX_M_WEBHOOK_PATCH_FAILURES, labels, COX_LEN(labels), 1);
+	if (is_validation && rc == COX_OK)
+		cox_metric_add(COX_M_VALIDATION_UPDATES, NULL, 1);
+	if (is_validation && failed)
+		cox_metric_add(COX_M_VALIDATION_UPDATE_ERROR, cox_rc_name(rc), 1);
+}
+
 static void on_patched(void *ctx, struct cox_kube_request *q, enum cox_rc rc, int status, struct cox_str body, const struct cox_err *err)
 {
 	struct config *c = ctx;
 	(void)q;
 	(void)body;
 	c->request = NULL;
-	cox_metric_add(COX_M_WEBHOOK_PATCHES, cox_buf_cstr(&c->name), 1);
+	count_patch(c, rc, status);
 	if (rc == COX_OK) {
 		cox_log(COX_LOG_INFO, "webhook", "%s %s: certificate authority or failure policy brought up to date",
 		        sides[c->half->side].kind, cox_buf_cstr(&c->name));
 		return;
 	}
-	/* Another was faster: its change comes by the watch. */
-	bool raced = status == 409 || status == 422 || status == 404;
-	cox_metric_add(COX_M_WEBHOOK_PATCH_FAILURES, cox_buf_cstr(&c->name), raced ? 0 : 1);
-	if (!raced)
+	if (!is_raced(status))
 		cox_log(COX_LOG_WARN, "webhook", "%s %s cannot be changed: %s", sides[c->half->side].kind, cox_buf_cstr(&c->name),
 		        err->text);
 	c->is_dirty = true;

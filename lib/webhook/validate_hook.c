@@ -101,7 +101,12 @@ void webhook_validate(const struct webhook_review *r, struct cox_arena *arena, s
 	struct cox_diags diags = { .arena = arena };
 	check(r, arena, &diags);
 	tell(r, &diags, arena, out);
-	cox_metric_add(out->allowed ? COX_M_VALIDATION_PASSED : COX_M_VALIDATION_FAILED, NULL, 1);
+	struct cox_str labels[] = { r->group, r->version, r->kind,
+		                    out->code == 400 ? COX_STR("yaml_decode_error") : COX_STR("invalid_resource") };
+	if (out->allowed)
+		cox_metric_add_labels(COX_M_VALIDATION_PASSED, labels, 3, 1);
+	else
+		cox_metric_add_labels(COX_M_VALIDATION_FAILED, labels, 4, 1);
 	if (!out->allowed)
 		cox_log(COX_LOG_INFO, "webhook", "refused: %.*s", COX_FMT(out->message));
 }

@@ -26,23 +26,30 @@ static const struct cox_inject_config *take_config(struct cox_webhook *w, bool *
 	return c;
 }
 
+static void refuse(struct cox_httpd_request *q, bool is_validation, int status, struct cox_str text)
+{
+	if (is_validation)
+		cox_metric_add(COX_M_VALIDATION_HTTP_ERROR, status == 415 ? "415" : "400", 1);
+	cox_httpd_reply(q, status, NULL, text);
+}
+
 /* Answers 4xx where there is no review to answer with. */
-static bool read_review(struct cox_httpd_request *q, struct cox_arena *arena, struct webhook_review *r)
+static bool read_review(struct cox_httpd_request *q, bool is_validation, struct cox_arena *arena, struct webhook_review *r)
 {
 	struct cox_err err = { 0 };
 	char text[600];
 	if (cox_str_search(cox_httpd_header(q, "content-type"), COX_STR("application/json")) < 0) {
-		cox_httpd_reply(q, 415, NULL, COX_STR("an AdmissionReview as application/json is wanted\n"));
+		refuse(q, is_validation, 415, COX_STR("an AdmissionReview as application/json is wanted\n"));
 		return false;
 	}
 	if (cox_httpd_body(q).n == 0) {
-		cox_httpd_reply(q, 400, NULL, COX_STR("no body: an AdmissionReview is wanted\n"));
+		refuse(q, is_validation, 400, COX_STR("no body: an AdmissionReview is wanted\n"));
 		return false;
 	}
 	if (webhook_review_parse(arena, cox_httpd_body(q), r, &err) == COX_OK)
 		return true;
 	struct cox_str line = cox_arena_printf(arena, "%s\n", cox_err_describe(&err, text, sizeof(text)));
-	cox_httpd_reply(q, 400, NULL, line);
+	refuse(q, is_validation, 400, line);
 	return false;
 }
 
@@ -65,7 +72,7 @@ static void on_inject(void *ctx, struct cox_httpd_request *q)
 		cox_httpd_reply(q, 503, NULL, COX_STR("the injector's configuration is not known yet\n"));
 		return;
 	}
-	if (read_review(q, &arena, &review)) {
+	if (read_review(q, false, &arena, &review)) {
 		struct cox_str path = cox_httpd_path(q);
 		webhook_inject(c, native, &review, cox_str_sub(path, strlen("/inject"), path.n), &arena, &answer);
 		reply(q, &review, &answer);
@@ -80,7 +87,7 @@ static void on_validate(void *ctx, struct cox_httpd_request *q)
 	struct webhook_review review;
 	struct webhook_answer answer;
 	(void)ctx;
-	if (!read_review(q, &arena, &review))
+	if (!read_review(q, true, &arena, &review))
 		return;
 	webhook_validate(&review, &arena, &answer);
 	reply(q, &review, &answer);

@@ -6,6 +6,7 @@ enum cox_rc cox_xds_request_decode(struct cox_str bytes, bool is_delta, struct c
 	struct cox_discovery_request r;
 	COX_TRY(cox_discovery_request_read(bytes, is_delta, COX_XDS_NAMES_MAX, arena, &r, err));
 	*out = (struct cox_xds_decoded){ .type_url = r.type_url,
+		                         .error_code = r.error_code,
 		                         .node = r.node,
 		                         .request = { .type = cox_type_find(r.type_url),
 		                                      .nonce = r.nonce,

@@ -10,6 +10,7 @@
 struct cox_xds_decoded {
 	struct cox_xds_request request; /* type is COX_TYPE_COUNT for a type URL that is not ours */
 	struct cox_str type_url;
+	int error_code;      /* of a rejection: a gRPC status */
 	struct cox_str node; /* bytes of the node message; empty where the request carries none */
 };
 /* Everything points into `bytes` or into `arena`. COX_EPROTO with the byte offset; COX_ELIMIT: more names than COX_XDS_NAMES_MAX. */

@@ -24,6 +24,7 @@ struct ads_stream {
 	bool is_held;                      /* requests wait for the visit's answer */
 	bool is_delta, is_closing, is_queued /* in home->ready */, is_configured /* its first configuration went out */, watches_names;
 	int64_t connected_ms, wake_ms, event_ns;
+	int64_t queued_ns, sent_ns; /* since when it waits for its turn; for the kernel to take its message; 0: it does not */
 	uint64_t sent_bytes, serial;
 	struct cox_buf first_node; /* of a stream that began with a question: until it asks for resources, too */
 	struct xds_pushed pushed;
@@ -39,6 +40,7 @@ struct stream_loop {
 	COX_VEC(struct ads_stream *) streams; /* by serial: lists go on where they stopped, whoever came or went meanwhile */
 	uint64_t next_serial;
 	struct cox_xds_debug debug;
+	size_t recv_max;                            /* bytes of the largest request */
 	struct cox_map ids;                         /* proxy id: the newest of its streams */
 	COX_VEC(struct ads_stream *) ready, firsts; /* may have something to send; new ones wait in `firsts` */
 	struct cox_arena arena;

@@ -8,6 +8,8 @@
 #include "xds/encode.h"
 #include "xds/request.h"
 
+#include <stdio.h>
+
 enum { AGE_MS = 1000 };
 
 /* Pushed by agents: whether their application is well. Never answered. */
@@ -68,11 +70,50 @@ static void on_wake(void *arg)
 static void count_sent(struct ads_stream *a, const struct cox_xds_response *r, size_t bytes)
 {
 	cox_metric_add(COX_M_XDS_PUSHES, cox_type_metric(r->type), 1);
-	cox_metric_add(COX_M_XDS_PUSH_BYTES, cox_type_metric(r->type), (double)bytes);
+	cox_metric_observe(COX_M_XDS_PUSH_BYTES, cox_type_metric(r->type), (double)bytes);
 	a->sent_bytes += bytes;
 	xds_pushed_note(&a->pushed, r, bytes, a->event_ns);
 	if (a->event_ns && !r->is_asked)
 		cox_metric_observe(COX_M_CONVERGENCE, NULL, (double)(cox_clock_mono_ns() - a->event_ns) / 1e9);
+}
+
+static void count_failed(enum cox_type type)
+{
+	char label[32];
+	snprintf(label, sizeof(label), "%s_senderr", cox_type_metric(type)); /* as istiod */
+	cox_metric_add(COX_M_XDS_PUSH_ERRORS, cox_type_metric(type), 1);
+	cox_metric_add(COX_M_XDS_PUSHES, label, 1);
+	cox_metric_add(COX_M_XDS_INTERNAL_ERRORS, NULL, 1);
+}
+
+static void count_rejected(const struct ads_stream *a, enum cox_type type, int code)
+{
+	static const char *const codes[] = { "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+		                             "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+		                             "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+		                             "DataLoss", "Unauthenticated" };
+	static const struct {
+		enum cox_type type;
+		enum cox_metric metric;
+	} own[] = { { COX_TYPE_CDS, COX_M_XDS_CDS_REJECT },
+		    { COX_TYPE_EDS, COX_M_XDS_EDS_REJECT },
+		    { COX_TYPE_LDS, COX_M_XDS_LDS_REJECT },
+		    { COX_TYPE_RDS, COX_M_XDS_RDS_REJECT } };
+	char node[256];
+	snprintf(node, sizeof(node), "%.*s.%.*s", COX_FMT(a->proxy->name), COX_FMT(a->proxy->ns));
+	struct cox_str labels[] = { cox_str_of(node), cox_str_of(code >= 0 && (size_t)code < COX_LEN(codes) ? codes[code] : "Unknown") };
+	cox_metric_add(COX_M_XDS_REJECT, cox_type_metric(type), 1);
+	for (size_t i = 0; i < COX_LEN(own); i++)
+		if (own[i].type == type)
+			cox_metric_add_labels(own[i].metric, labels, COX_LEN(labels), 1);
+}
+
+/* Its turn has come. */
+static void count_waited(struct ads_stream *a)
+{
+	if (a->queued_ns)
+		cox_metric_observe(COX_M_QUEUE_TIME, NULL, (double)(cox_clock_mono_ns() - a->queued_ns) / 1e9);
+	a->queued_ns = 0;
 }
 
 /* Sends one response if there is one and the stream takes it. */
@@ -92,14 +133,17 @@ static void send_next(struct ads_stream *a)
 		return;
 	}
 	cox_pieces pieces = { 0 };
+	int64_t began_ns = cox_clock_mono_ns();
 	size_t bytes = cox_xds_encode(&r, a->is_delta, cox_str_of(a->home->server->identifier), &pieces);
 	enum cox_rc rc = cox_grpc_send(a->grpc, pieces.p, pieces.n);
 	cox_vec_fini(&pieces);
 	if (rc != COX_OK) {
-		cox_metric_add(COX_M_XDS_PUSH_ERRORS, cox_type_metric(r.type), 1);
+		count_failed(r.type);
 		cox_grpc_finish(a->grpc, rc, COX_STR("the response could not be sent"));
 		return;
 	}
+	a->sent_ns = cox_clock_mono_ns();
+	cox_metric_observe(COX_M_XDS_PUSH_TIME, cox_type_metric(r.type), (double)(a->sent_ns - began_ns) / 1e9);
 	count_sent(a, &r, bytes);
 	/* The next type may follow at once where this message is already out. */
 	make_ready(a);
@@ -114,12 +158,14 @@ static void on_turn(void *arg)
 		struct ads_stream *a = l->ready.p[0];
 		cox_vec_remove(&l->ready, 0);
 		a->is_queued = false;
+		count_waited(a);
 		send_next(a);
 	}
 	for (size_t turns = cox_min_size(l->firsts.n, l->server->opts.first_configs); turns && l->firsts.n; turns--) {
 		struct ads_stream *a = l->firsts.p[0];
 		cox_vec_remove(&l->firsts, 0);
 		a->is_queued = false;
+		count_waited(a);
 		send_next(a);
 	}
 	if (l->ready.n || l->firsts.n)
@@ -169,6 +215,8 @@ static void on_deliver(void *arg, const struct cox_wanted *const parts[COX_PUSH_
 		cox_wanted_unref(old);
 		follow_moved(a);
 	}
+	if (!a->queued_ns)
+		a->queued_ns = cox_clock_mono_ns();
 	make_ready(a);
 }
 
@@ -311,7 +359,7 @@ static enum cox_rc take_request(struct ads_stream *a, struct cox_str message, co
 		return COX_OK;
 	}
 	if (d.request.has_error) {
-		cox_metric_add(COX_M_XDS_REJECT, cox_type_metric(d.request.type), 1);
+		count_rejected(a, d.request.type, d.error_code);
 		cox_log(COX_LOG_WARN, "ads", "NACK proxy=%.*s type=%.*s error=\"%.*s\"", COX_FMT(a->proxy->id),
 		        COX_FMT(cox_type_short(d.request.type)), COX_FMT(cox_str_sub(d.request.error, 0, 500)));
 	}
@@ -338,6 +386,10 @@ void stream_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 	(void)ctx;
 	if (!a || a->is_closing || authorize_holds(a, message))
 		return;
+	if (message.n > a->home->recv_max) {
+		a->home->recv_max = message.n;
+		cox_metric_max(COX_M_XDS_RECV_MAX, (double)message.n);
+	}
 	cox_arena_reset(&a->home->arena);
 	enum cox_rc rc = take_request(a, message, &reason, &err);
 	if (rc != COX_OK) {
@@ -353,6 +405,9 @@ void stream_on_drained(void *ctx, struct cox_grpc_stream *s)
 	(void)ctx;
 	if (!a)
 		return;
+	if (a->sent_ns)
+		cox_metric_observe(COX_M_XDS_SEND_TIME, NULL, (double)(cox_clock_mono_ns() - a->sent_ns) / 1e9);
+	a->sent_ns = 0;
 	debug_flush(a);
 	make_ready(a);
 }

@@ -203,6 +203,9 @@ def test_actions_need_the_unsafe_flag(mesh):
     with Coxswaind({"mesh.yaml": MESH, "e.yaml": endpoints("10.0.0.1")}, env={"UNSAFE_ENABLE_ADMIN_ENDPOINTS": "true"}) as c:
         with Stream(c.wait_ready().grpc_port) as s:
             held = {t: s.fetch(t, names) for t, names in ((CDS, []), (EDS, [WEB]), (LDS, []), (RDS, ["80"]))}
+            deadline = time.time() + 10
+            while {t["state"] for p in c.json("/debug/syncz") for t in p["resources"].values()} != {"SYNCED"} and time.time() < deadline:
+                time.sleep(0.02)
             assert c.get("/debug/adsz?push=true") == (200, b"Pushed to 1 servers\n")
             again = {}
             while set(again) != set(held):
