@@ -56,8 +56,9 @@ struct daemon {
 	struct cox_deploy *deploy;       /* PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER */
 	struct cox_lead *lead;           /* which jobs of all replicas are ours */
 	struct findings *findings;
-	struct budget *budget;   /* budget.c; NULL: no limit */
-	struct secrets *secrets; /* what proxies need of the kube-apiserver for their secrets */
+	struct gateway_names *gateway_names; /* RESOLVE_HOSTNAME_GATEWAYS; NULL: off */
+	struct budget *budget;               /* budget.c; NULL: no limit */
+	struct secrets *secrets;             /* what proxies need of the kube-apiserver for their secrets */
 	struct invalid *invalid;
 	struct cox_buf reported;      /* the object of the last report: its put, which follows, does not clear what was said */
 	struct cox_work_pool *enders; /* closes what would wait for this loop */

@@ -1,4 +1,5 @@
 #include "daemon.h"
+#include "gateway_names.h"
 #include "budget.h"
 #include "env.h"
 #include "invalid.h"
@@ -260,6 +261,7 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	(void)changes;
 	cox_converge_frozen(d->converge, s->generation);
 	findings_poke(d->findings);
+	gateway_names_poke(d->gateway_names);
 }
 
 static void on_patched(void *arg) { findings_poke(((struct daemon *)arg)->findings); }
@@ -289,10 +291,13 @@ static enum cox_rc start_push(struct daemon *d, struct cox_err *err)
 	                                                   .arg = d });
 	secrets_set_push(d->secrets, d->push);
 	d->findings = findings_new(d->loop, d->registry, d->convert, d->push);
+	if (env_bool(ENV_RESOLVE_HOSTNAME_GATEWAYS))
+		d->gateway_names = gateway_names_new(d->loop, d->registry, d->push);
 	return COX_OK;
 }
 static void stop_push(struct daemon *d)
 {
+	gateway_names_free(d->gateway_names);
 	findings_free(d->findings);
 	cox_push_free(d->push);
 	secrets_free(d->secrets);

@@ -14,7 +14,8 @@ static MESSAGE(network_endpoints, "NetworkEndpoints", "Which endpoints are on th
 static const struct cox_field network_gateway_spec_fields[] = {
 	F(network_gateway_spec, registry_service_name, "registryServiceName", STR, "Service whose external addresses lead in.", .one_of = 1,
 	  .one_of_required = 1, .pattern = "host"),
-	F(network_gateway_spec, address, "address", STR, "IP address that leads in.", .one_of = 1, .one_of_required = 1, .max_len = 253),
+	F(network_gateway_spec, address, "address", STR, "IP address or name that leads in.", .one_of = 1, .one_of_required = 1,
+	  .max_len = 253),
 	F(network_gateway_spec, port, "port", I64, "Its port.", REQUIRED, .min = 1, .max = 65535),
 	F(network_gateway_spec, locality, "locality", STR, "Where it is; localities are those of the endpoints behind it.",
 	  .flags = COX_F_NO_EFFECT, .max_len = 2048),
@@ -22,9 +23,8 @@ static const struct cox_field network_gateway_spec_fields[] = {
 static void gateway_check(const void *value, const char *path, struct cox_diags *d)
 {
 	const struct cox_network_gateway_spec *v = value;
-	if (v->address.n && cox_format_check("ip", v->address) != NULL)
-		cox_diag_add(d, COX_SEV_WARNING, 0, path,
-		             "address: %.*s is a name; names of gateways are not resolved, so it leads nowhere: use an IP address",
+	if (v->address.n && cox_format_check("ip", v->address) != NULL && cox_format_check("subdomain", v->address) != NULL)
+		cox_diag_add(d, COX_SEV_WARNING, 0, path, "address: %.*s is neither an IP address nor a name: it leads nowhere",
 		             COX_FMT(v->address));
 }
 static MESSAGE(network_gateway_spec, "NetworkGateway", "A gateway into the network.", .check = gateway_check);

@@ -81,14 +81,85 @@ struct cox_str reg_network_of_address(const struct cox_registry *r, struct cox_s
 
 /* --- gateways ----------------------------------------------------------------------------------------------------------- */
 
+struct reg_gateway_name { /* a name that leads into a network */
+	bool is_in_use;
+	size_t n;
+	struct cox_str *addresses; /* in the same block */
+	struct cox_str name;
+};
+
 struct table {
+	struct cox_registry *r;
 	COX_VEC(struct cox_network_gateway) items;
 };
 
+static struct reg_gateway_name *name_new(struct cox_str name, const struct cox_str *addresses, size_t n)
+{
+	size_t text_n = name.n;
+	for (size_t i = 0; i < n; i++)
+		text_n += addresses[i].n;
+	struct reg_gateway_name *g = cox_zalloc(sizeof(*g) + n * sizeof(*addresses) + text_n + 1);
+	g->addresses = (struct cox_str *)(g + 1);
+	g->n = n;
+	char *text = (char *)(g->addresses + n);
+	memcpy(text, name.p, name.n);
+	g->name = cox_str_make(text, name.n);
+	text += name.n;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(text, addresses[i].p, addresses[i].n);
+		g->addresses[i] = cox_str_make(text, addresses[i].n);
+		text += addresses[i].n;
+	}
+	return g;
+}
+
 static void add(struct table *t, struct cox_str network, struct cox_str address, int64_t port)
 {
-	if (cox_format_check("ip", address) == NULL && port > 0 && port <= UINT16_MAX)
+	if (port <= 0 || port > UINT16_MAX || !address.n)
+		return;
+	if (cox_format_check("ip", address) == NULL) {
 		cox_vec_push(&t->items, ((struct cox_network_gateway){ network, address, (uint16_t)port }));
+		return;
+	}
+	struct reg_gateway_name *g = cox_map_find(&t->r->gateway_names, address);
+	if (!g) {
+		g = name_new(address, NULL, 0);
+		cox_map_set(&t->r->gateway_names, g->name, g);
+	}
+	g->is_in_use = true;
+	for (size_t i = 0; i < g->n; i++)
+		cox_vec_push(&t->items, ((struct cox_network_gateway){ network, g->addresses[i], (uint16_t)port }));
+}
+
+static int by_name(const void *a, const void *b) { return cox_str_cmp(*(const struct cox_str *)a, *(const struct cox_str *)b); }
+
+size_t cox_registry_gateway_names(const struct cox_registry *r, struct cox_arena *arena, const struct cox_str **out)
+{
+	struct cox_str *names = COX_ARENA_ARRAY(arena, struct cox_str, r->gateway_names.n + 1);
+	size_t n = 0;
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->gateway_names, e));)
+		if (((const struct reg_gateway_name *)e->value)->is_in_use)
+			names[n++] = e->key;
+	if (n > 1)
+		qsort(names, n, sizeof(*names), by_name);
+	*out = names;
+	return n;
+}
+
+bool cox_registry_set_gateway_addresses(struct cox_registry *r, struct cox_str name, const struct cox_str *addresses, size_t n)
+{
+	struct reg_gateway_name *was = cox_map_find(&r->gateway_names, name);
+	bool is_same = was && was->n == n;
+	for (size_t i = 0; i < n && is_same; i++)
+		is_same = cox_str_eq(was->addresses[i], addresses[i]);
+	if (is_same || !was) /* not asked for any more */
+		return false;
+	struct reg_gateway_name *now = name_new(name, addresses, n);
+	now->is_in_use = true;
+	cox_map_set(&r->gateway_names, now->name, now);
+	cox_free(was);
+	r->are_networks_dirty = true;
+	return true;
 }
 
 /* Where a service can be reached from outside its network. */
@@ -100,7 +171,33 @@ static void add_service(struct table *t, struct cox_str network, const struct co
 			add(t, network, *ip, port);
 	if (s->status && s->status->load_balancer)
 		for (COX_EACH(struct cox_ingress_point, in, s->status->load_balancer->ingress))
-			add(t, network, in->ip, port);
+			add(t, network, in->ip.n ? in->ip : in->hostname, port);
+}
+
+/* Annotation traffic.istio.io/nodeSelector: labels as JSON; the Service is reached at the outer addresses of these nodes. */
+static void add_nodes(struct table *t, struct cox_str network, const struct cox_object *o, struct cox_str selector, int64_t port)
+{
+	const struct cox_service_spec *s = COX_SPEC(cox_service, o)->spec;
+	const struct reg_store *nodes = &t->r->stores[COX_KIND_NODE];
+	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
+	struct cox_json *labels = NULL;
+	int64_t node_port = 0;
+	t->r->has_node_ports = true;
+	for (size_t i = 0; s && i < s->ports.n; i++)
+		if (s->ports.p[i].port.v == port)
+			node_port = s->ports.p[i].node_port.v;
+	if (cox_json_parse(&arena, selector, &labels, NULL) != COX_OK || labels->type != COX_JSON_OBJECT)
+		return;
+	for (size_t i = 0; i < nodes->n; i++) {
+		const struct cox_node_status *status = COX_SPEC(cox_node, nodes->p[i])->status;
+		const struct cox_meta *m = &nodes->p[i]->meta;
+		bool fits = status != NULL;
+		for (size_t k = 0; k < labels->n && fits; k++)
+			fits = cox_str_eq(cox_kv_get(m->labels.p, m->labels.n, labels->members[k].key), labels->members[k].value.text);
+		for (size_t k = 0; fits && k < status->addresses.n; k++)
+			if (cox_str_eq_cstr(status->addresses.p[k].type, "ExternalIP"))
+				add(t, network, status->addresses.p[k].address, node_port);
+	}
 }
 
 static int64_t gateway_port(const struct cox_object *o)
@@ -113,9 +210,18 @@ static int64_t gateway_port(const struct cox_object *o)
 static void collect_services(const struct cox_registry *r, struct table *t)
 {
 	const struct reg_store *services = &r->stores[COX_KIND_SERVICE];
-	for (size_t i = 0; i < services->n; i++)
-		if (label_of(services->p[i]).n)
-			add_service(t, label_of(services->p[i]), services->p[i], gateway_port(services->p[i]));
+	for (size_t i = 0; i < services->n; i++) {
+		const struct cox_object *o = services->p[i];
+		const struct cox_service_spec *spec = COX_SPEC(cox_service, o)->spec;
+		struct cox_str selector =
+		    cox_kv_get(o->meta.annotations.p, o->meta.annotations.n, COX_STR("traffic.istio.io/nodeSelector"));
+		if (!label_of(o).n)
+			continue;
+		if (selector.n && spec && cox_str_eq_cstr(spec->type, "NodePort"))
+			add_nodes(t, label_of(o), o, selector, gateway_port(o));
+		else
+			add_service(t, label_of(o), o, gateway_port(o));
+	}
 }
 
 static const struct cox_object *service_of(const struct cox_registry *r, struct cox_str hostname)
@@ -208,8 +314,10 @@ static struct cox_networks *seal(const struct cox_network_gateway *p, size_t n)
 
 bool reg_networks_update(struct cox_registry *r)
 {
-	struct table t = { 0 };
-	r->are_networks_dirty = false;
+	struct table t = { .r = r };
+	r->are_networks_dirty = r->has_node_ports = false;
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->gateway_names, e));)
+		((struct reg_gateway_name *)e->value)->is_in_use = false;
 	collect_configured(r, &t);
 	collect_services(r, &t);
 	if (t.items.n)
@@ -235,8 +343,13 @@ void reg_networks_service_changed(struct cox_registry *r, const struct cox_objec
 	r->are_networks_dirty |= is_named || label_of(old).n || label_of(now).n;
 }
 
+void reg_networks_node_changed(struct cox_registry *r) { r->are_networks_dirty |= r->has_node_ports; }
+
 void reg_networks_fini(struct cox_registry *r)
 {
+	for (struct cox_map_entry *e = NULL; (e = cox_map_next(&r->gateway_names, e));)
+		cox_free(e->value);
+	cox_map_fini(&r->gateway_names);
 	cox_free(r->mesh_networks);
 	cox_networks_unref(r->networks);
 	cox_buf_fini(&r->networks_error);

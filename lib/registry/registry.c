@@ -100,7 +100,10 @@ void reg_apply(struct cox_registry *r, const struct cox_object *old, const struc
 		}
 		break;
 	case COX_KIND_SERVICE_ACCOUNT: return;
-	case COX_KIND_NODE: reg_node_changed(r, old, now); break;
+	case COX_KIND_NODE:
+		reg_networks_node_changed(r);
+		reg_node_changed(r, old, now);
+		break;
 	case COX_KIND_NAMESPACE: namespace_changed(r, o->meta.name); break;
 	default: break;
 	}

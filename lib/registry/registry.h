@@ -91,6 +91,11 @@ size_t cox_registry_auto_addresses(const struct cox_registry *r, const struct co
                                    struct cox_se_address **out);
 /* The entry's status says that, and no other address of ours. */
 bool cox_registry_auto_addresses_are_said(const struct cox_object *entry, const struct cox_se_address *list, size_t n);
+/* Names among the gateways between networks (of meshNetworks, of load balancers), as of the last cox_registry_take_changes(): whoever feeds
+ * has them resolved. Sorted, each once; the array is in `arena`. */
+size_t cox_registry_gateway_names(const struct cox_registry *r, struct cox_arena *arena, const struct cox_str **out);
+/* What a name stands for; none: nothing. Feeds like an event. True: that is another answer than before. */
+bool cox_registry_set_gateway_addresses(struct cox_registry *r, struct cox_str name, const struct cox_str *addresses, size_t n);
 /* The gateways between networks, as of the last cox_registry_take_changes(). Adds a reference. */
 const struct cox_networks *cox_registry_networks_share(const struct cox_registry *r);
 /* The options in force: the cluster's DNS domain, its id, and the root namespace (mesh configuration first). Borrowed like the tables. */

@@ -78,6 +78,8 @@ struct cox_registry {
 	struct cox_mesh_networks *mesh_networks; /* never NULL */
 	struct cox_buf networks_error;           /* what is wrong or odd about the newest ones */
 	bool networks_are_bad, are_networks_dirty;
+	struct cox_map gateway_names;        /* name -> struct reg_gateway_name */
+	bool has_node_ports;                 /* some gateway is reached by its nodes: they matter */
 	const struct cox_networks *networks; /* never NULL after the first take_changes */
 
 	struct cox_map reported;    /* WorkloadEntry id -> struct reg_reported */
@@ -166,6 +168,7 @@ void reg_networks_init(struct cox_registry *r);
 void reg_networks_reload(struct cox_registry *r);
 struct cox_str reg_network_of_pod(const struct cox_registry *r, const struct cox_object *pod, struct cox_str node_name);
 struct cox_str reg_network_of_address(const struct cox_registry *r, struct cox_str address);
+void reg_networks_node_changed(struct cox_registry *r);
 void reg_networks_service_changed(struct cox_registry *r, const struct cox_object *old, const struct cox_object *now);
 /* True: the table is another one. */
 bool reg_networks_update(struct cox_registry *r);

@@ -111,3 +111,29 @@ def test_traffic_goes_through_the_other_networks_gateway(mesh):
     # Nobody else knows the way.
     mesh.gateway.close()
     until(lambda: through(mesh)[0] == 503, "without the gateway there is no answer")
+
+
+def test_a_gateway_by_its_name():
+    """A name among meshNetworks is resolved here. covers: a228"""
+    pods = objects(1234, 8080, 15443)
+    mesh = f"""---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: "{{}}"
+  meshNetworks: |
+    networks: {{two: {{gateways: [{{address: localhost, port: 4443}}]}}}}
+"""
+    c = Coxswaind({"mesh.yaml": pods.replace(f", externalIPs: [{GATEWAY_IP}]", "") + mesh})
+    try:
+        c.wait_ready()
+        until(lambda: "gateway name=localhost" in c.log_text(), "the name is resolved")
+        cluster = "outbound|8080||web.shop.svc.cluster.local"
+
+        def seen():
+            with Stream(c.grpc_port, node(pod="x", ns="shop", ip="127.0.71.9", NETWORK="one")) as s:
+                return [(a.address, a.port_value) for l in s.fetch(EDS, [cluster])[cluster].endpoints for e in l.lb_endpoints for a in [e.endpoint.address.socket_address]]
+        until(lambda: seen() == [("127.0.0.1", 4443)], "the other network is reached by its address")
+    finally:
+        c.stop()

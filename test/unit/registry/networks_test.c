@@ -159,7 +159,7 @@ static void test_what_is_wrong_is_said(void **state)
 		{ "networks: {n: {endpoints: [{fromCidr: 10.0.0.0/33}]}}", "networks.n.endpoints[0].fromCidr", true },
 		{ "networks: {n: {endpoints: [{fromCidr: 10.0.0.0/8, fromRegistry: a}]}}", "networks.n.endpoints[0]", true },
 		{ "networks: [", "meshNetworks", true },
-		{ "networks: {n: {gateways: [{address: a.example, port: 1}]}}", "names of gateways are not resolved", false },
+		{ "networks: {n: {gateways: [{address: 'a b', port: 1}]}}", "leads nowhere", false },
 		{ "networks: {n: {gateways: [{address: 192.0.2.9, port: 1, locality: r}]}}", "locality", false },
 	};
 	(void)state;
@@ -181,12 +181,63 @@ static void test_what_is_wrong_is_said(void **state)
 	cox_registry_free(r);
 }
 
+/* Names lead in once somebody resolves them; nodes do for a Service of type NodePort that says which. covers: a228 */
+static void test_names_and_nodes(void **state)
+{
+	(void)state;
+	static const struct cox_str two[] = { COX_STR_INIT("198.51.100.1"), COX_STR_INIT("198.51.100.2") };
+	const struct cox_network_gateway *g;
+	const struct cox_str *names;
+	struct cox_arena arena = { 0 };
+	struct cox_registry *r =
+	    registry_with("networks: {two: {gateways: [{address: gw.example.com, port: 443}]}}",
+	                  "apiVersion: v1\nkind: Service\nmetadata: {name: lb, namespace: edge, labels: {topology.istio.io/network: "
+	                  "one}}\nspec: {type: LoadBalancer, ports: [{port: 15443}]}\nstatus: {loadBalancer: {ingress: "
+	                  "[{hostname: lb.example.com}]}}\n");
+	settle(r);
+	assert_int_equal(cox_registry_gateway_names(r, &arena, &names), 2);
+	assert_str(names[0], "gw.example.com");
+	assert_str(names[1], "lb.example.com");
+	assert_int_equal(table(r)->gateways.n, 0);
+	assert_true(cox_registry_set_gateway_addresses(r, COX_STR("lb.example.com"), two, 2));
+	assert_false(cox_registry_set_gateway_addresses(r, COX_STR("lb.example.com"), two, 2));
+	assert_false(cox_registry_set_gateway_addresses(r, COX_STR("nobody.asked"), two, 1));
+	assert_true(settle(r));
+	assert_int_equal(cox_networks_gateways(table(r), COX_STR("one"), &g), 2);
+	assert_str(g[1].address, "198.51.100.2");
+	assert_int_equal(g[1].port, 15443);
+	assert_true(cox_registry_set_gateway_addresses(r, COX_STR("lb.example.com"), two + 1, 1));
+	assert_true(settle(r));
+	assert_int_equal(cox_networks_gateways(table(r), COX_STR("one"), &g), 1);
+	/* By nodes instead: the name is not asked for any more. */
+	yaml_put(
+	    r,
+	    "apiVersion: v1\nkind: Service\nmetadata: {name: lb, namespace: edge, labels: {topology.istio.io/network: one}, annotations: "
+	    "{traffic.istio.io/nodeSelector: '{\"role\":\"edge\"}'}}\nspec: {type: NodePort, ports: [{port: 15443, nodePort: 31443}]}\n---\n"
+	    "apiVersion: v1\nkind: Node\nmetadata: {name: a, labels: {role: edge}}\nstatus: {addresses: [{type: ExternalIP, address: "
+	    "203.0.113.1}, {type: InternalIP, address: 10.0.0.1}]}\n---\n"
+	    "apiVersion: v1\nkind: Node\nmetadata: {name: b}\nstatus: {addresses: [{type: ExternalIP, address: 203.0.113.2}]}\n");
+	settle(r);
+	assert_int_equal(cox_networks_gateways(table(r), COX_STR("one"), &g), 1);
+	assert_str(g[0].address, "203.0.113.1");
+	assert_int_equal(g[0].port, 31443);
+	assert_int_equal(cox_registry_gateway_names(r, &arena, &names), 1);
+	yaml_put(
+	    r,
+	    "apiVersion: v1\nkind: Node\nmetadata: {name: b, labels: {role: edge}}\nstatus: {addresses: [{type: ExternalIP, address: 203.0.113.2}]}\n");
+	assert_true(settle(r));
+	assert_int_equal(cox_networks_gateways(table(r), COX_STR("one"), &g), 2);
+	cox_arena_fini(&arena);
+	cox_registry_free(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whose_word_counts),
 		cmocka_unit_test(test_machines),
 		cmocka_unit_test(test_gateways),
+		cmocka_unit_test(test_names_and_nodes),
 		cmocka_unit_test(test_what_is_wrong_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
