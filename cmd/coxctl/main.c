@@ -12,6 +12,7 @@ const char verb_version_text[] = COX_VERSION;
 static const struct cox_cli_verb *const verbs[] = {
 	&verb_admin,
 	&verb_admin_log,
+	&verb_analyze,
 	&verb_authz,
 	&verb_authz_check,
 	&verb_cert,
