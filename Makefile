@@ -173,7 +173,7 @@ fuzz: fuzz-build
 
 # --- the rest -----------------------------------------------------------------------------
 
-.PHONY: sim-asan sim-ubsan lint format analyze asan ubsan tsan instrumented check bench sim oracle demo golden crd install clean
+.PHONY: sim-asan sim-ubsan lint format analyze asan ubsan tsan instrumented check bench sim oracle demo golden crd manifests install clean
 ## lint          layers, fences, sizes, bans, headers, formatting, hardening of the programs, what make install puts where
 lint: all
 	@hack/lint
@@ -236,12 +236,16 @@ golden: all
 ## crd           rewrite crd/*.yaml from the field tables
 crd: $(BUILD)/coxctl
 	@$(BUILD)/coxctl crd generate --out crd
+	@$(MAKE) --no-print-directory manifests
+## manifests     rewrite manifests/*.yaml from the charts
+manifests: $(BUILD)/coxctl
+	@BUILD=$(BUILD) hack/manifests
 ## install       the programs, CRDs, manifests, samples and documents; DESTDIR= PREFIX=/usr/local
 install: all
 	install -D -m 0755 $(BUILD)/coxswaind $(DESTDIR)$(PREFIX)/bin/coxswaind
 	install -D -m 0755 $(BUILD)/coxctl $(DESTDIR)$(PREFIX)/bin/coxctl
 	install -D -m 0755 $(BUILD)/cox-agent $(DESTDIR)$(PREFIX)/bin/cox-agent
-	for f in $$(find crd manifests samples -type f '(' -name '*.yaml' -o -name '*.py' -o -name '*.md' ')'); do install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/coxswain/$$f || exit 1; done
+	for f in $$(find -L crd manifests samples -type f '(' -name '*.yaml' -o -name '*.tpl' -o -name '*.json' -o -name '*.py' -o -name '*.md' ')'); do install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/coxswain/$$f || exit 1; done
 	for f in README.md ARCHITECTURE.md LICENSE; do install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/doc/coxswain/$$f || exit 1; done
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-ubsan $(BUILD)-tsan

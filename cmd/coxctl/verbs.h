@@ -42,6 +42,8 @@ extern const struct cox_cli_verb verb_dashboard;
 extern const struct cox_cli_verb verb_diff;
 extern const struct cox_cli_verb verb_explain, verb_explain_route;
 extern const struct cox_cli_verb verb_kube_inject;
+extern const struct cox_cli_verb verb_manifest, verb_manifest_generate, verb_manifest_translate;
+extern const struct cox_cli_verb verb_profile, verb_profile_dump, verb_profile_list;
 extern const struct cox_cli_verb verb_proxy_config, verb_proxy_config_all, verb_proxy_config_bootstrap, verb_proxy_config_cluster,
     verb_proxy_config_ecds, verb_proxy_config_eds, verb_proxy_config_endpoint, verb_proxy_config_listener, verb_proxy_config_log,
     verb_proxy_config_rootca_compare, verb_proxy_config_route, verb_proxy_config_secret;

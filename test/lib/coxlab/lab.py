@@ -164,6 +164,9 @@ class Lab:
         labels = obj["metadata"].get("labels", {})
         wish = labels.get("sidecar.istio.io/inject") or obj["metadata"].get("annotations", {}).get("sidecar.istio.io/inject")
         inject = self.source.namespaces().get(obj["metadata"]["namespace"], {}).get("istio-injection") == "enabled"
+        if containers.get("istio-proxy", {}).get("image") == "auto" and self.has_identity:
+            obj = injected.inject(obj)  # a gateway; with a kube-apiserver the webhook has been at it
+            containers = {c["name"]: c for c in obj["spec"]["containers"]}
         if "istio-proxy" in containers:
             kind = "router" if "router" in containers["istio-proxy"].get("args", []) else "sidecar"
         else:
