@@ -141,14 +141,17 @@ const struct cox_cli_verb verb_manifest_generate = {
 	.summary = "write the objects that install would apply",
 	.text = "The same objects as `helm template` of the charts with these settings; nothing is asked of a cluster.\n",
 	.examples = "  coxctl manifest generate --set profile=demo | kubectl apply -f -\n",
-	.flags = (const struct cox_cli_flag[]){ INSTALL_FLAGS, { "output", 'o', "FILE", NULL, "instead of standard output", 0 },
-	                                        { "cluster-specific", 0, NULL, NULL, "", COX_CLI_IGNORED }, VERB_FLAGS_END },
+	.flags = (const struct cox_cli_flag[]){ INSTALL_FLAGS,
+	                                        { "output", 'o', "FILE", NULL, "instead of standard output", 0 },
+	                                        { "cluster-specific", 0, NULL, NULL, "", COX_CLI_IGNORED },
+	                                        VERB_FLAGS_END },
 	.run = generate,
 };
 const struct cox_cli_verb verb_manifest_translate = {
 	.path = "manifest translate",
 	.summary = "write the Helm values of each chart",
-	.flags = (const struct cox_cli_flag[]){ INSTALL_FLAGS, { "output", 'o', "FILE", NULL, "instead of standard output", 0 },
+	.flags = (const struct cox_cli_flag[]){ INSTALL_FLAGS,
+	                                        { "output", 'o', "FILE", NULL, "instead of standard output", 0 },
 	                                        VERB_FLAGS_END },
 	.run = translate,
 };

@@ -41,8 +41,9 @@ extern const struct cox_cli_verb verb_create_remote_secret;
 extern const struct cox_cli_verb verb_dashboard;
 extern const struct cox_cli_verb verb_diff;
 extern const struct cox_cli_verb verb_explain, verb_explain_route;
+extern const struct cox_cli_verb verb_install, verb_uninstall, verb_upgrade;
 extern const struct cox_cli_verb verb_kube_inject;
-extern const struct cox_cli_verb verb_manifest, verb_manifest_generate, verb_manifest_translate;
+extern const struct cox_cli_verb verb_manifest, verb_manifest_generate, verb_manifest_install, verb_manifest_translate;
 extern const struct cox_cli_verb verb_profile, verb_profile_dump, verb_profile_list;
 extern const struct cox_cli_verb verb_proxy_config, verb_proxy_config_all, verb_proxy_config_bootstrap, verb_proxy_config_cluster,
     verb_proxy_config_ecds, verb_proxy_config_eds, verb_proxy_config_endpoint, verb_proxy_config_listener, verb_proxy_config_log,
@@ -52,6 +53,7 @@ extern const struct cox_cli_verb verb_internal_debug;
 extern const struct cox_cli_verb verb_proxy_status;
 extern const struct cox_cli_verb verb_remote_clusters;
 extern const struct cox_cli_verb verb_render;
+extern const struct cox_cli_verb verb_tag, verb_tag_generate, verb_tag_list, verb_tag_remove, verb_tag_set;
 extern const struct cox_cli_verb verb_version;
 extern const struct cox_cli_verb verb_workload, verb_workload_entry, verb_workload_entry_configure, verb_workload_group,
     verb_workload_group_create;

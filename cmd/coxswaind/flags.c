@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "codec/fields.h"
+#include "kube/file.h"
 
 #include <stdio.h>
 
@@ -162,6 +163,10 @@ enum cox_rc flags_parse(int argc, char **argv, struct flags *out, struct cox_err
 		COX_TRY(set_value(f, value, out, err));
 		said_https |= strcmp(f->name, "httpsAddr") == 0;
 	}
+	/* Charts name a file that is there only where another cluster than the pod's is served. */
+	const char *elsewhere = env_given(ENV_KUBECONFIG);
+	if (!out->kubeconfig && !out->config_dir && elsewhere && cox_kube_file_stamp(elsewhere) != 0)
+		out->kubeconfig = elsewhere;
 	/* No kube-apiserver, no reviews. */
 	if (out->config_dir && !said_https)
 		out->has_https = false;

@@ -157,7 +157,8 @@ static enum cox_rc files_get(struct cox_template_call *call, const struct cox_te
 	for (size_t i = 0; i < r->charts->files.n; i++) {
 		const struct file *f = &r->charts->files.p[i];
 		if (fnmatch(path.p, f->path, FNM_PATHNAME) == 0)
-			cox_template_map_set(call->arena, out, cox_str_sub(cox_str_of(f->path), r->prefix.n, SIZE_MAX), cox_template_str(f->text));
+			cox_template_map_set(call->arena, out, cox_str_sub(cox_str_of(f->path), r->prefix.n, SIZE_MAX),
+			                     cox_template_str(f->text));
 	}
 	return COX_OK;
 }
@@ -237,15 +238,16 @@ static void on_document(void *arg, struct cox_json *root, struct cox_str text, c
 		cox_json_push(r->arena, r->objects, root);
 }
 
-static enum cox_rc run_template(const struct render *r, const struct cox_template_set *set, struct cox_template_value *dot, const char *name,
-                                struct cox_json *objects, struct cox_err *err)
+static enum cox_rc run_template(const struct render *r, const struct cox_template_set *set, struct cox_template_value *dot,
+                                const char *name, struct cox_json *objects, struct cox_err *err)
 {
 	struct cox_buf text COX_AUTO(cox_buf_fini) = { 0 };
 	struct cox_template_value about = cox_template_map_new(r->arena, false);
 	struct reading reading = { r->arena, objects, err, COX_OK };
 	put(r->arena, &about, "Name", cox_template_str(cox_str_of(name)));
 	put(r->arena, dot, "Template", about);
-	COX_TRY(cox_template_run(&(struct cox_template_run_spec){ .set = set, .name = cox_str_of(name), .dot = dot }, r->arena, &text, err));
+	COX_TRY(
+	    cox_template_run(&(struct cox_template_run_spec){ .set = set, .name = cox_str_of(name), .dot = dot }, r->arena, &text, err));
 	struct cox_str kept = cox_arena_str(r->arena, cox_buf_str(&text));
 	enum cox_rc rc = cox_yaml_each(r->arena, kept, COX_JSON_BYTES_MAX, on_document, &reading, err);
 	if (rc == COX_OK)
@@ -255,8 +257,8 @@ static enum cox_rc run_template(const struct render *r, const struct cox_templat
 	return rc;
 }
 
-static enum cox_rc render_all(const struct render *r, struct cox_template_set *set, struct cox_template_value *dot, struct cox_json *objects,
-                              struct cox_err *err)
+static enum cox_rc render_all(const struct render *r, struct cox_template_set *set, struct cox_template_value *dot,
+                              struct cox_json *objects, struct cox_err *err)
 {
 	for (size_t i = 0; i < r->charts->files.n; i++) {
 		const char *name = template_name(r, r->charts->files.p[i].path);

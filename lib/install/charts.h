@@ -29,7 +29,8 @@ struct cox_chart_release {
 COX_MUST_USE enum cox_rc cox_chart_render(const struct cox_charts *c, const struct cox_chart_release *r, struct cox_arena *arena,
                                           struct cox_json **out, struct cox_err *err);
 
-/* `over` laid over `base`: objects member by member, lists and all else as a whole, null takes away. Shares both trees. Either may be NULL. */
+/* `over` laid over `base`: objects member by member, lists and all else as a whole, null takes away. Shares both trees. Either may be NULL.
+ */
 const struct cox_json *cox_values_overlay(struct cox_arena *arena, const struct cox_json *base, const struct cox_json *over);
 /* Where a kind stands in the order of making; unknown kinds come last. */
 int cox_chart_kind_rank(struct cox_str kind);

@@ -85,7 +85,8 @@ enum cox_rc cox_operator_profile(const struct cox_charts *charts, struct cox_str
 	const struct cox_json *base, *over;
 	struct cox_str text = cox_charts_text(charts, cox_arena_printf(arena, "profiles/%.*s.yaml", COX_FMT(name)).p);
 	if (text.n == 0 || cox_str_find(name, '/') >= 0)
-		return cox_err_set(err, COX_ENOTFOUND, "profile", "there is no profile \"%.*s\"; coxctl profile list names them", COX_FMT(name));
+		return cox_err_set(err, COX_ENOTFOUND, "profile", "there is no profile \"%.*s\"; coxctl profile list names them",
+		                   COX_FMT(name));
 	COX_TRY(spec_of(arena, cox_charts_text(charts, "profiles/default.yaml"), "profiles/default.yaml", &base, err));
 	COX_TRY(spec_of(arena, text, "the profile", &over, err));
 	*out = overlay_spec(arena, base, over);
@@ -127,8 +128,18 @@ static enum cox_rc resolve_spec(const struct cox_charts *charts, const struct co
 
 static enum cox_rc check(const struct cox_json *spec, struct cox_err *err)
 {
-	static const char *const known[] = { "profile",    "hub",       "tag",    "revision",          "namespace",           "meshConfig",
-		                             "components", "values",    "platform", "unvalidatedValues", "installPackagePath", "defaultRevision",
+	static const char *const known[] = { "profile",
+		                             "hub",
+		                             "tag",
+		                             "revision",
+		                             "namespace",
+		                             "meshConfig",
+		                             "components",
+		                             "values",
+		                             "platform",
+		                             "unvalidatedValues",
+		                             "installPackagePath",
+		                             "defaultRevision",
 		                             "compatibilityVersion" };
 	static const char *const components[] = { "base", "pilot", "ingressGateways", "egressGateways", "cni", "ztunnel", "istiodRemote" };
 	char text[160];
@@ -165,9 +176,12 @@ static const struct cox_json *all_values(struct cox_arena *a, const struct cox_j
 {
 	static const struct {
 		const char *from, *to;
-	} places[] = { { "hub", "global.hub" },         { "tag", "global.tag" },
-		       { "meshConfig", "meshConfig" },  { "platform", "global.platform" },
-		       { "compatibilityVersion", "compatibilityVersion" }, { "defaultRevision", "defaultRevision" } };
+	} places[] = { { "hub", "global.hub" },
+		       { "tag", "global.tag" },
+		       { "meshConfig", "meshConfig" },
+		       { "platform", "global.platform" },
+		       { "compatibilityVersion", "compatibilityVersion" },
+		       { "defaultRevision", "defaultRevision" } };
 	const struct cox_json *values = cox_values_overlay(a, cox_json_new_object(a), cox_json_at(spec, "values")), *v;
 	values = cox_values_overlay(a, values, cox_json_at(spec, "unvalidatedValues"));
 	for (size_t i = 0; i < COX_LEN(places); i++)
@@ -237,8 +251,9 @@ enum cox_rc cox_operator_resolve(const struct cox_charts *charts, const struct c
 		COX_TRY(add(arena, &o, COX_COMPONENT_BASE, "base", COX_STR("istio-base"), o.ns, base, err));
 	if (is_on(cox_json_at(components, "pilot"), false)) {
 		COX_TRY(operator_pilot_values(arena, cox_json_at(components, "pilot"), values, &pilot, err));
-		COX_TRY(add(arena, &o, COX_COMPONENT_PILOT, "istiod", o.revision.n ? cox_arena_printf(arena, "istiod-%.*s", COX_FMT(o.revision)) : COX_STR("istiod"),
-		            o.ns, pilot, err));
+		COX_TRY(add(arena, &o, COX_COMPONENT_PILOT, "istiod",
+		            o.revision.n ? cox_arena_printf(arena, "istiod-%.*s", COX_FMT(o.revision)) : COX_STR("istiod"), o.ns, pilot,
+		            err));
 	}
 	COX_TRY(add_gateways(arena, &o, COX_COMPONENT_INGRESS, cox_json_at(components, "ingressGateways"), values, err));
 	COX_TRY(add_gateways(arena, &o, COX_COMPONENT_EGRESS, cox_json_at(components, "egressGateways"), values, err));

@@ -31,8 +31,8 @@ struct cox_operator {
 	size_t release_n;
 };
 /* All of it in `arena`. COX_EINVAL, COX_ENOTFOUND: err->path is the setting. */
-COX_MUST_USE enum cox_rc cox_operator_resolve(const struct cox_charts *charts, const struct cox_operator_spec *from, struct cox_arena *arena,
-                                              struct cox_operator *out, struct cox_err *err);
+COX_MUST_USE enum cox_rc cox_operator_resolve(const struct cox_charts *charts, const struct cox_operator_spec *from,
+                                              struct cox_arena *arena, struct cox_operator *out, struct cox_err *err);
 /* A profile laid over `default`, as `profile dump` shows it; *out is its spec. */
 COX_MUST_USE enum cox_rc cox_operator_profile(const struct cox_charts *charts, struct cox_str name, struct cox_arena *arena,
                                               const struct cox_json **out, struct cox_err *err);

@@ -140,7 +140,8 @@ enum cox_rc operator_gateway_values(struct cox_arena *a, const struct cox_json *
 	if ((v = cox_json_at(values, "global")))
 		mine = operator_put(a, mine, "global", v);
 	/* The account that workshops' policies name; inside alone where traffic only leaves. */
-	mine = operator_put(a, mine, "serviceAccount.name", cox_json_new_str(a, cox_arena_printf(a, "%.*s-service-account", COX_FMT(name))));
+	mine =
+	    operator_put(a, mine, "serviceAccount.name", cox_json_new_str(a, cox_arena_printf(a, "%.*s-service-account", COX_FMT(name))));
 	if (is_egress)
 		mine = operator_put(a, mine, "service.type", cox_json_new_str(a, COX_STR("ClusterIP")));
 	if (revision.n)

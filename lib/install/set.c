@@ -77,17 +77,17 @@ static enum cox_rc parse_path(struct cox_arena *a, struct path *p, struct cox_er
 
 static const struct cox_json *as_str(struct cox_arena *a, struct cox_str s) { return cox_json_new_str(a, cox_arena_str(a, s)); }
 
-static bool is_quoted(struct cox_str v)
-{
-	return v.n >= 2 && (v.p[0] == '"' || v.p[0] == '\'') && v.p[v.n - 1] == v.p[0];
-}
+static bool is_quoted(struct cox_str v) { return v.n >= 2 && (v.p[0] == '"' || v.p[0] == '\'') && v.p[v.n - 1] == v.p[0]; }
 
 /* A scalar as YAML types it, "{a,b}" and "[...]" as lists; anything that is no YAML, or a map by accident ("a: b"), is text. */
 static const struct cox_json *parse_value(struct cox_arena *a, struct cox_str v)
 {
 	struct cox_json *tree = NULL;
+	static const struct cox_json null = { .type = COX_JSON_NULL };
 	if (v.n == 0)
 		return as_str(a, v);
+	if (cox_str_eq_cstr(v, "null"))
+		return &null;
 	if (v.p[0] == '{' && v.p[v.n - 1] == '}' && cox_str_find(v, ':') < 0) {
 		struct cox_json *list = cox_json_new_array(a);
 		struct cox_str rest = cox_str_sub(v, 1, v.n - 2), item;

@@ -78,8 +78,8 @@ static void values(void **state)
 static void overlays(void **state)
 {
 	(void)state;
-	const struct cox_json *out =
-	    cox_values_overlay(&arena, tree_of("{a: {b: 1, c: [1], d: 4}, e: 5}"), tree_of("{a: {b: 2, c: [], d: null, n: null}, f: {g: 1}}"));
+	const struct cox_json *out = cox_values_overlay(&arena, tree_of("{a: {b: 1, c: [1], d: 4}, e: 5}"),
+	                                                tree_of("{a: {b: 2, c: [], d: null, n: null}, f: {g: 1}}"));
 	assert_true(cox_json_eq(out, tree_of("{a: {b: 2, c: [], n: null}, e: 5, f: {g: 1}}")));
 	assert_ptr_equal(cox_values_overlay(&arena, NULL, out), out);
 	assert_ptr_equal(cox_values_overlay(&arena, out, NULL), out);
@@ -94,7 +94,8 @@ static void charts(void **state)
 	assert_int_equal(cox_charts_open(NULL, &c, &err), COX_OK);
 	assert_true(cox_charts_text(c, "charts/istiod/Chart.yaml").n > 0);
 	assert_int_equal(cox_charts_text(c, "charts/none").n, 0);
-	struct cox_chart_release r = { COX_STR("gateway"), COX_STR("edge"), COX_STR("ns"), tree_of("{kind: DaemonSet, rbac: {enabled: false}}") };
+	struct cox_chart_release r = { COX_STR("gateway"), COX_STR("edge"), COX_STR("ns"),
+		                       tree_of("{kind: DaemonSet, rbac: {enabled: false}}") };
 	assert_int_equal(cox_chart_render(c, &r, &arena, &objects, &err), COX_OK);
 	assert_int_equal(objects->n, 3); /* account, Service, DaemonSet, in this order */
 	assert_true(cox_str_eq_cstr(cox_json_str_at(&objects->items[0], "kind"), "ServiceAccount"));
