@@ -244,6 +244,16 @@ spec: {externalIPs: [192.0.2.8], selector: {istio: ingressgateway}, ports: [{nam
 """
 
 
+# What this test has no occasion for: callers with tokens, gateways to deploy, virtual machines, rotation of a root, kinds that are not there.
+SELDOM = {("authentication.k8s.io", "tokenreviews"), ("authorization.k8s.io", "subjectaccessreviews"), ("apps", "deployments"),
+          ("autoscaling", "horizontalpodautoscalers"), ("policy", "poddisruptionbudgets"), ("gateway.networking.k8s.io", "gatewayclasses"),
+          ("networking.istio.io", "workloadentries"), ("", "events"), ("", "configmaps", "delete"), ("", "services", "create"), ("", "services", "patch"),
+          ("", "services", "get"), ("", "serviceaccounts", "get"), ("", "serviceaccounts", "create"), ("", "serviceaccounts", "patch"),
+          ("", "secrets", "update"), ("", "secrets", "delete"), ("", "secrets", "get"), ("networking.k8s.io", "ingressclasses", "get")}
+SELDOM_GROUPS = {"multicluster.x-k8s.io", "split.smi-spec.io", "specs.smi-spec.io", "access.smi-spec.io", "gateway.networking.k8s.io", "extensions.istio.io", "telemetry.istio.io",
+                 "traffic.coxswain.io", "security.istio.io"}
+
+
 def test_rights_are_enough_and_no_more(cluster):
     """covers: h6  The audit log of a coxswaind at work under the chart's rights: nothing was forbidden, and hardly a right was not used."""
     cluster.install("--set", "profile=minimal")
@@ -279,5 +289,5 @@ def test_rights_are_enough_and_no_more(cluster):
                     for verb in rule["verbs"]:
                         if not any(g == group and v == verb and (resource in ("*", r) or (resource == "*/status" and r.endswith("/status"))) for g, r, v in used):
                             unused.add((group, resource, verb))
-    json.dump(sorted(unused), open("/tmp/w/unused.json", "w"), indent=0)
-    json.dump(sorted(used), open("/tmp/w/used.json", "w"), indent=0)
+    rest = {u for u in unused if u[:2] not in SELDOM and u not in SELDOM and u[0] not in SELDOM_GROUPS and not u[1].endswith("/status")}
+    assert not rest, "rights that nobody needs"
