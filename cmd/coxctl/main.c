@@ -64,6 +64,7 @@ static const struct cox_cli_verb *const verbs[] = {
 	&verb_uninstall,
 	&verb_upgrade,
 	&verb_version,
+	&verb_wait,
 	&verb_workload,
 	&verb_workload_entry,
 	&verb_workload_entry_configure,

@@ -1,17 +1,18 @@
 """Which part of the proxies has acknowledged an object: conditions Programmed, Reconciled, ProxyRejected, over all replicas.
 
-covers: d31 g57
+covers: d31 g57 b54 f28
 """
 import glob
 import json
 import os
+import subprocess
 import threading
 import time
 
 import pytest
 
 import kubelab
-from coxswain import CDS, LDS, RDS, Coxswaind, Stream, node
+from coxswain import BUILD, CDS, LDS, RDS, Coxswaind, Stream, node
 from kubelab import wait
 from test_objects import vs
 
@@ -79,6 +80,11 @@ def daemon(lab, name, **kw):
     return Coxswaind(source=["--kubeconfig", lab.kubeconfig, "--httpsAddr", ""], env={"POD_NAME": name, "COXSWAIN_LEASE_DURATION": "4s"}, **kw)
 
 
+def coxctl_wait(lab, *args):
+    r = subprocess.run([os.path.join(BUILD, "coxctl"), "wait", "--kubeconfig", lab.kubeconfig, *args], capture_output=True, text=True, timeout=60)
+    return r.returncode, r.stdout, r.stderr
+
+
 def test_of_one_replica(lab, ns):
     lab.drop_locks()
     host = f"web.{ns}.svc.cluster.local"
@@ -108,9 +114,18 @@ def test_of_one_replica(lab, ns):
             said = wait(lambda: reconciled(lab, ns, "v", "False"), 10)
             assert said == "1 of 2 proxies have acknowledged generation 2; not yet " + two.stream.who.id
             assert conditions(lab, ns, "v")[0]["Programmed"][0] == "True"
+            rc, out, err = coxctl_wait(lab, "--for=distribution", "--timeout", "1s", "VirtualService", f"v.{ns}")
+            assert rc == 1 and out == "" and "after 1 s 1 of 2 proxies have generation 2; not yet sidecar~" in err, (rc, out, err)
+            assert coxctl_wait(lab, "--threshold", "0.5", "virtualservices", "v", "-n", ns)[:2] == (0, f"Resource VirtualService/v.{ns} present on 1 out of 2 sidecars\n")
+            assert coxctl_wait(lab, "--generation", "7", "virtualservice", f"v.{ns}")[0] == 1
+            waiting = threading.Thread(target=lambda: done.append(coxctl_wait(lab, "--for=distribution", "-v", "VirtualService", f"v.{ns}")))
+            done = []
+            waiting.start()
             two.release()
             assert wait(lambda: reconciled(lab, ns, "v"), 10) == "2 of 2 proxies have acknowledged generation 2"
             assert c.metric("coxswain_status_writes") - writes <= 3  # the partial one, the whole one (and one look)
+            waiting.join(20)
+            assert done[0][:2] == (0, f"Resource VirtualService/v.{ns} present on 2 out of 2 sidecars\n"), done
             # One that rejects: in its own words, with its name; another version gets another try.
             one.rejects = "hello-bad"
             two.rejects = "hello-bad"
@@ -119,6 +134,9 @@ def test_of_one_replica(lab, ns):
                 "spec": {"hosts": [host], "http": [{"headers": {"request": {"set": {"x": "hello-bad"}}}, "route": [{"destination": {"host": host}}]}]}})
             rejected = wait(lambda: (lambda x: x if x.get("ProxyRejected", ("",))[0] == "True" else None)(conditions(lab, ns, "v")[0]), 15)
             assert "no hello-bad here" in rejected["ProxyRejected"][2] and "proxy sidecar~10.0.0.1~" in rejected["ProxyRejected"][2], rejected
+            rc, _, err = coxctl_wait(lab, "VirtualService", f"v.{ns}")
+            assert rc == 1 and "is rejected" in err and "no hello-bad here" in err
+            assert coxctl_wait(lab, "VirtualService", f"none.{ns}")[0] == 1 and coxctl_wait(lab, "Pod", "x")[0] == 2 == coxctl_wait(lab, "--threshold", "3", "Sidecar", "x")[0]
             assert rejected["Programmed"][:2] == ("False", "ProxyRejected") == rejected["Reconciled"][:2]
             vs(lab, ns, "v", host=host, hosts=[host])
             wait(lambda: reconciled(lab, ns, "v"), 15)
