@@ -19,7 +19,9 @@ static void on_metrics(void *ctx, struct cox_httpd_request *r)
 static void on_ready(void *ctx, struct cox_httpd_request *r)
 {
 	struct cox_admin *a = ctx;
-	if (cox_push_is_synced(a->opts.push))
+	if (cox_xds_server_is_draining(a->opts.xds))
+		cox_httpd_reply(r, 503, NULL, COX_STR("not ready: ending\n"));
+	else if (cox_push_is_synced(a->opts.push))
 		cox_httpd_reply(r, 200, NULL, COX_STR("ready\n"));
 	else
 		cox_httpd_reply(r, 503, NULL, COX_STR("not ready: sources are not complete yet\n"));

@@ -72,7 +72,8 @@ COX_MUST_USE enum cox_rc cox_grpc_server_listen(struct cox_grpc_server *s, const
                                                 uint16_t *port, struct cox_err *err);
 /* New connections of listeners with this tag use `tls` from now on (a renewed certificate). */
 void cox_grpc_server_set_tls(struct cox_grpc_server *s, int tag, struct cox_tls *tls);
-/* Stops listening and sends GOAWAY to all; after grace_ms what is left is ended with UNAVAILABLE. Close waits for nothing. */
+/* Stops listening and sends GOAWAY to all; what is left is ended with UNAVAILABLE, one connection after the other until grace_ms. Close
+ * waits for nothing. */
 void cox_grpc_server_drain(struct cox_grpc_server *s, int64_t grace_ms);
 /* Connections now open. Any thread. */
 uint32_t cox_grpc_server_connections(const struct cox_grpc_server *s);

@@ -17,6 +17,7 @@ enum {
 	ACCEPT_PAUSE_MS = 100,
 	SWEEP_MAX_MS = 1000,
 	SWEEP_MIN_MS = 10,
+	DRAIN_PARTS = 10, /* of a drain passes before the first connection is ended: time to go by itself */
 	LINGER_MS = 2000, /* for the peer's side to end after ours did */
 };
 
@@ -403,8 +404,12 @@ static void listeners_close(struct cox_grpc_server *s)
 static void on_drain_task(struct cox_loop_task *task)
 {
 	struct cox_h2_loop *home = (struct cox_h2_loop *)((char *)task - offsetof(struct cox_h2_loop, drain_task));
+	int64_t n = 0, i = 0, first_ms = home->drain_grace_ms / DRAIN_PARTS;
 	for (struct cox_h2_conn *c = home->conns; c; c = c->next)
-		cox_h2_conn_drain(c, home->drain_grace_ms);
+		n++;
+	/* One after the other: the server that they go to instead must not get them all at once. */
+	for (struct cox_h2_conn *c = home->conns; c; c = c->next)
+		cox_h2_conn_drain(c, first_ms + (home->drain_grace_ms - first_ms) * ++i / n);
 }
 
 void cox_grpc_server_drain(struct cox_grpc_server *s, int64_t grace_ms)

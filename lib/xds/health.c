@@ -16,7 +16,7 @@ void health_on_message(void *ctx, struct cox_grpc_stream *s, struct cox_str mess
 	(void)message;
 	cox_pb_init(&pb, &out);
 	PB_ROOT (r, pb_grpc_health_v1_HealthCheckResponse, &pb) {
-		pb_grpc_health_v1_HealthCheckResponse_status(r, cox_push_is_synced(server->opts.push)
+		pb_grpc_health_v1_HealthCheckResponse_status(r, cox_push_is_synced(server->opts.push) && !server->is_draining
 		                                                    ? PB_grpc_health_v1_HealthCheckResponse_SERVING
 		                                                    : PB_grpc_health_v1_HealthCheckResponse_NOT_SERVING);
 	}

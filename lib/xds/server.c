@@ -174,6 +174,7 @@ static void drain_on_loop(void *arg)
 void cox_xds_server_drain(struct cox_xds_server *s, int64_t grace_ms)
 {
 	struct drain_call call = { s, grace_ms };
+	s->is_draining = true;
 	cox_loop_call(s->loop_list[0], drain_on_loop, &call);
 }
 
@@ -216,6 +217,7 @@ void cox_xds_server_close(struct cox_xds_server **server, void (*closed)(void *c
 	cox_loop_call(s->loop_list[0], close_on_loop, s);
 }
 
+bool cox_xds_server_is_draining(const struct cox_xds_server *s) { return s->is_draining; }
 size_t cox_xds_server_streams(const struct cox_xds_server *s) { return s->stream_count; }
 
 size_t cox_xds_server_proxies(const struct cox_xds_server *s) { return s->proxy_count; }

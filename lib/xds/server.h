@@ -54,8 +54,9 @@ void cox_xds_server_recheck(struct cox_xds_server *s);
 void cox_xds_server_shed(struct cox_xds_server *s, bool sheds);
 /* Ends some of the streams, the newest of each loop: one in `parts`, at least one. They come again, here or at another replica. */
 void cox_xds_server_relieve(struct cox_xds_server *s, size_t parts);
-/* GOAWAY to all, then the end after grace_ms. */
+/* GOAWAY to all; their ends are spread over grace_ms. */
 void cox_xds_server_drain(struct cox_xds_server *s, int64_t grace_ms);
+bool cox_xds_server_is_draining(const struct cox_xds_server *s); /* any thread */
 /* Ends everything; closed(ctx) on the config loop when all streams are detached from push. */
 void cox_xds_server_close(struct cox_xds_server **s, void (*closed)(void *ctx), void *ctx);
 

@@ -57,7 +57,7 @@ struct cox_xds_server {
 	struct cox_loop **loop_list;
 	size_t loop_count;
 	_Atomic size_t stream_count, proxy_count;
-	_Atomic bool sheds;
+	_Atomic bool sheds, is_draining;
 	struct cox_grpc_method *methods;
 	size_t method_count;
 	struct cox_loop_task end_task;
