@@ -207,8 +207,10 @@ static bool decode_bytes(struct decoder *dc, const struct cox_field *f, const st
 	return true;
 }
 
-static bool decode_raw(struct decoder *dc, const struct cox_json *v, struct cox_str *out)
+static bool decode_raw(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at, struct cox_str *out)
 {
+	if (f->pattern && strcmp(f->pattern, "object") == 0 && v->type != COX_JSON_OBJECT)
+		return WRONG(dc, v, at, "must be an object, not %s", type_name(v));
 	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
 	cox_json_write(&b, v, 0, true);
 	*out = cox_arena_str(dc->arena, cox_buf_str(&b));
@@ -259,7 +261,7 @@ static bool decode_one(struct decoder *dc, const struct cox_field *f, const stru
 	case COX_F_ENUM: return decode_enum(dc, f, v, at, out);
 	case COX_F_INT_OR_STR: return decode_int_or_str(dc, f, v, at, out);
 	case COX_F_BYTES: return decode_bytes(dc, f, v, at, out);
-	case COX_F_RAW: return decode_raw(dc, v, out);
+	case COX_F_RAW: return decode_raw(dc, f, v, at, out);
 	case COX_F_MSG: return item ? decode_message(dc, f->sub, v, at, out) : decode_sub(dc, f, v, at, out);
 	case COX_F_STR_MAP:
 	case COX_F_MSG_MAP:
@@ -299,6 +301,27 @@ static bool check_count(struct decoder *dc, const struct cox_field *f, const str
 	return v->n <= max || WRONG(dc, v, at, "must have at most %zu items, has %zu", max, v->n);
 }
 
+static const struct cox_json *same_key(const struct cox_json *v, size_t i, struct cox_str key)
+{
+	const struct cox_json *mine = cox_json_get(&v->items[i], key);
+	for (size_t k = 0; mine && k < i; k++) {
+		const struct cox_json *other = cox_json_get(&v->items[k], key);
+		if (other && other->type == mine->type && cox_str_eq(other->text, mine->text))
+			return mine;
+	}
+	return NULL;
+}
+
+static void check_list_key(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		struct place item = { .up = at, .index = i + 1 }, here = { .up = &item, .name = f->list_key };
+		const struct cox_json *twice = same_key(v, i, cox_str_of(f->list_key));
+		if (twice)
+			report(dc, COX_SEV_ERROR, twice->line, &here, "%.*s stands twice", COX_FMT(cox_str_sub(twice->text, 0, 100)));
+	}
+}
+
 static bool decode_list(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *at,
                         struct cox_any_list *out)
 {
@@ -315,6 +338,8 @@ static bool decode_list(struct decoder *dc, const struct cox_field *f, const str
 		else
 			decode_one(dc, f, &v->items[i], &here, items + i * bytes, true);
 	}
+	if (f->list_key)
+		check_list_key(dc, f, v, at);
 	*out = (struct cox_any_list){ v->n ? items : NULL, v->n };
 	return true;
 }

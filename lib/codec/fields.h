@@ -99,6 +99,10 @@ enum cox_fflag {
 
 struct cox_message;
 struct cox_diags;
+/* A rule in CEL for the kube-apiserver, and what it says when the rule is broken. The decoder's own checks say the same in C. */
+struct cox_cel_rule {
+	const char *rule, *text;
+};
 struct cox_field {
 	const char *name;  /* as in YAML (lowerCamelCase); the snake_case form is accepted too where `alias` says so */
 	const char *alias; /* a second accepted spelling or NULL */
@@ -111,9 +115,12 @@ struct cox_field {
 	uint32_t max_items, max_len; /* 0: 10,000 items, 64 KiB */
 	/* short name of a format, see fields_format.c: "dns1123", "host", "hostWildcard", "port", "label" ... or NULL */
 	const char *pattern;
-	uint8_t one_of;          /* fields of a message with the same non-zero number exclude each other */
-	uint8_t one_of_required; /* 1: one of the group must be set */
-	const char *doc;         /* one line */
+	uint8_t one_of;                        /* fields of a message with the same non-zero number exclude each other */
+	uint8_t one_of_required;               /* 1: one of the group must be set */
+	const char *list_key;                  /* of a list of MSG: no two items have the same value of this field (I64 or STR) */
+	const struct cox_cel_rule *rules;      /* on the value as a whole; ended by one without a rule; NULL: none */
+	const struct cox_cel_rule *item_rules; /* on each value of a map */
+	const char *doc;                       /* one line */
 };
 struct cox_message {
 	const char *name;    /* "VirtualService", "HTTPRoute" */
@@ -123,6 +130,7 @@ struct cox_message {
 	bool open; /* unknown fields are not reported (core Kubernetes kinds, of which we read a part) */
 	/* Checks that span fields; may add diagnostics. NULL: none. */
 	void (*check)(const void *value, const char *path, struct cox_diags *diags);
+	const struct cox_cel_rule *rules; /* ended by one without a rule; NULL: none */
 	const char *doc;
 };
 

@@ -345,6 +345,17 @@ static const struct format {
 	{ "label", cox_format_is_label_value,
 	  "must be a label value: at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends" },
 	{ "labelKey", cox_format_is_label_key, "must be a label key: [dns-subdomain/]name" },
+	{ "nonEmpty", cox_format_is_not_empty, "must not be empty" },
+	{ "portNumber", cox_format_is_port_number, "must be a port number, as text" },
+	{ "serviceAccount", cox_format_is_service_account, "must be \"account\" or \"namespace/account\", without '*'" },
+	{ "trustDomain", cox_format_is_trust_domain, "must be a trust domain, with at most one '*', at its start or end" },
+	{ "oneWildcard", cox_format_is_one_wildcard, "must have at most one '*', at its start or end" },
+	{ "pathTemplate", cox_format_is_path_template,
+	  "is no path: {*} stands for a whole segment, {**} for the last ones, other braces do not exist" },
+	{ "httpUrl", cox_format_is_http_url, "must be a URL that begins with http:// or https://" },
+	{ "wasmUrl", cox_format_is_wasm_url, "must be a URL with one of the schemes oci, https, http, file, or none" },
+	{ "plainHeader", cox_format_is_plain_header, "must be a header's name of letters, digits, '-' and '_'" },
+	{ "sha256", cox_format_is_sha256, "must be 64 of 0-9 and a-f" },
 };
 
 const char *cox_format_check(const char *format, struct cox_str s)

@@ -71,15 +71,18 @@ static const struct cox_field percent_fields[] = {
 };
 MESSAGE(percent, "Percent", "A percentage.");
 
+#define LABEL_RULES                                                                                                               \
+	RULES({ "self.all(key, size(key) > 0 && !key.contains('*'))", "a label's key must not be empty, and has no wildcards" }), \
+	    ITEM_RULES({ "!self.contains('*')", "a label's value has no wildcards" })
 static const struct cox_field workload_selector_fields[] = {
 	F(workload_selector, labels, "labels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels",
-	  .max_items = 256),
+	  .max_items = 256, .max_len = 63, LABEL_RULES),
 };
 MESSAGE(workload_selector, "WorkloadSelector", "Chooses workloads of this namespace.");
 
 static const struct cox_field match_labels_fields[] = {
 	F(match_labels, match_labels, "matchLabels", STR_MAP, "Labels that a workload must have, all of them.", .pattern = "labels",
-	  .max_items = 4096),
+	  .max_items = 4096, .max_len = 63, LABEL_RULES),
 };
 MESSAGE(match_labels, "WorkloadSelector", "Chooses workloads of this namespace.");
 

@@ -114,7 +114,8 @@ static const struct cox_field patch_match_fields[] = {
 	F(patch_match, waypoint, "waypoint", MSG, "What is inside a waypoint; there are none in this mesh.", .flags = COX_F_NO_EFFECT,
 	  .one_of = 1, SUB(patch_waypoint)),
 };
-static MESSAGE(patch_match, "EnvoyConfigObjectMatch", "What is patched, of which proxies.");
+static MESSAGE(patch_match, "EnvoyConfigObjectMatch", "What is patched, of which proxies.",
+               RULES({ "has(self.waypoint) == (has(self.context) && self.context == 'WAYPOINT')", "waypoint goes with context WAYPOINT" }));
 
 static const struct cox_field patch_fields[] = {
 	F(patch, operation, "operation", ENUM, "What is done to the object.", ENUM(OPERATIONS)),
@@ -138,7 +139,8 @@ static const struct cox_field target_ref_fields[] = {
 	F(target_ref, group, "group", STR, "API group."),
 	F(target_ref, kind, "kind", STR, "Kind.", REQUIRED),
 	F(target_ref, name, "name", STR, "Name.", REQUIRED),
-	F(target_ref, ns, "namespace", STR, "Must be the object's own.", .flags = COX_F_NO_EFFECT),
+	F(target_ref, ns, "namespace", STR, "Must be the object's own.", .flags = COX_F_NO_EFFECT,
+	  RULES({ "size(self) < 1", "a reference cannot leave the namespace of the object" })),
 };
 static MESSAGE(target_ref, "PolicyTargetReference", "What the object is attached to.");
 
@@ -437,7 +439,8 @@ static void envoy_filter_check(const void *value, const char *path, struct cox_d
 				cox_diag_add(d, COX_SEV_ERROR, 0, path, "workloadSelector.labels: '*' is no wildcard here");
 	target_refs_check(v, path, d);
 }
-static MESSAGE(envoy_filter, "EnvoyFilterSpec", "Changes of Envoy's configuration.", .check = envoy_filter_check);
+static MESSAGE(envoy_filter, "EnvoyFilterSpec", "Changes of Envoy's configuration.", .check = envoy_filter_check,
+               RULES({ "!(has(self.workloadSelector) && has(self.targetRefs))", "workloadSelector and targetRefs exclude each other" }));
 
 static const struct cox_field envoy_filter_object_fields[] = {
 	F(envoy_filter_object, spec, "spec", MSG, "Changes of Envoy's configuration.", REQUIRED, SUB(envoy_filter)),

@@ -76,7 +76,9 @@ static void server_tls_check(const void *value, const char *path, struct cox_dia
 	if (v->min_protocol_version && v->max_protocol_version && v->min_protocol_version > v->max_protocol_version)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "minProtocolVersion is above maxProtocolVersion");
 }
-MESSAGE(server_tls, "ServerTLSSettings", "TLS of connections from clients.", .check = server_tls_check);
+MESSAGE(server_tls, "ServerTLSSettings", "TLS of connections from clients.", .check = server_tls_check,
+        RULES({ "!has(self.credentialNames) || !(has(self.credentialName) || has(self.tlsCertificates))",
+                "credentialNames excludes credentialName and tlsCertificates" }));
 
 static const struct cox_field server_fields[] = {
 	F(server, port, "port", MSG, "The port on which the gateway listens.", REQUIRED, SUB(port)),

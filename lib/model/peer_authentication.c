@@ -19,7 +19,8 @@ static const struct cox_field peer_authentication_fields[] = {
 	F(peer_authentication, mtls, "mtls", MSG, "Which TLS is taken; inherited from the namespace and from the mesh by default.",
 	  SUB(mtls)),
 	F(peer_authentication, port_level_mtls, "portLevelMtls", MSG_MAP,
-	  "The same by port of the workload (not of the service); needs a selector.", SUB(port_mtls)),
+	  "The same by port of the workload (not of the service); needs a selector.", SUB(port_mtls),
+	  RULES({ "self.all(port, port.matches('^[1-9][0-9]{0,4}$') && int(port) < 65536)", "a port is a number from 1 to 65535" })),
 };
 
 uint16_t cox_port_mtls_port(const struct cox_port_mtls *p)
@@ -37,7 +38,10 @@ static void peer_authentication_check(const void *value, const char *path, struc
 	if (v->port_level_mtls.n > 0 && (!v->selector || v->selector->match_labels.n == 0))
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "portLevelMtls needs selector.matchLabels: ports are those of chosen workloads");
 }
-static MESSAGE(peer_authentication, "PeerAuthenticationSpec", "Which TLS workloads take.", .check = peer_authentication_check);
+static MESSAGE(peer_authentication, "PeerAuthenticationSpec", "Which TLS workloads take.", .check = peer_authentication_check,
+               RULES({ "!has(self.portLevelMtls) || (has(self.selector) && has(self.selector.matchLabels) && "
+                       "size(self.selector.matchLabels) > 0)",
+                       "portLevelMtls needs selector.matchLabels: ports are those of chosen workloads" }));
 
 static const struct cox_field peer_authentication_object_fields[] = {
 	F(peer_authentication_object, spec, "spec", MSG, "Which TLS workloads take.", SUB(peer_authentication)),

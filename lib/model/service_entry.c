@@ -7,9 +7,9 @@
 
 static const struct cox_field workload_entry_fields[] = {
 	F(workload_entry, address, "address", STR, "IP address or DNS name, without a port; unix:///path for a socket.",
-	  .pattern = "workloadAddress", .max_len = 253),
+	  .pattern = "workloadAddress", .max_len = 253, UNIX_RULE),
 	F(workload_entry, ports, "ports", I64_MAP, "Port numbers by the service's port names, where they differ.", .min = 1, .max = 65535,
-	  .max_items = 128),
+	  .max_items = 128, PORT_NAMES_RULE),
 	F(workload_entry, labels, "labels", STR_MAP, "Labels of the workload.", .pattern = "labels", .max_items = 256),
 	F(workload_entry, network, "network", STR, "Network that it is in; needed where networks have gateways between them.",
 	  .max_len = 2048),
@@ -26,7 +26,8 @@ static void workload_entry_check(const void *value, const char *path, struct cox
 	if (is_unix && v->ports.n)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a unix socket has no ports");
 }
-MESSAGE(workload_entry, "WorkloadEntrySpec", "One workload outside Kubernetes, or one endpoint.", .check = workload_entry_check);
+MESSAGE(workload_entry, "WorkloadEntrySpec", "One workload outside Kubernetes, or one endpoint.", .check = workload_entry_check,
+        RULES({ "has(self.network) || has(self.address)", "one of address, network must be set" }, UNIX_PORTS_RULE));
 
 static const struct cox_field condition_state_fields[] = {
 	F(condition_state, type, "type", STR, "Which condition."),
@@ -50,10 +51,12 @@ OBJECT(workload_entry, workload_entry_object, "WorkloadEntry", "A workload outsi
 
 static const struct cox_field service_entry_fields[] = {
 	F(service_entry, hosts, "hosts", STR, "DNS names of the service; '*' may stand for the first labels.",
-	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "hostWildcard", .max_items = 256),
+	  .flags = COX_F_LIST | COX_F_REQUIRED, .pattern = "hostWildcard", .max_items = 256,
+	  ITEM_RULES({ "!(self in ['*'])", "the host \"*\" would take all traffic" })),
 	F(service_entry, addresses, "addresses", STR, "Virtual addresses of the service, as IP or CIDR.", LIST, .pattern = "cidr",
-	  .max_items = 256),
-	F(service_entry, ports, "ports", MSG, "Ports of the service.", LIST, SUB(port), .max_items = 256),
+	  .max_items = 256, .max_len = 64),
+	F(service_entry, ports, "ports", MSG, "Ports of the service.", LIST, SUB(port), .max_items = 256,
+	  RULES({ "self.all(a, self.filter(b, b.number == a.number).size() == 1)", "two ports have the same number" })),
 	F(service_entry, location, "location", ENUM, "Whether it is part of the mesh.", ENUM("MESH_EXTERNAL", "MESH_INTERNAL")),
 	F(service_entry, resolution, "resolution", ENUM, "Where its endpoints come from.",
 	  ENUM("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS")),
@@ -149,7 +152,16 @@ static void service_entry_check(const void *value, const char *path, struct cox_
 		if (cox_str_find(*a, '/') >= 0 && v->resolution != COX_SE_NONE && v->resolution != COX_SE_STATIC)
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "addresses: the range %.*s needs resolution NONE or STATIC", COX_FMT(*a));
 }
-static MESSAGE(service_entry, "ServiceEntrySpec", "A service for the mesh's registry.", .check = service_entry_check);
+static MESSAGE(service_entry, "ServiceEntrySpec", "A service for the mesh's registry.", .check = service_entry_check,
+               RULES({ "!(has(self.endpoints) && has(self.workloadSelector))", "only one of endpoints, workloadSelector may be set" },
+                     { "!has(self.resolution) || self.resolution in ['NONE', 'STATIC'] || !has(self.addresses) || "
+                       "self.addresses.all(a, !a.contains('/'))",
+                       "a range in addresses needs resolution NONE or STATIC" },
+                     { "!has(self.endpoints) || (has(self.resolution) && self.resolution != 'NONE')",
+                       "resolution NONE takes no endpoints" },
+                     { "!has(self.endpoints) || !has(self.resolution) || self.resolution != 'DNS_ROUND_ROBIN' || "
+                       "size(self.endpoints) < 2",
+                       "resolution DNS_ROUND_ROBIN takes at most one endpoint" }));
 
 static const struct cox_field se_address_fields[] = {
 	F(se_address, value, "value", STR, "The address."),

@@ -21,8 +21,25 @@
 /* Durations, in seconds. */
 #define NOT_NEGATIVE .min = 0, .max = 9e9
 #define FROM_1MS .min = 0.001, .max = 9e9
+/* Rules in CEL, for fields and messages: RULES({ "rule", "text" }, ...). */
+#define CEL_RULES(...)                      \
+	(const struct cox_cel_rule[])       \
+	{                                   \
+		__VA_ARGS__, { NULL, NULL } \
+	}
+#define RULES(...) .rules = CEL_RULES(__VA_ARGS__)
+#define ITEM_RULES(...) .item_rules = CEL_RULES(__VA_ARGS__)
 #define ENUM(...) \
 	.enums = (const char *const[]) { __VA_ARGS__, NULL }
+/* Of WorkloadEntries and their likes. */
+#define UNIX_RULE RULES({ "!self.startsWith('unix://') || self.matches('^unix://[/@].*[^/]$')", "a socket is unix:///path, not a folder" })
+#define PORT_NAMES_RULE                                                                                        \
+	RULES({ "self.all(name, size(name) < 63 && name.matches('^[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?$'))", \
+	        "a port's name has at most 62 letters, digits and '-'" })
+#define UNIX_PORTS_RULE                                                                                                       \
+	{                                                                                                                     \
+		"!has(self.ports) || !has(self.address) || !self.address.startsWith('unix://')", "a unix socket has no ports" \
+	}
 /* The table `<id>_fields` as a message over struct cox_<id>. */
 #define MESSAGE(id, label, text, ...)                                                    \
 	const struct cox_message cox_msg_##id = { .name = label,                         \

@@ -69,9 +69,9 @@ static MESSAGE(group_meta, "WorkloadGroupObjectMeta", "Metadata of the WorkloadE
 /* The fields of a WorkloadEntry, without its rule about the address: that comes with the workload. */
 static const struct cox_field group_template_fields[] = {
 	F(workload_entry, address, "address", STR, "Has no effect: the address is the workload's.", .flags = COX_F_NO_EFFECT,
-	  .pattern = "workloadAddress", .max_len = 253),
+	  .pattern = "workloadAddress", .max_len = 253, UNIX_RULE),
 	F(workload_entry, ports, "ports", I64_MAP, "Port numbers by the service's port names, where they differ.", .min = 1, .max = 65535,
-	  .max_items = 128),
+	  .max_items = 128, PORT_NAMES_RULE),
 	F(workload_entry, labels, "labels", STR_MAP, "Labels of the workload.", .pattern = "labels", .max_items = 256),
 	F(workload_entry, network, "network", STR, "Network that it is in, unless its proxy says another.", .max_len = 2048),
 	F(workload_entry, locality, "locality", STR, "Locality, unless its proxy says another: region/zone/subzone.", .max_len = 2048),
@@ -82,6 +82,7 @@ static const struct cox_message cox_msg_group_template = { .name = "WorkloadGrou
 	                                                   .size_bytes = sizeof(struct cox_workload_entry),
 	                                                   .fields = group_template_fields,
 	                                                   .field_count = COX_LEN(group_template_fields),
+	                                                   RULES(UNIX_PORTS_RULE),
 	                                                   .doc = "What the WorkloadEntries have in common." };
 
 static const struct cox_field workload_group_fields[] = {

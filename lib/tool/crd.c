@@ -34,6 +34,13 @@ static const struct crd_extra {
 	{ COX_KIND_PEER_AUTHENTICATION,
 	  "pa",
 	  { { "Mode", ".spec.mtls.mode", "string", "Which TLS is taken." }, { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_AUTHORIZATION_POLICY,
+	  "ap",
+	  { { "Action", ".spec.action", "string", "What becomes of requests for which it holds." }, { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_REQUEST_AUTHENTICATION, "ra", { { NULL, NULL, NULL, NULL } } },
+	{ COX_KIND_TELEMETRY, "telemetry", { { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_WASM_PLUGIN, NULL, { { "Age", NULL, NULL, NULL } } },
+	{ COX_KIND_TRAFFIC_EXTENSION, NULL, { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_PROXY_CONFIG, NULL, { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_ENVOY_FILTER, NULL, { { "Age", NULL, NULL, NULL } } },
 	{ COX_KIND_SIDECAR, NULL, { { NULL, NULL, NULL, NULL } } },
@@ -104,14 +111,49 @@ static struct cox_json *integer_schema(struct cox_arena *a, const struct cox_fie
 	return v;
 }
 
+static void put_rules(struct cox_arena *a, struct cox_json *to, const struct cox_cel_rule *rules)
+{
+	if (!rules)
+		return;
+	struct cox_json *list = cox_json_new_array(a);
+	for (; rules->rule; rules++) {
+		struct cox_json *v = cox_json_new_object(a);
+		put_str(a, v, "message", rules->text);
+		put_str(a, v, "rule", rules->rule);
+		cox_json_push(a, list, v);
+	}
+	put(a, to, "x-kubernetes-validations", list);
+}
+
+/* A text with the length and form that its format says, where that can be said. */
+static struct cox_json *text_schema(struct cox_arena *a, const struct cox_field *f)
+{
+	static const struct {
+		const char *format, *pattern;
+	} patterns[] = { { "sha256", "^([a-f0-9]{64})?$" }, { "plainHeader", "^[-_A-Za-z0-9]+$" } };
+	struct cox_json *v = new_type(a, "string");
+	bool must = f->flags & (COX_F_REQUIRED | COX_F_LIST);
+	if (must && f->pattern && strcmp(f->pattern, "nonEmpty") == 0)
+		put_int(a, v, "minLength", 1);
+	for (size_t i = 0; f->pattern && i < COX_LEN(patterns); i++)
+		if (strcmp(f->pattern, patterns[i].format) == 0)
+			put_str(a, v, "pattern", patterns[i].pattern);
+	if (f->max_len)
+		put_int(a, v, "maxLength", f->max_len);
+	return v;
+}
+
 static struct cox_json *map_schema(struct cox_arena *a, const struct cox_field *f, struct cox_json *of)
 {
 	struct cox_json *v = new_type(a, "object");
+	put_rules(a, of, f->item_rules);
 	put(a, v, "additionalProperties", of);
 	if (f->max_items)
 		put_int(a, v, "maxProperties", f->max_items);
 	return v;
 }
+
+static const struct cox_cel_rule from_1ms[] = { { "duration('1ms') <= duration(self)", "must be at least 1ms" }, { NULL, NULL } };
 
 /* One value, or one item of a list. */
 static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field *f)
@@ -119,11 +161,7 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 	struct cox_json *v;
 	switch (f->type) {
 	case COX_F_STR:
-	case COX_F_OPT_STR:
-		v = new_type(a, "string");
-		if (f->max_len)
-			put_int(a, v, "maxLength", f->max_len);
-		return v;
+	case COX_F_OPT_STR: return text_schema(a, f);
 	case COX_F_BOOL:
 	case COX_F_OPT_BOOL: return new_type(a, "boolean");
 	case COX_F_I64: return integer_schema(a, f);
@@ -134,6 +172,8 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 	case COX_F_DURATION: /* as cox_duration_parse() takes them: a typing error is told by kubectl already */
 		v = new_type(a, "string");
 		put_str(a, v, "pattern", "^[+-]?(0|(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$");
+		if (f->min > 0)
+			put_rules(a, v, from_1ms);
 		return v;
 	case COX_F_TIME:
 	case COX_F_BYTES:
@@ -146,11 +186,11 @@ static struct cox_json *value_schema(struct cox_arena *a, const struct cox_field
 		put_bool(a, v, "x-kubernetes-int-or-string");
 		return v;
 	case COX_F_RAW:
-		v = cox_json_new_object(a);
+		v = f->pattern ? new_type(a, f->pattern) : cox_json_new_object(a); /* "object" is all that it can be held to */
 		put_bool(a, v, "x-kubernetes-preserve-unknown-fields");
 		return v;
 	case COX_F_MSG: return message_schema(a, f->sub);
-	case COX_F_STR_MAP: return map_schema(a, f, new_type(a, "string"));
+	case COX_F_STR_MAP: return map_schema(a, f, text_schema(a, f));
 	case COX_F_MSG_MAP: return map_schema(a, f, message_schema(a, f->sub));
 	case COX_F_I64_MAP: return map_schema(a, f, integer_schema(a, f));
 	case COX_F_BYTES_MAP:
@@ -171,19 +211,74 @@ static struct cox_str description(struct cox_arena *a, const struct cox_field *f
 	return cox_str_of(doc);
 }
 
+static void put_list_key(struct cox_arena *a, struct cox_json *list, const struct cox_field *f)
+{
+	if (!f->list_key)
+		return;
+	struct cox_json *keys = cox_json_new_array(a);
+	cox_json_push(a, keys, cox_json_new_str(a, cox_str_of(f->list_key)));
+	put(a, list, "x-kubernetes-list-map-keys", keys);
+	put_str(a, list, "x-kubernetes-list-type", "map");
+}
+
 static struct cox_json *field_schema(struct cox_arena *a, const struct cox_field *f)
 {
 	struct cox_json *v = value_schema(a, f);
 	if (f->flags & COX_F_LIST) {
 		struct cox_json *list = new_type(a, "array");
+		put_rules(a, v, f->item_rules);
 		put(a, list, "items", v);
 		if (f->max_items)
 			put_int(a, list, "maxItems", f->max_items);
+		put_list_key(a, list, f);
 		v = list;
 	}
 	/* On a field its own words are better than those of the message it holds. */
 	put_text(a, v, "description", description(a, f));
+	put_rules(a, v, f->rules);
 	return v;
+}
+
+static struct cox_json *alias_schema(struct cox_arena *a, const struct cox_field *f)
+{
+	struct cox_json *v = field_schema(a, f);
+	put_text(a, v, "description", cox_arena_printf(a, "Another spelling of %s.", f->name));
+	return v;
+}
+
+static struct cox_json *new_required(struct cox_arena *a, const char *one, const char *two)
+{
+	struct cox_json *v = cox_json_new_object(a), *names = cox_json_new_array(a);
+	cox_json_push(a, names, cox_json_new_str(a, cox_str_of(one)));
+	if (two)
+		cox_json_push(a, names, cox_json_new_str(a, cox_str_of(two)));
+	put(a, v, "required", names);
+	return v;
+}
+
+/* Fields that exclude each other: no two may be there; of some groups one must. */
+static void put_groups(struct cox_arena *a, struct cox_json *to, const struct cox_message *m)
+{
+	struct cox_json *pairs = cox_json_new_array(a), *any = cox_json_new_array(a), *no = cox_json_new_object(a);
+	for (size_t i = 0; i < m->field_count; i++) {
+		const struct cox_field *f = &m->fields[i];
+		bool must = f->one_of_required;
+		for (size_t k = 0; f->one_of && k < m->field_count; k++) {
+			if (m->fields[k].one_of != f->one_of || k == i)
+				continue;
+			must = must || m->fields[k].one_of_required;
+			if (k > i)
+				cox_json_push(a, pairs, new_required(a, f->name, m->fields[k].name));
+		}
+		if (must)
+			cox_json_push(a, any, new_required(a, f->name, NULL));
+	}
+	if (any->n)
+		put(a, to, "anyOf", any);
+	if (pairs->n) {
+		put(a, no, "anyOf", pairs);
+		put(a, to, "not", no);
+	}
 }
 
 static struct cox_json *message_schema(struct cox_arena *a, const struct cox_message *m)
@@ -192,9 +287,13 @@ static struct cox_json *message_schema(struct cox_arena *a, const struct cox_mes
 	for (size_t i = 0; i < m->field_count; i++) {
 		const struct cox_field *f = &m->fields[i];
 		put(a, properties, f->name, field_schema(a, f));
+		if (f->alias)
+			put(a, properties, f->alias, alias_schema(a, f));
 		if (f->flags & COX_F_REQUIRED)
 			cox_json_push(a, required, cox_json_new_str(a, cox_str_of(f->name)));
 	}
+	put_groups(a, v, m);
+	put_rules(a, v, m->rules);
 	if (m->doc && m->doc[0])
 		put_str(a, v, "description", m->doc);
 	if (properties->n)

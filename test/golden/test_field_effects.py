@@ -95,7 +95,9 @@ def wanted():
     for kind, plural in KINDS.items():
         with open(os.path.join(refdiff.ROOT, "crd/networking.istio.io_%s.yaml" % plural)) as f:
             spec = yaml.load(f, yaml.CSafeLoader)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-        for path, _ in leaves(spec, "spec"):
+        for path, leaf in leaves(spec, "spec"):
+            if "Another spelling of" in leaf.get("description", ""):
+                continue
             if kind == "WorkloadEntry" or not (kind == "ServiceEntry" and path.startswith("spec.endpoints[]")):
                 out.setdefault((kind, same(path)), [])
         for block in BLOCKS.get(kind, []):

@@ -23,14 +23,23 @@ SMALL = {
     "EnvoyFilter": {"configPatches": [{"applyTo": "CLUSTER", "patch": {"operation": "MERGE", "value": {"connect_timeout": "1s"}}}]},
     "ProxyConfig": {"concurrency": 2, "environmentVariables": {"A": "b"}, "selector": {"matchLabels": {"app": "a"}}},
     "RateLimitPolicy": {"selector": {"matchLabels": {"app": "a"}}, "mode": "DRY_RUN", "limits": [{"name": "all", "requests": 5, "per": "1s"}]},
+    "AuthorizationPolicy": {"action": "DENY", "rules": [{"from": [{"source": {"namespaces": ["a"]}}], "to": [{"operation": {"methods": ["GET"], "ports": ["80"]}}], "when": [{"key": "request.headers[a]", "values": ["b"]}]}]},
+    "RequestAuthentication": {"selector": {"matchLabels": {"app": "a"}}, "jwtRules": [{"issuer": "a", "jwksUri": "https://a.example/keys", "timeout": "2s", "fromHeaders": [{"name": "x-jwt", "prefix": "Bearer "}]}]},
+    "Telemetry": {"tracing": [{"randomSamplingPercentage": 12.5, "customTags": {"a": {"literal": {"value": "b"}}}}], "accessLogging": [{"filter": {"expression": "response.code >= 400"}}],
+                  "metrics": [{"overrides": [{"match": {"metric": "REQUEST_COUNT"}, "tagOverrides": {"a": {"operation": "REMOVE"}}}]}]},
+    "WasmPlugin": {"url": "oci://a.example/b:v1", "phase": "AUTHN", "priority": -3, "pluginConfig": {"a": [1, {"b": None}]}, "match": [{"mode": "SERVER", "ports": [{"number": 80}]}],
+                   "vmConfig": {"env": [{"name": "A", "value": "b"}]}},
+    "TrafficExtension": {"lua": {"inlineCode": "function envoy_on_request(h) end"}, "targetRefs": [{"kind": "Service", "name": "a"}]},
     "PeerAuthentication": {"mtls": {"mode": "STRICT"}, "portLevelMtls": {"8080": {"mode": "DISABLE"}}, "selector": {"matchLabels": {"app": "a"}}},
 }
-VERSIONS = {"EnvoyFilter": ("v1alpha3",), "PeerAuthentication": ("v1", "v1beta1"), "ProxyConfig": ("v1beta1",), "RateLimitPolicy": ("v1alpha1",)}  # all others in three
+VERSIONS = {"EnvoyFilter": ("v1alpha3",), "PeerAuthentication": ("v1", "v1beta1"), "AuthorizationPolicy": ("v1", "v1beta1"), "RequestAuthentication": ("v1", "v1beta1"),
+            "Telemetry": ("v1alpha1", "v1"), "WasmPlugin": ("v1alpha1",), "TrafficExtension": ("v1alpha1",), "ProxyConfig": ("v1beta1",), "RateLimitPolicy": ("v1alpha1",)}  # all others in three
 COLUMNS = {
     "VirtualService": ["Name", "Gateways", "Hosts", "Age"], "DestinationRule": ["Name", "Host", "Age"], "Gateway": ["Name", "Age"],
     "ServiceEntry": ["Name", "Hosts", "Location", "Resolution", "Age"], "Sidecar": ["Name", "Age"], "WorkloadEntry": ["Name", "Age", "Address"],
     "PeerAuthentication": ["Name", "Mode", "Age"], "WorkloadGroup": ["Name", "Age"], "EnvoyFilter": ["Name", "Age"],
-    "ProxyConfig": ["Name", "Age"], "RateLimitPolicy": ["Name", "Mode", "Age"],
+    "AuthorizationPolicy": ["Name", "Action", "Age"], "RequestAuthentication": ["Name", "Age"], "Telemetry": ["Name", "Age"], "WasmPlugin": ["Name", "Age"],
+    "TrafficExtension": ["Name", "Age"], "ProxyConfig": ["Name", "Age"], "RateLimitPolicy": ["Name", "Mode", "Age"],
 }
 
 
@@ -128,7 +137,7 @@ def documents():
         for path in sorted(glob.glob(os.path.join(kubelab.TREE, pattern), recursive=True)):
             with open(path) as f:
                 for doc in yaml.safe_load_all(f):
-                    if doc and str(doc.get("apiVersion", "")).startswith((GROUP, "security.istio.io", "traffic.coxswain.io")):
+                    if doc and str(doc.get("apiVersion", "")).startswith((GROUP, "security.istio.io", "telemetry.istio.io", "extensions.istio.io", "traffic.coxswain.io")):
                         seen[json.dumps(doc, sort_keys=True, default=str)] = (path, doc)
     return list(seen.values())
 
