@@ -148,6 +148,13 @@ struct cox_str reg_auto_address(const struct cox_registry *r, struct cox_str hos
 	return cox_arena_printf(arena, "240.240.%zu.%zu", (size_t)at / LAST_OCTETS, (size_t)at % LAST_OCTETS + 1);
 }
 
+struct cox_str cox_auto_address_v6(struct cox_str v4, struct cox_arena *arena)
+{
+	size_t number = number_of(v4);
+	/* As istiod's look: the last part is the number; f0f0 stands for 240.240. */
+	return number ? cox_arena_printf(arena, "2001:2::f0f0:%zx", number - 1) : v4;
+}
+
 bool reg_is_auto_address(struct cox_str address) { return number_of(address) > 0; }
 
 size_t cox_registry_auto_addresses(const struct cox_registry *r, const struct cox_object *entry, struct cox_arena *arena,

@@ -96,6 +96,10 @@ struct cox_endpoint_set {
 	bool all_tls;                      /* every one has tls_mode "istio" (and there is one) */
 };
 
+/* The address in 2001:2::/48 that goes with one of ours in 240.240.0.0/16, for proxies that have IPv6 alone; another address stays as it
+ * is. The text is in `arena`. */
+struct cox_str cox_auto_address_v6(struct cox_str v4, struct cox_arena *arena);
+
 const struct cox_svc *cox_svc_ref(const struct cox_svc *s);
 void cox_svc_unref(const struct cox_svc *s);
 const struct cox_endpoint_set *cox_endpoint_set_ref(const struct cox_endpoint_set *s);

@@ -59,11 +59,11 @@ static void add_once(texts *list, struct cox_str s)
 	cox_vec_push(list, s);
 }
 
-static void add_own(const struct cox_view *view, const struct cox_svc *svc, texts *out)
+static void add_own(const struct cox_tr *t, const struct cox_svc *svc, texts *out)
 {
 	/* Addresses that we made up lead nowhere without the listeners that come with DNS capture. */
-	for (size_t i = 0; i < svc->addresses.n && (!svc->addresses_are_auto || view->dns_capture); i++) {
-		struct cox_str a = as_address(svc->addresses.p[i]);
+	for (size_t i = 0; i < svc->addresses.n && (!svc->addresses_are_auto || t->view->dns_capture); i++) {
+		struct cox_str a = as_address(cox_view_address(t->view, svc, svc->addresses.p[i], t->arena));
 		if (a.n)
 			add_once(out, a);
 	}
@@ -162,7 +162,7 @@ static void write_host(struct cox_tr *t, struct cox_buf *out, const struct host 
 	cox_pb_init(&pb, out);
 	PB_ROOT (table, pb_istio_networking_nds_v1_NameTable, &pb) {
 		for (size_t i = 0; i < (is_kube(hosts) ? 1 : n); i++)
-			add_own(t->view, hosts[i].snap->svc, &ips);
+			add_own(t, hosts[i].snap->svc, &ips);
 		if (is_headless(first) && !ips.n)
 			write_headless(t, table, hosts[0].snap, &ips);
 		if (ips.n)
@@ -181,7 +181,9 @@ static struct cox_hash host_identity(struct cox_tr *t, const struct host *hosts,
 		if (is_headless(svc))
 			h = mix_str(mix_str(cox_hash_combine(h, hosts[i].snap->endpoints->hash), t->view->cluster_id), t->view->network);
 		if (svc->addresses_are_auto)
-			h = mix_str(h, t->view->dns_capture ? COX_STR("captured") : COX_STR(""));
+			h = mix_str(h, !t->view->dns_capture          ? COX_STR("")
+			               : t->view->family == COX_IP_V6 ? COX_STR("captured, IPv6")
+			                                              : COX_STR("captured"));
 	}
 	return h;
 }

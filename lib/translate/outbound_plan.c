@@ -163,7 +163,8 @@ static void port_by_address_put(struct out_plan *p, const struct out_port *op, e
 	}
 	for (COX_EACH(struct cox_str, a, svc->addresses)) {
 		bool is_cidr = cox_str_find(*a, '/') >= 0;
-		port_put(p, op, is_cidr ? p->wildcard : *a, is_cidr ? *a : (struct cox_str){ 0 }, kind);
+		struct cox_str own = cox_view_address(p->t->view, svc, *a, p->t->arena);
+		port_put(p, op, is_cidr ? p->wildcard : own, is_cidr ? *a : (struct cox_str){ 0 }, kind);
 	}
 }
 

@@ -65,8 +65,9 @@ static void svc_domains_add(struct work *w, strs *out, const struct cox_svc *svc
 	for (COX_EACH(struct cox_str, a, svc->addresses)) {
 		if (cox_str_find(*a, '/') >= 0 || (svc->addresses_are_auto && !w->p->t->view->dns_capture))
 			continue;
-		bool is_v6 = cox_str_find(*a, ':') >= 0;
-		cox_vec_push(out, is_v6 ? cox_arena_printf(arena_of(w), "[%.*s]", COX_FMT(*a)) : *a);
+		struct cox_str own = cox_view_address(w->p->t->view, svc, *a, arena_of(w));
+		bool is_v6 = cox_str_find(own, ':') >= 0;
+		cox_vec_push(out, is_v6 ? cox_arena_printf(arena_of(w), "[%.*s]", COX_FMT(own)) : own);
 	}
 }
 

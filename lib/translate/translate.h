@@ -52,6 +52,8 @@ void cox_view_free(struct cox_view *v);
 /* "0.0.0.0" and "127.0.0.1", or what IPv6 has for them where the proxy has nothing else. */
 struct cox_str cox_view_any_address(const struct cox_view *v);
 struct cox_str cox_view_loopback(const struct cox_view *v);
+/* How the proxy knows an address of the service: one that we made up is of its own family. In `arena` or the input. */
+struct cox_str cox_view_address(const struct cox_view *v, const struct cox_svc *svc, struct cox_str address, struct cox_arena *arena);
 
 /* What a proxy proved, and so which secrets it may have (secret.h). All zero: none. */
 enum cox_access { COX_ACCESS_ASKING, COX_ACCESS_ALLOWED, COX_ACCESS_DENIED };

@@ -127,6 +127,11 @@ static enum cox_ip_family family_of(const struct cox_proxy *p)
 struct cox_str cox_view_any_address(const struct cox_view *v) { return v->family == COX_IP_V6 ? COX_STR("::") : COX_STR("0.0.0.0"); }
 struct cox_str cox_view_loopback(const struct cox_view *v) { return v->family == COX_IP_V6 ? COX_STR("::1") : COX_STR("127.0.0.1"); }
 
+struct cox_str cox_view_address(const struct cox_view *v, const struct cox_svc *svc, struct cox_str address, struct cox_arena *arena)
+{
+	return svc->addresses_are_auto && v->family == COX_IP_V6 ? cox_auto_address_v6(address, arena) : address;
+}
+
 /* The members of ProxyConfig that listeners, routes or clusters depend on; the others are the agent's. */
 static bool is_ours(const struct cox_proxy *p, struct cox_str key)
 {
