@@ -18,6 +18,8 @@ struct webhook {
 	struct cox_buf chain, key;             /* the certificate in force */
 	struct cox_buf settings, values, mesh; /* texts of the ConfigMaps */
 	bool is_stale;                         /* what the configuration is made of has changed */
+	bool has_ids;                          /* some namespace brings user ids */
+	uint64_t nodes_seen, namespaces_seen;  /* cox_registry_kind_changes() */
 	char injector_name[128], mesh_name[128];
 };
 
@@ -28,6 +30,17 @@ static struct cox_str template_env(struct cox_str name)
 {
 	char buf[256];
 	return cox_str_of(name.n < sizeof(buf) ? cox_env_get(cox_str_to_cstr(name, buf, sizeof(buf))) : NULL);
+}
+
+/* True, false, or what the nodes can do. */
+static void set_native(struct daemon *d)
+{
+	struct cox_str said = env(ENV_ENABLE_NATIVE_SIDECARS);
+	const struct cox_object *const *nodes;
+	size_t n = cox_registry_objects(d->registry, COX_KIND_NODE, &nodes);
+	bool is_auto = said.n == 0 || cox_str_eq_cstr(said, "auto");
+	cox_webhook_set_native_sidecars(d->webhook->server,
+	                                is_auto ? cox_inject_nodes_take_native_sidecars(nodes, n) : cox_str_eq_cstr(said, "true"));
 }
 
 /* --- the server ------------------------------------------------------------------------------------------------- */
@@ -50,7 +63,7 @@ static void open_server(struct daemon *d)
 	}
 	d->flags.https.port = port;
 	cox_log(COX_LOG_INFO, "webhook", "listening over TLS addr=%s", cox_addr_format(&d->flags.https, text, sizeof(text)));
-	cox_webhook_set_native_sidecars(w->server, cox_str_eq_cstr(env(ENV_ENABLE_NATIVE_SIDECARS), "true"));
+	set_native(d);
 	if (w->config)
 		cox_webhook_set_config(w->server, w->config);
 	if (w->registration)
@@ -101,6 +114,8 @@ static void configure(struct daemon *d)
 	if (cox_str_eq_cstr(from.revision, "default"))
 		from.revision = (struct cox_str){ 0 };
 	from.proxy_config_n = cox_registry_objects(d->registry, COX_KIND_PROXY_CONFIG, &from.proxy_configs);
+	if (w->has_ids)
+		from.namespace_n = cox_registry_objects(d->registry, COX_KIND_NAMESPACE, &from.namespaces);
 	enum cox_rc rc = cox_inject_config_build(&from, &diags, &c, &err);
 	for (size_t i = 0; i < diags.n; i++)
 		cox_log(COX_LOG_WARN, "webhook", "ConfigMap %s: %.*s: %.*s", w->injector_name, COX_FMT(diags.items[i].path),
@@ -145,10 +160,34 @@ bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, 
 	return true;
 }
 
+/* Nodes and namespaces matter little and change often: counted, and looked at once a batch. */
+static void look_at_platform(struct daemon *d)
+{
+	struct webhook *w = d->webhook;
+	uint64_t nodes = cox_registry_kind_changes(d->registry, COX_KIND_NODE),
+	         namespaces = cox_registry_kind_changes(d->registry, COX_KIND_NAMESPACE);
+	if (nodes != w->nodes_seen && w->server)
+		set_native(d);
+	w->nodes_seen = nodes;
+	if (namespaces == w->namespaces_seen)
+		return;
+	w->namespaces_seen = namespaces;
+	const struct cox_object *const *all;
+	size_t n = cox_registry_objects(d->registry, COX_KIND_NAMESPACE, &all);
+	bool has_ids = false;
+	for (size_t i = 0; i < n && !has_ids; i++)
+		has_ids = cox_inject_namespace_has_ids(all[i]);
+	w->is_stale |= has_ids || w->has_ids;
+	w->has_ids = has_ids;
+}
+
 void webhook_on_flush(struct daemon *d)
 {
 	struct webhook *w = d->webhook;
-	if (!w || !w->is_stale)
+	if (!w)
+		return;
+	look_at_platform(d);
+	if (!w->is_stale)
 		return;
 	w->is_stale = false;
 	configure(d);

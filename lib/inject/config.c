@@ -87,6 +87,7 @@ enum cox_rc cox_inject_config_build(const struct cox_inject_sources *from, struc
 		cox_inject_config_unref(c);
 		return rc;
 	}
+	inject_ids_build(c, from->namespaces, from->namespace_n);
 	c->default_config = inject_json_text(&c->arena, cox_json_get(c->mesh, COX_STR("defaultConfig")));
 	c->root_ns = cox_json_str_at(c->mesh, "rootNamespace");
 	if (c->root_ns.n == 0)

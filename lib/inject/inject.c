@@ -208,8 +208,7 @@ enum cox_rc cox_inject_pod(const struct cox_inject_config *c, const struct cox_i
 {
 	*out = (struct cox_inject_result){ 0 };
 	struct inject_job j = { .c = c, .r = r, .arena = arena, .err = err };
-	j.uid = r->proxy_uid ? r->proxy_uid : 1337;
-	j.gid = r->proxy_gid ? r->proxy_gid : 1337;
+	inject_ids_of(c, r->ns, &j.uid, &j.gid);
 	if (!r->pod || r->pod->type != COX_JSON_OBJECT)
 		return cox_err_set(err, COX_EINVAL, NULL, "a Pod is wanted");
 	j.pod = cox_json_clone(arena, r->pod);

@@ -24,6 +24,9 @@ struct cox_inject_sources {
 	struct cox_str revision;                       /* of this control plane; empty: default */
 	const struct cox_object *const *proxy_configs; /* of kind ProxyConfig, of all namespaces; shared with the configuration */
 	size_t proxy_config_n;
+	/* Of kind Namespace: those with ranges of user ids of their own (OpenShift) give the proxy its user. Read, not kept. */
+	const struct cox_object *const *namespaces;
+	size_t namespace_n;
 	struct cox_str (*env)(struct cox_str name); /* for the templates' function `env`; NULL: nothing is set */
 };
 /* Unknown settings that matter are diagnostics. COX_EINVAL: not YAML or JSON, a value of the wrong type (diags and err say where); a
@@ -62,6 +65,12 @@ COX_MUST_USE enum cox_rc cox_inject_pod(const struct cox_inject_config *c, const
 /* The namespace's part, which the kube-apiserver decides by the webhook's selectors and `coxctl kube-inject` and analysis by this:
  * labels istio-injection and istio.io/rev. */
 bool cox_inject_namespace_wants(const struct cox_inject_config *c, const struct cox_kv *labels, size_t n);
+
+/* Whether that namespace brings ranges of user ids: a change of it is one of the configuration. */
+bool cox_inject_namespace_has_ids(const struct cox_object *ns);
+/* ENABLE_NATIVE_SIDECARS=auto: every node's kubelet is of 1.33 or later, where native sidecars are no beta any more. False without nodes.
+ */
+bool cox_inject_nodes_take_native_sidecars(const struct cox_object *const *nodes, size_t n);
 
 /* Appends the JSON patch (RFC 6902) that turns `before` into `after`: add, remove and replace only. "[]" where they are equal. */
 void cox_inject_patch_write(struct cox_buf *out, const struct cox_json *before, const struct cox_json *after);

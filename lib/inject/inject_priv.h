@@ -10,6 +10,11 @@
 #include "model/mesh.h"
 #include "template/template.h"
 
+/* The proxy's user in a namespace with ranges of its own. */
+struct inject_ids {
+	struct cox_str ns;
+	int64_t uid, gid;
+};
 /* A template of the ConfigMap, parsed. */
 struct inject_user_template {
 	struct cox_str name;
@@ -26,6 +31,8 @@ struct cox_inject_config {
 	const struct cox_json *aliases;         /* {name: [template]}; may be NULL */
 	struct inject_user_template *templates; /* go before the native ones of the same name */
 	size_t template_n;
+	struct inject_ids *ids;
+	size_t id_n;
 	const struct cox_json *mesh_defaults, *mesh_all; /* with templates: Istio's defaults, and those with what is set over them */
 	struct cox_str (*env)(struct cox_str name);      /* of the control plane, for templates; may be NULL */
 	const struct cox_json *values;                   /* never NULL: an object */
@@ -99,6 +106,10 @@ enum cox_rc inject_user_template_run(struct inject_job *j, const struct inject_u
 
 /* The networks of Multus' annotation with one more in it, as its text or JSON has them (go_funcs.c). */
 struct cox_str inject_append_network(struct cox_arena *arena, struct cox_str networks, struct cox_str net);
+
+/* platform.c: what nodes and namespaces decide. */
+void inject_ids_build(struct cox_inject_config *c, const struct cox_object *const *namespaces, size_t n);
+void inject_ids_of(const struct cox_inject_config *c, struct cox_str ns, int64_t *uid, int64_t *gid);
 
 /* merge.c: Kubernetes' strategic merge of a pod patch over a pod: lists with a merge key by that key, others replaced. */
 void inject_merge(struct cox_arena *arena, struct cox_json *onto, const struct cox_json *patch);

@@ -3,8 +3,6 @@
 
 #include "model/proxy_config.h"
 
-static const char proxy_uid[] = "1337";
-
 void inject_var(struct inject_job *j, const char *name, const struct cox_json *value)
 {
 	if (value)
@@ -184,11 +182,13 @@ static void set_security(struct inject_job *j, bool tproxy)
 	var_bool(j, "privileged", inject_value_is_true(j, "global.proxy.privileged"));
 	var_bool(j, "readOnlyRoot", !core_dump);
 	var_bool(j, "proxyNonRoot", !tproxy);
-	inject_var_str(j, "proxyUid", cox_str_of(proxy_uid));
-	var_number(j, "proxyUidNumber", cox_str_of(proxy_uid));
-	var_number(j, "proxyGidNumber", cox_str_of(proxy_uid));
+	struct cox_str uid = cox_arena_printf(j->arena, "%lld", (long long)(tproxy ? 1337 : j->uid)),
+	               gid = cox_arena_printf(j->arena, "%lld", (long long)(tproxy ? 1337 : j->gid));
+	inject_var_str(j, "proxyUid", uid);
+	var_number(j, "proxyUidNumber", uid);
+	var_number(j, "proxyGidNumber", gid);
 	/* A transparent socket needs NET_ADMIN, which only root of the pod keeps. */
-	var_number(j, "proxyUserNumber", tproxy ? COX_STR("0") : cox_str_of(proxy_uid));
+	var_number(j, "proxyUserNumber", tproxy ? COX_STR("0") : uid);
 	if (tproxy)
 		inject_var(j, "proxyCapabilities", flow(j, COX_STR("[\"NET_ADMIN\"]")));
 	const struct cox_json *seccomp = cox_json_at(j->c->values, "global.proxy.seccompProfile");

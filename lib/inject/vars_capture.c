@@ -86,9 +86,9 @@ static void set_cni(struct inject_job *j, bool uses_cni)
 	inject_var(j, "initArgs", more);
 	inject_var(j, "usesCni", cox_json_new_bool(j->arena, uses_cni));
 	inject_var_str(j, "initName", uses_cni ? COX_STR("istio-validation") : COX_STR("istio-init"));
-	struct cox_str id = uses_cni ? COX_STR("1337") : COX_STR("0");
-	inject_var(j, "initUid", &(struct cox_json){ .type = COX_JSON_NUMBER, .text = id });
-	inject_var(j, "initGid", &(struct cox_json){ .type = COX_JSON_NUMBER, .text = id });
+	struct cox_json root = { .type = COX_JSON_NUMBER, .text = COX_STR("0") };
+	inject_var(j, "initUid", uses_cni ? cox_json_get(j->vars, COX_STR("proxyUidNumber")) : &root);
+	inject_var(j, "initGid", uses_cni ? cox_json_get(j->vars, COX_STR("proxyGidNumber")) : &root);
 	if (!uses_cni) {
 		struct cox_json *add = cox_json_new_array(j->arena);
 		cox_json_push(j->arena, add, cox_json_new_str(j->arena, COX_STR("NET_ADMIN")));

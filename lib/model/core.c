@@ -19,8 +19,12 @@ static const struct cox_field node_address_fields[] = {
 	F(node_address, address, "address", STR, "The address."),
 };
 static MESSAGE(node_address, "NodeAddress", "", OPEN);
-static const struct cox_field node_status_fields[] = { F(node_status, addresses, "addresses", MSG, "Addresses of the node.", LIST,
-	                                                 SUB(node_address)) };
+static const struct cox_field node_info_fields[] = { F(node_info, kubelet_version, "kubeletVersion", STR, "Of the node's kubelet.") };
+static MESSAGE(node_info, "NodeSystemInfo", "", OPEN);
+static const struct cox_field node_status_fields[] = {
+	F(node_status, addresses, "addresses", MSG, "Addresses of the node.", LIST, SUB(node_address)),
+	F(node_status, info, "nodeInfo", MSG, "Its software.", SUB(node_info)),
+};
 static MESSAGE(node_status, "NodeStatus", "", OPEN);
 static const struct cox_field node_fields[] = { F(node, status, "status", MSG, "State.", SUB(node_status)) };
 OBJECT(node, node, "Node", "Locality and addresses.", OPEN);

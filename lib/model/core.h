@@ -12,8 +12,12 @@ struct cox_namespace {
 struct cox_node_address {
 	struct cox_str type, address;
 };
+struct cox_node_info {
+	struct cox_str kubelet_version; /* "v1.33.1" */
+};
 struct cox_node_status {
 	COX_LIST(struct cox_node_address) addresses;
+	const struct cox_node_info *info;
 };
 struct cox_node {
 	const struct cox_node_status *status;

@@ -122,6 +122,9 @@ static bool is_kept_annotation(struct cox_str key, bool is_generated)
 	if (cox_str_eq_cstr(domain, "kubernetes.io"))
 		return cox_str_has_prefix(key, COX_STR("kubernetes.io/ingress")) ||
 		       cox_str_has_prefix(key, COX_STR("kubernetes.io/service-account"));
+	/* User ids of a namespace, which the injector gives the proxy. */
+	if (cox_str_has_prefix(key, COX_STR("openshift.io/sa.scc.")))
+		return true;
 	for (size_t i = 0; i < COX_LEN(domains); i++)
 		if (cox_str_eq_cstr(domain, domains[i]))
 			return true;
