@@ -14,6 +14,7 @@
 struct webhook {
 	struct cox_webhook *server; /* NULL until there is a certificate */
 	struct cox_registration *registration;
+	struct cox_webhook_events *events; /* with a kube-apiserver */
 	struct cox_inject_config *config;
 	struct cox_buf chain, key;             /* the certificate in force */
 	struct cox_buf settings, values, mesh; /* texts of the ConfigMaps */
@@ -56,6 +57,7 @@ static void open_server(struct daemon *d)
 	if (cox_webhook_open(&(struct cox_webhook_spec){ .addr = d->flags.https,
 	                                                 .chain_pem = cox_buf_str(&w->chain),
 	                                                 .key_pem = cox_buf_str(&w->key),
+	                                                 .events = w->events,
 	                                                 .no_injection = !env_bool(ENV_INJECT_ENABLED) },
 	                     &w->server, &port, &err) != COX_OK) {
 		cox_log(COX_LOG_ERROR, "webhook", "not listening: %s", err.text);
@@ -220,6 +222,8 @@ enum cox_rc start_webhook(struct daemon *d, struct cox_err *err)
 	cox_buf_append_str(&w->mesh, cox_buf_str(&d->mesh_yaml));
 	configure(d);
 	if (d->kube)
+		w->events = cox_webhook_events_open(d->kube);
+	if (d->kube)
 		w->registration = cox_registration_open(&(struct cox_registration_spec){
 		    .kube = d->kube,
 		    .no_injection = env_is_emptied(ENV_INJECTION_WEBHOOK_CONFIG_NAME) || !env_bool(ENV_INJECT_ENABLED),
@@ -236,6 +240,7 @@ void stop_webhook(struct daemon *d)
 		return;
 	cox_registration_close(&w->registration);
 	cox_webhook_close(&w->server);
+	cox_webhook_events_close(&w->events);
 	cox_inject_config_unref(w->config);
 	cox_wipe(&w->key);
 	cox_buf_fini(&w->chain);

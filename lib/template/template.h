@@ -15,7 +15,8 @@
 enum {
 	COX_TEMPLATE_TEXT_BYTES_MAX = 4 * 1024 * 1024,    /* of one template; an injector's ConfigMap is at most 1 MiB */
 	COX_TEMPLATE_NEST_MAX = 64,                       /* of actions and parentheses in a text; Istio's nest 8 deep */
-	COX_TEMPLATE_DEPTH_MAX = 800,                     /* of an evaluation, `include` counted; bounds our recursion */
+	COX_TEMPLATE_DEPTH_MAX = 400,                     /* of an evaluation, `include` counted: at most 260 KiB of the stack, of which
+	                                                     threads of the HTTP server have 512 */
 	COX_TEMPLATE_STEPS_MAX = 2 * 1000 * 1000,         /* Istio's largest chart takes 30,000 */
 	COX_TEMPLATE_OUTPUT_BYTES_MAX = 16 * 1024 * 1024, /* a parser behind us takes no more */
 	COX_TEMPLATE_MEMORY_BYTES_MAX = 64 * 1024 * 1024  /* of values made by one run */

@@ -110,8 +110,10 @@ void webhook_inject(const struct cox_inject_config *c, bool native, const struct
 	if (result.verdict == COX_INJECT_SKIPPED) {
 		cox_metric_add(COX_M_INJECTION_SKIP, NULL, 1);
 		/* The pod was meant to be in the mesh, else it had not come here; its owner would never know. */
-		if (strcmp(result.reason, "host network") == 0)
-			warn(arena, out, COX_STR("no sidecar is injected: a pod with hostNetwork has no network of its own to capture"));
+		if (strcmp(result.reason, "host network") == 0) {
+			out->left_out = "no sidecar is injected: a pod with hostNetwork has no network of its own to capture";
+			warn(arena, out, cox_str_of(out->left_out));
+		}
 		return;
 	}
 	out->warnings.p = result.warnings.p, out->warnings.n = result.warnings.n;

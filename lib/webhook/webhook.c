@@ -6,7 +6,12 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { REVIEW_BYTES_MAX = 8 * 1024 * 1024 /* the kube-apiserver takes objects of 1.5 MiB, and sends old and new */ };
+enum {
+	REVIEW_BYTES_MAX = 8 * 1024 * 1024, /* the kube-apiserver takes objects of 1.5 MiB, and sends old and new */
+	/* Each review under way is a connection, all from the few addresses of the kube-apiservers: a rolling restart makes hundreds. */
+	CONNECTIONS_MAX = 768,
+	CONNECTIONS_PER_IP = 512
+};
 
 struct cox_webhook {
 	struct cox_httpd *httpd;
@@ -14,6 +19,7 @@ struct cox_webhook {
 	pthread_mutex_t lock; /* for the two below */
 	const struct cox_inject_config *config;
 	bool native;
+	struct cox_webhook_events *events;
 };
 
 /* Adds a reference; NULL: none yet. */
@@ -60,6 +66,29 @@ static void reply(struct cox_httpd_request *q, const struct webhook_review *r, c
 	cox_httpd_reply_buf_take(q, 200, "application/json", &out);
 }
 
+/* The pod's controller, else the pod: who asks why there is no sidecar looks there. */
+static void tell(struct cox_webhook *w, const struct webhook_review *r, const char *why)
+{
+	struct cox_webhook_event e = { .ns = r->ns,
+		                       .api_version = COX_STR("v1"),
+		                       .kind = COX_STR("Pod"),
+		                       .name = r->name,
+		                       .reason = COX_STR("SidecarNotInjected"),
+		                       .message = cox_str_of(why) };
+	const struct cox_json *owners = cox_json_at(r->object, "metadata.ownerReferences");
+	for (size_t i = 0; owners && owners->type == COX_JSON_ARRAY && i < owners->n; i++) {
+		const struct cox_json *controller = cox_json_get(&owners->items[i], COX_STR("controller"));
+		if (!controller || controller->type != COX_JSON_BOOL || !controller->boolean)
+			continue;
+		e.api_version = cox_json_str_at(&owners->items[i], "apiVersion");
+		e.kind = cox_json_str_at(&owners->items[i], "kind");
+		e.name = cox_json_str_at(&owners->items[i], "name");
+		e.uid = cox_json_str_at(&owners->items[i], "uid");
+	}
+	if (e.name.n && e.ns.n)
+		cox_webhook_events_tell(w->events, &e);
+}
+
 static void on_inject(void *ctx, struct cox_httpd_request *q)
 {
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
@@ -76,6 +105,8 @@ static void on_inject(void *ctx, struct cox_httpd_request *q)
 		struct cox_str path = cox_httpd_path(q);
 		webhook_inject(c, native, &review, cox_str_sub(path, strlen("/inject"), path.n), &arena, &answer);
 		reply(q, &review, &answer);
+		if (answer.left_out && ((struct cox_webhook *)ctx)->events && !review.dry_run)
+			tell(ctx, &review, answer.left_out);
 		cox_metric_observe(COX_M_INJECTION_TIME, NULL, (double)(cox_clock_mono_ns() - began) / 1e9);
 	}
 	cox_inject_config_unref(c);
@@ -105,6 +136,7 @@ enum cox_rc cox_webhook_open(const struct cox_webhook_spec *spec, struct cox_web
 {
 	struct cox_webhook *w = COX_NEW(struct cox_webhook);
 	pthread_mutex_init(&w->lock, NULL);
+	w->events = spec->events;
 	const struct cox_httpd_route routes[] = { { "POST", "/validate", on_validate, w },
 		                                  { "POST", "/validate/*", on_validate, w },
 		                                  { "GET", "/ready", on_ready, w },
@@ -118,6 +150,8 @@ enum cox_rc cox_webhook_open(const struct cox_webhook_spec *spec, struct cox_web
 		                       .key_pem = spec->key_pem,
 		                       .threads = spec->threads ? spec->threads : 2,
 		                       .max_body_bytes = REVIEW_BYTES_MAX,
+		                       .connections = CONNECTIONS_MAX,
+		                       .connections_per_ip = CONNECTIONS_PER_IP,
 		                       .timeout_s = 10 };
 	enum cox_rc rc = cox_httpd_open(&http, &w->httpd, port, err);
 	if (rc != COX_OK) {

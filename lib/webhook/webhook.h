@@ -9,6 +9,7 @@
 
 #include "inject/inject.h"
 #include "net/httpd.h"
+#include "webhook/events.h"
 
 struct cox_webhook;
 
@@ -17,6 +18,7 @@ struct cox_webhook_spec {
 	struct cox_str chain_pem, key_pem; /* both empty: plain HTTP, behind something that ends TLS. Copied */
 	unsigned threads;                  /* 0: 2 */
 	bool no_injection;                 /* /inject is not there */
+	struct cox_webhook_events *events; /* told of pods that are left out; borrowed until close. May be NULL */
 };
 /* COX_EIO: the address is taken. *port may be NULL. Until a configuration is set, /inject answers 503, as /ready does. */
 COX_MUST_USE enum cox_rc cox_webhook_open(const struct cox_webhook_spec *spec, struct cox_webhook **out, uint16_t *port,

@@ -19,6 +19,7 @@ struct webhook_answer {
 	int code;               /* of a refusal: 400 the object cannot be read, 422 it is not valid */
 	struct cox_str message; /* of a refusal */
 	struct cox_str patch;   /* JSON patch; empty: none */
+	const char *left_out;   /* the pod was meant to be injected and is not; why. NULL: else */
 	COX_LIST(struct cox_str) warnings;
 };
 void webhook_answer_write(struct cox_buf *out, const struct webhook_review *r, const struct webhook_answer *a);

@@ -187,6 +187,24 @@ def test_what_is_no_review_is_told_so(hooks, body, code, says):
     assert Direct(hooks)("/inject", b"{}", "text/plain")[0] == 415
 
 
+def test_an_owner_hears_of_pods_left_out(lab, hooks):
+    """covers: d19  An Event at the controller, once for all of its pods, and none for a dry run."""
+    ask, ns = Direct(hooks), "left-out"
+    lab.namespace(ns)
+    left = pod("p", ns, ownerReferences=[{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agents", "uid": "u-2", "controller": True}])
+    left["spec"]["hostNetwork"] = True
+
+    def events():
+        return [e for e in lab.call("GET", f"/api/v1/namespaces/{ns}/events")["items"] if e["reason"] == "SidecarNotInjected"]
+    ask("/inject", review(left, namespace=ns, dryRun=True))
+    for _ in range(5):
+        ask("/inject", review(left, namespace=ns))
+    wait(events, 10)
+    (one,) = events()
+    assert one["involvedObject"]["kind"] == "DaemonSet" and one["involvedObject"]["name"] == "agents" and one["type"] == "Warning"
+    assert "hostNetwork" in one["message"]
+
+
 def test_many_at_once(hooks):
     """covers: d20  Hundreds of pods at one moment, as a rolling restart makes them; nobody waits long."""
     import concurrent.futures

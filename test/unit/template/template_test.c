@@ -2,6 +2,7 @@
  * The template language: parsing, evaluation, limits. Expected texts are those of Go's text/template with sprig. */
 #include "template/template.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -205,9 +206,9 @@ static void test_helm(void **state)
 	check(COX_TEMPLATE_HELM, rows, COX_LEN(rows));
 }
 
-/* Each ends soon, with an error. */
-static void test_limits(void **state)
+static void *limits(void *unused)
 {
+	(void)unused;
 	static const struct row rows[] = {
 		{ "{{ define \"r\" }}{{ template \"r\" . }}{{ end }}{{ template \"r\" . }}", "!nests too deep" },
 		{ "{{ define \"r\" }}{{ include \"r\" . }}{{ end }}{{ include \"r\" . }}", "!nests too deep" },
@@ -225,7 +226,6 @@ static void test_limits(void **state)
 		{ "{{ until 2000000000 }}", "!until" },
 		{ "{{ printf \"%100000000d\" 1 }}", "!width" },
 	};
-	(void)state;
 	check(COX_TEMPLATE_HELM, rows, COX_LEN(rows));
 	struct cox_buf deep = { 0 };
 	for (int i = 0; i < 1000; i++)
@@ -237,6 +237,25 @@ static void test_limits(void **state)
 		cox_buf_append_char(&deep, '(');
 	assert_non_null(strstr(run(COX_TEMPLATE_GO, cox_buf_cstr(&deep)), "nested deeper"));
 	cox_buf_fini(&deep);
+	return NULL;
+}
+
+/* Each ends soon, with an error, on a stack as small as that of the HTTP server's threads. */
+static void test_limits(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+	size_t stack = 2 << 20; /* frames have margins there */
+#else
+	size_t stack = 512 << 10;
+#endif
+	pthread_attr_t attr;
+	pthread_t thread;
+	(void)state;
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	assert_int_equal(pthread_attr_setstacksize(&attr, stack), 0);
+	assert_int_equal(pthread_create(&thread, &attr, limits, NULL), 0);
+	pthread_join(thread, NULL);
+	pthread_attr_destroy(&attr);
 }
 
 /* The functions that Istio's charts and injection templates call, beside those that the injector brings itself (lib/inject) and Helm's
