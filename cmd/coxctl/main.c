@@ -28,6 +28,7 @@ static const struct cox_cli_verb *const verbs[] = {
 	&verb_dashboard,
 	&verb_diff,
 	&verb_explain,
+	&verb_explain_push,
 	&verb_explain_route,
 	&verb_install,
 	&verb_injector,

@@ -40,7 +40,7 @@ extern const struct cox_cli_verb verb_crd, verb_crd_generate;
 extern const struct cox_cli_verb verb_create_remote_secret;
 extern const struct cox_cli_verb verb_dashboard;
 extern const struct cox_cli_verb verb_diff;
-extern const struct cox_cli_verb verb_explain, verb_explain_route;
+extern const struct cox_cli_verb verb_explain, verb_explain_push, verb_explain_route;
 extern const struct cox_cli_verb verb_install, verb_uninstall, verb_upgrade;
 extern const struct cox_cli_verb verb_kube_inject;
 extern const struct cox_cli_verb verb_manifest, verb_manifest_generate, verb_manifest_install, verb_manifest_translate;

@@ -65,7 +65,8 @@ static void on_scope_put(void *ctx, struct cox_httpd_request *r)
 	} else {
 		level = cox_json_str_at(body, "output_level");
 		/* As Istio: a level that there is not changes nothing, and is no error; stack traces and callers are not ours to show. */
-		if (level.n && cox_log_set_levels(cox_arena_printf(&arena, "%.*s:%.*s", COX_FMT(name), COX_FMT(level))) == COX_OK)
+		bool is_one = level.n && cox_str_find(level, ',') < 0 && cox_str_find(level, ':') < 0;
+		if (is_one && cox_log_set_levels(cox_arena_printf(&arena, "%.*s:%.*s", COX_FMT(name), COX_FMT(level))) == COX_OK)
 			cox_log(COX_LOG_INFO, "admin", "log level scope=%.*s level=%.*s", COX_FMT(name), COX_FMT(level));
 		cox_httpd_reply(r, 202, NULL, COX_STR(""));
 	}

@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import queue
+import re
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ from envoy.service.status.v3 import csds_pb2
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import citadel  # noqa: E402
-from coxswain import CDS, EDS, LDS, RDS, Coxswaind, Stream, node, resources  # noqa: E402
+from coxswain import CDS, EDS, LDS, RDS, TREE, Coxswaind, Stream, node, resources  # noqa: E402
 from test_ads import MESH, WEB, endpoints, virtual_service  # noqa: E402
 
 NOT_CONNECTED = "Proxy not connected to this Pilot instance. It may be connected to another instance.\n"
@@ -223,6 +225,52 @@ def test_actions_need_the_unsafe_flag(mesh):
             while c.json("/debug/adsz")["totalClients"] and time.time() < deadline:
                 time.sleep(0.02)
             assert c.json("/debug/adsz") == {"totalClients": 0, "clients": []}
+
+
+def coxctl(*args, status=0):
+    r = subprocess.run([os.path.join(os.environ.get("COX_BUILD", os.path.join(TREE, "build")), "coxctl"), *args], capture_output=True, text=True, timeout=60)
+    assert r.returncode == status, (args, r.stdout, r.stderr)
+    return r.stdout or r.stderr
+
+
+def test_why_a_proxy_got_a_push():
+    """covers: f31"""
+    with Coxswaind({"mesh.yaml": MESH, "e.yaml": endpoints("10.0.0.1"), "v.yaml": virtual_service("5s")}) as c:
+        with Stream(c.wait_ready().grpc_port) as s:
+            start(s)
+            c.write("v.yaml", virtual_service("6s"))
+            s.ack(s.next(RDS))
+            c.write("e.yaml", endpoints("10.0.0.2"))
+            s.ack(s.next(EDS))
+            c.remove("v.yaml")
+            s.nack(s.next(RDS), "made up")
+            deadline = time.time() + 10
+            while "REJECTED" not in c.get("/debug/pushz?proxyID=client-0.default")[1].decode() and time.time() < deadline:
+                time.sleep(0.02)
+            page = c.json("/debug/pushz?proxyID=client-0.default")
+            first = [p for p in page["pushes"] if p["reason"] == "the proxy asked"]
+            assert [p["type"] for p in first] == ["CDS", "LDS", "EDS", "RDS"][-len(first):] and all(p["state"] == "ACKED" and not p["causes"] for p in first)
+            changes = {t: [p for p in page["pushes"] if p["reason"] == "change" and p["type"] == t] for t in ("RDS", "EDS")}
+            (route, gone, *_), (ends, *_) = changes["RDS"], changes["EDS"]
+            causes = {x["id"]: x for x in page["causes"]}
+            assert gone["state"] == "REJECTED" and route["state"] == ends["state"] == "ACKED"
+            assert [causes[p["causes"][-1]]["changed"] for p in (route, ends, gone)] == [
+                ["VirtualService/default/web"], ["web.default.svc.cluster.local"], ["-VirtualService/default/web"]]
+            assert causes[ends["causes"][-1]]["kind"] == "endpoints" and causes[route["causes"][-1]]["kind"] == "configuration"
+            for p in (route, ends, gone):
+                x = causes[p["causes"][-1]]
+                assert x["viewsChanged"] >= 1 and 1 <= x["proxies"] <= 2 and x["tookUs"] > 0 and p["eventToSentUs"] > 0 and p["sentToAckUs"] > 0 and p["bytes"] > 0
+            server = ["--server", f"http://127.0.0.1:{c.http_port}"]
+            text = coxctl("explain", "push", "--proxy", "client-0.default", *server)
+            assert re.search(r"RDS +change #\d+ +1 +0 +\d+ +[0-9.]+m?u?s +[0-9.]+m?u?s +ACKED", text) and "    VirtualService/default/web (removed)\n" in text
+            assert json.loads(coxctl("explain", "push", "--proxy", "client-0.default", "-o", "json", *server))
+            assert "the last changes that were pushed" in coxctl("explain", "push", *server)
+            assert "nobody.default is connected to no replica" in coxctl("explain", "push", "--proxy", "nobody.default", *server, status=1)
+            for i in range(300):  # both rings are bounded
+                c.write("e.yaml", endpoints(f"10.0.1.{i % 250 + 1}"))
+                s.ack(s.next(EDS))
+            page = c.json("/debug/pushz?proxyID=client-0.default")
+            assert len(page["pushes"]) == 8 and len(page["causes"]) <= 9 and len(c.json("/debug/pushz")["causes"]) == 256
 
 
 # --- over xDS ---------------------------------------------------------------------------------------------------------------

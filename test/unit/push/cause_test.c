@@ -35,8 +35,8 @@ static void test_numbers_and_names(void **state)
 	assert_int_equal(push_cause_begin(p, cox_clock_mono_ns() - 3000000, false), 1);
 	push_cause_add(p, &(struct cox_change){ .id = COX_STR("VirtualService/default/web") });
 	push_cause_add(p, &(struct cox_change){ .id = COX_STR("Service/default/web"), .is_removed = true });
-	push_cause_view(p, &(struct unit){ 0 }, true);
-	push_cause_view(p, &(struct unit){ 0 }, false);
+	push_cause_view(p, true);
+	push_cause_view(p, false);
 	push_cause_end(p);
 	push_cause_begin(p, 0, true);
 	for (int i = 0; i < 1000; i++)
