@@ -68,7 +68,7 @@ LIBS_AGENT := $(if $(filter $(words $(AGENT_ARCHIVES)),$(words $(wildcard $(AGEN
 # A link that failed or was broken off leaves no half a program that looks made.
 .DELETE_ON_ERROR:
 .PHONY: all help
-all: $(BUILD)/coxswaind $(BUILD)/coxctl $(BUILD)/cox-agent
+all: $(BUILD)/coxswaind $(BUILD)/coxctl $(BUILD)/cox-agent man
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -107,6 +107,22 @@ endef
 $(eval $(call program_rules,coxswaind,$(LIBS_DAEMON)))
 $(eval $(call program_rules,coxctl,$(LIBS_DAEMON)))
 $(eval $(call program_rules,cox-agent,$(LIBS_AGENT)))
+
+# --- manual pages: what the programs say of themselves (lib/tool/cli.h, hack/man) -----------
+
+MAN := $(BUILD)/man/coxctl.1 $(BUILD)/man/coxswaind.8 $(BUILD)/man/cox-agent.8
+.PHONY: man
+## man           the manual pages, into $(BUILD)/man
+man: $(MAN)
+$(BUILD)/man/coxctl.1: $(BUILD)/coxctl
+	@mkdir -p $(@D)
+	@$< help --man >$@
+$(BUILD)/man/coxswaind.8: $(BUILD)/coxswaind hack/man
+	@mkdir -p $(@D)
+	@{ $< --help; echo; echo "== FLAGS"; $< discovery --help | tail -n +3; echo "== ENVIRONMENT"; $< --help-env; } | hack/man coxswaind 8 "the control plane of the mesh" '$(VERSION)' >$@
+$(BUILD)/man/cox-agent.8: $(BUILD)/cox-agent hack/man
+	@mkdir -p $(@D)
+	@$< --help | hack/man cox-agent 8 "the part of the mesh that lives in a pod beside Envoy" '$(VERSION)' >$@
 
 # Rewritten when the version changed: what says it is compiled anew.
 .PHONY: FORCE
@@ -240,12 +256,13 @@ crd: $(BUILD)/coxctl
 ## manifests     rewrite manifests/*.yaml from the charts
 manifests: $(BUILD)/coxctl
 	@BUILD=$(BUILD) hack/manifests
-## install       the programs, CRDs, manifests, samples and documents; DESTDIR= PREFIX=/usr/local
+## install       the programs, manual pages, CRDs, manifests, samples and documents; DESTDIR= PREFIX=/usr/local
 install: all
 	install -D -m 0755 $(BUILD)/coxswaind $(DESTDIR)$(PREFIX)/bin/coxswaind
 	install -D -m 0755 $(BUILD)/coxctl $(DESTDIR)$(PREFIX)/bin/coxctl
 	install -D -m 0755 $(BUILD)/cox-agent $(DESTDIR)$(PREFIX)/bin/cox-agent
 	for f in $$(find -L crd manifests samples -type f '(' -name '*.yaml' -o -name '*.tpl' -o -name '*.json' -o -name '*.py' -o -name '*.md' ')'); do install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/coxswain/$$f || exit 1; done
+	for f in $(MAN); do install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$${f##*/} || exit 1; done
 	for f in README.md ARCHITECTURE.md LICENSE; do install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/doc/coxswain/$$f || exit 1; done
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-ubsan $(BUILD)-tsan
