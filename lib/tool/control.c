@@ -38,12 +38,15 @@ enum cox_rc cox_control_ask_all(struct cox_control *c, struct cox_str path, stru
                                 struct cox_err *err)
 {
 	struct cox_json *all = cox_json_new_object(&c->arena), *one = NULL;
+	struct cox_str answer;
 	struct cox_err last = { 0 };
 	char text[768];
 	for (size_t i = 0; i < c->n; i++) {
-		if (cox_reach_json(&c->replicas[i].reach, path, &c->arena, &one, &last) == COX_OK)
+		if (cox_reach_ask(&c->replicas[i].reach, NULL, path, &c->arena, &answer, &last) == COX_OK) {
+			if (cox_json_parse_answer(&c->arena, answer, &one, NULL) != COX_OK)
+				one = cox_json_new_str(&c->arena, answer);
 			cox_json_set(&c->arena, all, c->replicas[i].name, one);
-		else
+		} else
 			cox_buf_printf(notes, "%s\n", cox_err_describe(&last, text, sizeof(text)));
 	}
 	if (!all->n) {

@@ -28,7 +28,8 @@ struct cox_control_spec {
 /* COX_ENOTFOUND: no control plane runs. End with cox_control_close(), also after a failure. */
 COX_MUST_USE enum cox_rc cox_control_open(const struct cox_control_spec *spec, struct cox_control *out, struct cox_err *err);
 void cox_control_close(struct cox_control *c);
-/* The answers of all replicas, in their order, as {"NAME": answer}; one that does not answer is left out with a note, unless none does. */
+/* The answers of all replicas, in their order, as {"NAME": answer}, one that is no JSON as text; one that does not answer is left out with
+ * a note, unless none does. */
 COX_MUST_USE enum cox_rc cox_control_ask_all(struct cox_control *c, struct cox_str path, struct cox_json **out, struct cox_buf *notes,
                                              struct cox_err *err);
 

@@ -185,11 +185,15 @@ static void version_count(struct versions *v, struct cox_str text)
 	cox_vec_push(&v->list, ((struct version){ text, 1 }));
 }
 
-/* /version is text, or an object that has it. */
+/* /version is an object that has it, or Istio's text: "VERSION-REVISION-Clean". */
 static struct cox_str plane_version(const struct cox_json *answer)
 {
-	if (answer->type == COX_JSON_STRING)
-		return cox_str_trim(answer->text);
+	if (answer->type == COX_JSON_STRING) {
+		struct cox_str v = cox_str_trim(answer->text);
+		for (int part = 0; part < 2 && cox_str_rfind(v, '-') > 0; part++)
+			v = cox_str_sub(v, 0, (size_t)cox_str_rfind(v, '-'));
+		return v;
+	}
 	struct cox_str text = cox_json_str_at(answer, "version");
 	return text.n ? text : cox_json_str_at(answer, "Info.version");
 }

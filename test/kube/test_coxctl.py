@@ -1,6 +1,6 @@
 """coxctl against a real kube-apiserver: pods by their names, and their ports through a kubelet (a small one: test/lib/fakekubelet.py).
 
-covers: f4 f5 f6 f9 f16 f22 f23
+covers: f4 f5 f6 f9 f15 f16 f22 f23
 """
 import base64
 import concurrent.futures
@@ -9,7 +9,9 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
+import tarfile
 import threading
 import urllib.request
 
@@ -146,6 +148,29 @@ def test_dashboard(lab, ns, kubelet, admin):
     assert board.returncode == 0 and err == "", err
     assert "no pod runs in namespace" in coxctl("dashboard", "prometheus", "-i", ns, "--browser=false", kubeconfig=lab.kubeconfig).stderr
     assert coxctl("dash", "nothing", kubeconfig=lab.kubeconfig).returncode == 2
+
+
+def test_bug_report(lab, ns, kubelet, admin, tmp_path):
+    """Objects, logs and dumps in one archive; secrets are not in it; what cannot be asked is told. covers: f15"""
+    lab.apply(f"/api/v1/namespaces/{ns}/secrets/keys", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys", "namespace": ns}, "stringData": {"tls.key": "do-not-tell"}})
+    env = [{"name": "DB_PASSWORD", "value": "do-not-tell"}, {"name": "COLOUR", "value": "green"}]
+    kubelet.pod(ns, "web-0", {"app": "web"}, containers=[{"name": "istio-proxy", "image": "proxy", "env": env}])
+    kubelet.pod(ns, "plane-0", {"app": "istiod"}, containers=[{"name": "discovery", "image": "plane"}])
+    ask = ["bug-report", "-i", ns, "--include", ns, "--output-dir", tmp_path, "--tail", "10", "--proxy-admin-port", admin.server_port, "--control-port", admin.server_port]
+    done = coxctl(*ask, kubeconfig=lab.kubeconfig)
+    path = tmp_path / "bug-report.tar"
+    assert done.returncode == 0 and str(path) in done.stdout and done.stderr == "", done
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    with tarfile.open(path) as tar:
+        files = {m.name: tar.extractfile(m).read().decode() for m in tar.getmembers()}
+    assert "do-not-tell" not in "".join(files.values())
+    secrets = [o for o in yaml.safe_load_all(files["cluster/Secret.yaml"]) if o["metadata"]["name"] == "keys"]
+    assert secrets[0]["data"] == {"tls.key": "REDACTED"} and "managedFields" not in secrets[0]["metadata"]
+    pod = [o for o in yaml.safe_load_all(files["cluster/Pod.yaml"]) if o["metadata"]["namespace"] == ns and o["metadata"]["name"] == "web-0"][0]
+    assert pod["spec"]["containers"][0]["env"] == [{"name": "DB_PASSWORD", "value": "REDACTED"}, {"name": "COLOUR", "value": "green"}] and pod["kind"] == "Pod"
+    assert json.loads(files[f"proxies/{ns}/web-0/config_dump.json"])["configs"] and "istiod/plane-0/syncz.json" in files and "cluster/version.json" in files
+    assert f"proxies/{ns}/web-0/istio-proxy.log" in files["errors.txt"], "the small kubelet has no logs"
+    assert coxctl(*ask[:-6], "--output-dir", "/nowhere", kubeconfig=lab.kubeconfig).returncode == 1
 
 
 # --- remote secrets, injectors: istioctl is the judge ------------------------------------------------------------------------
