@@ -6,6 +6,7 @@
 #define COX_COXSWAIND_DAEMON_H
 
 #include "findings.h"
+#include "saved.h"
 #include "secrets.h"
 #include "stages.h"
 
@@ -57,6 +58,7 @@ struct daemon {
 	struct cox_lead *lead;           /* which jobs of all replicas are ours */
 	struct findings *findings;
 	struct gateway_names *gateway_names; /* RESOLVE_HOSTNAME_GATEWAYS; NULL: off */
+	struct saved *saved;                 /* saved.c; NULL: --snapshotDir is not given */
 	struct budget *budget;               /* budget.c; NULL: no limit */
 	struct secrets *secrets;             /* what proxies need of the kube-apiserver for their secrets */
 	struct invalid *invalid;

@@ -42,6 +42,8 @@ static const struct flag table[] = {
 	{ "kubernetesListLimit", NULL, INTEGER, AT(list_limit), 0, "objects a page in lists (500)" },
 	{ "memoryLimit", NULL, TEXT, AT(memory_limit), 0,
 	  "memory beyond which new proxies are refused (COXSWAIN_MEMORY_LIMIT; 9/10 of the cgroup's limit; 0: none)" },
+	{ "snapshotDir", NULL, TEXT, AT(snapshot_dir), 0,
+	  "the last known objects are kept here (no Secrets), for a start while the kube-apiserver is down (COXSWAIN_SNAPSHOT_DIR)" },
 	{ "log_output_level", NULL, TEXT, AT(log_levels), 0, "default:info, or module:level,..." },
 	{ "log_as_json", NULL, SWITCH, AT(log_json), 0, "log lines as JSON" },
 	{ "registries", NULL, IGNORED, 0, 0, "always Kubernetes" },

@@ -16,7 +16,7 @@ struct flags {
 	int64_t stream_loops;
 	double kube_qps;
 	int64_t kube_burst, list_limit;
-	const char *memory_limit;
+	const char *memory_limit, *snapshot_dir;
 	const char *log_levels;
 	bool log_json;
 };

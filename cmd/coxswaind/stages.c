@@ -36,6 +36,7 @@ static void on_put(void *arg, const struct cox_object *o)
 	if (!webhook_on_object(d, o->kind, o->meta.ns, o->meta.name, o))
 		cox_registry_put(d->registry, o);
 	cox_converge_changed(d->converge, o);
+	saved_on_put(d, o);
 	trust_on_object(d, o->kind, o->meta.ns, o->meta.name, o);
 	if (o->kind == COX_KIND_SERVICE_ENTRY)
 		findings_poke(d->findings); /* its status may have lost the addresses */
@@ -98,6 +99,7 @@ static void on_synced(void *arg)
 	if (federation_is_settled(d))
 		cox_push_set_synced(d->push);
 	cox_enroll_synced(d->enroll);
+	saved_on_synced(d);
 }
 
 static void on_stale(void *arg, bool stale)
@@ -120,6 +122,7 @@ static void on_flush(void *arg)
 	stage_ca_mesh_changed(d);
 	serve_on_mesh(d);
 	webhook_on_flush(d);
+	saved_on_flush(d);
 	cox_push_poke(d->push);
 }
 
@@ -383,13 +386,14 @@ static enum cox_rc start_source(struct daemon *d, struct cox_err *err)
 		cox_log(COX_LOG_ERROR, "source", "SHARED_MESH_CONFIG: ConfigMap %s cannot be watched", env_cstr(ENV_SHARED_MESH_CONFIG));
 	secrets_set_kube(d->secrets, d->kube, d->kube_source);
 	webhook_on_source(d);
-	return COX_OK;
+	return saved_start(d, &sink, err);
 }
 
 static void stop_source(struct daemon *d)
 {
 	if (d->secrets)
 		secrets_clear_kube(d->secrets);
+	saved_stop(d);
 	cox_kube_source_close(&d->kube_source);
 	stage_status_stop(d);
 	cox_dir_source_close(&d->dir_source);
