@@ -68,6 +68,7 @@ static void open_server(struct daemon *d)
 	set_native(d);
 	if (w->config)
 		cox_webhook_set_config(w->server, w->config);
+	cox_webhook_set_snapshot(w->server, d->push ? cox_push_snapshot(d->push) : NULL);
 	if (w->registration)
 		cox_registration_set_ready(w->registration);
 }
@@ -193,6 +194,12 @@ void webhook_on_flush(struct daemon *d)
 		return;
 	w->is_stale = false;
 	configure(d);
+}
+
+void webhook_on_generation(struct daemon *d, const struct cox_snapshot *s)
+{
+	if (d->webhook && d->webhook->server)
+		cox_webhook_set_snapshot(d->webhook->server, s);
 }
 
 void webhook_on_source(struct daemon *d)

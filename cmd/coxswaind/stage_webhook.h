@@ -17,6 +17,8 @@ void webhook_on_bundle(struct daemon *d, const struct cox_ca_bundle *b);
 bool webhook_on_object(struct daemon *d, enum cox_kind kind, struct cox_str ns, struct cox_str name, const struct cox_object *o);
 /* The end of what came together: the injector is configured once for all of it. */
 void webhook_on_flush(struct daemon *d);
+/* A new generation: what objects under review may refer to. */
+void webhook_on_generation(struct daemon *d, const struct cox_snapshot *s);
 /* With a kube-apiserver: the source is there and can be asked for the ConfigMap. */
 void webhook_on_source(struct daemon *d);
 /* The injector's templates in force, for /debug/inject: {name: text}, in `arena`; NULL: there is no injector. */

@@ -264,6 +264,7 @@ static void on_generation(void *arg, const struct cox_snapshot *s, const struct 
 	(void)changes;
 	cox_converge_frozen(d->converge, s->generation);
 	findings_poke(d->findings);
+	webhook_on_generation(d, s);
 	gateway_names_poke(d->gateway_names);
 }
 

@@ -93,16 +93,20 @@ static bool gateway_exists(const struct cox_snapshot *s, struct cox_str name)
 	return false;
 }
 
+/* `full`: "ns/name". */
+static void check_gateway_ref(struct snap_checking *c, const struct cox_object *o, size_t at, struct cox_str full)
+{
+	if (!cox_str_eq(full, COX_STR("mesh")) && !gateway_exists(c->s, full))
+		snap_finding_add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, o->id, cox_arena_printf(c->arena, "spec.gateways[%zu]", at),
+		                 "no Gateway %.*s", COX_FMT(full));
+}
+
 static void check_vs(struct snap_checking *c, const struct cox_vs *v)
 {
 	const struct snap_vs *box = (const struct snap_vs *)v;
 	c->vs = v;
-	for (size_t i = 0; i < v->spec->gateways.n; i++) {
-		struct cox_str g = v->spec->gateways.p[i];
-		if (!cox_str_eq(g, COX_STR("mesh")) && !gateway_exists(c->s, g))
-			snap_finding_add(c, COX_FINDING_NO_GATEWAY, COX_SEV_WARNING, v->object->id,
-			                 cox_arena_printf(c->arena, "spec.gateways[%zu]", i), "no Gateway %.*s", COX_FMT(g));
-	}
+	for (size_t i = 0; i < v->spec->gateways.n; i++)
+		check_gateway_ref(c, v->object, i, v->spec->gateways.p[i]);
 	struct cox_str wish = cox_kv_get(v->object->meta.annotations.p, v->object->meta.annotations.n, SNAP_DEADLINE);
 	if (wish.n > 0 && !v->has_deadline)
 		snap_finding_add(c, COX_FINDING_NO_EFFECT, COX_SEV_WARNING, v->object->id,
@@ -273,5 +277,52 @@ void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry 
 			c.items[kept++] = c.items[i];
 	}
 	out->items.n = kept;
+	out->items.p = c.items;
+}
+
+/* --- one object, before it is stored ---------------------------------------------------------------------------------- */
+
+/* As it is written: names are not in full yet. */
+static void check_written_destination(void *arg, const struct cox_destination *d, const struct snap_place *at)
+{
+	struct snap_checking *c = arg;
+	struct cox_destination full = *d;
+	full.host = cox_host_resolve(c->arena, d->host, c->vs->object->meta.ns, c->s->domain);
+	check_destination(c, &full, at);
+}
+
+static void check_written_vs(struct snap_checking *c, const struct cox_object *o)
+{
+	const struct cox_virtual_service *spec = COX_SPEC(cox_virtual_service_object, o)->spec;
+	struct cox_vs v = { .object = o, .spec = spec };
+	if (!spec)
+		return;
+	c->vs = &v;
+	for (size_t i = 0; i < spec->gateways.n; i++)
+		check_gateway_ref(c, o, i, snap_gateway_name(c->arena, spec->gateways.p[i], o->meta.ns));
+	snap_vs_destinations(spec, check_written_destination, c);
+}
+
+static void check_written_dr(struct snap_checking *c, const struct cox_object *o)
+{
+	const struct cox_destination_rule *spec = COX_SPEC(cox_destination_rule_object, o)->spec;
+	if (!spec || cox_host_is_wildcard(spec->host))
+		return;
+	struct cox_str host = cox_host_resolve(c->arena, spec->host, o->meta.ns, c->s->domain);
+	if (!cox_snapshot_svc_find(c->s, host, o->meta.ns) && !snap_hosts_first(c->s, host))
+		snap_finding_add(c, COX_FINDING_NO_HOST, COX_SEV_WARNING, o->id, COX_STR("spec.host"), "no service %.*s", COX_FMT(host));
+}
+
+void cox_snapshot_check_object(const struct cox_snapshot *s, const struct cox_object *o, struct cox_arena *arena, struct cox_findings *out)
+{
+	*out = (struct cox_findings){ 0 };
+	struct snap_checking c = { .s = s, .arena = arena, .out = out };
+	if (o->kind != COX_KIND_VIRTUAL_SERVICE && o->kind != COX_KIND_DESTINATION_RULE)
+		return;
+	c.items = COX_ARENA_ARRAY(arena, struct cox_finding, COX_FINDINGS_MAX);
+	if (o->kind == COX_KIND_VIRTUAL_SERVICE)
+		check_written_vs(&c, o);
+	else
+		check_written_dr(&c, o);
 	out->items.p = c.items;
 }

@@ -42,5 +42,8 @@ struct cox_findings {
 };
 /* `r` (may be NULL) adds its own findings (cox_registry_findings). Everything in `arena`; ids are borrowed from the snapshot. */
 void cox_snapshot_check(const struct cox_snapshot *s, const struct cox_registry *r, struct cox_arena *arena, struct cox_findings *out);
+/* What one object, which need not be in the snapshot, refers to and what is not there: destinations, subsets and Gateways of a
+ * VirtualService, the host of a DestinationRule. The same rules; costs what the object is long. For admission. */
+void cox_snapshot_check_object(const struct cox_snapshot *s, const struct cox_object *o, struct cox_arena *arena, struct cox_findings *out);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "model/object.h"
+#include "snapshot/check.h"
 
 #include <string.h>
 
@@ -75,7 +76,18 @@ static bool asks_for_refusal(const struct cox_json *object)
 	return cox_json_get(annotations, cox_str_of(always_reject)) != NULL;
 }
 
-static void check(const struct webhook_review *r, struct cox_arena *arena, struct cox_diags *diags)
+/* Warnings only: what is missing may be applied next, or be here before the next generation is. */
+static void check_references(const struct cox_snapshot *s, const struct cox_object *o, struct cox_arena *arena, struct cox_diags *diags)
+{
+	struct cox_findings found;
+	cox_snapshot_check_object(s, o, arena, &found);
+	for (size_t i = 0; i < found.items.n; i++) {
+		const struct cox_finding *f = &found.items.p[i];
+		cox_diag_add(diags, COX_SEV_WARNING, 0, cox_arena_str(arena, f->path).p, "%.*s, at least not yet", COX_FMT(f->text));
+	}
+}
+
+static void check(const struct cox_snapshot *s, const struct webhook_review *r, struct cox_arena *arena, struct cox_diags *diags)
 {
 	struct cox_str api_version = cox_arena_printf(arena, "%.*s%s%.*s", COX_FMT(r->group), r->group.n ? "/" : "", COX_FMT(r->version));
 	const struct cox_object *object = NULL;
@@ -86,10 +98,12 @@ static void check(const struct webhook_review *r, struct cox_arena *arena, struc
 	if (rc == COX_ENOTFOUND && is_mesh_group(r->group))
 		cox_diag_add(diags, COX_SEV_WARNING, 0, "kind", "%.*s %.*s is not read by coxswain: the object has no effect",
 		             COX_FMT(api_version), COX_FMT(r->kind));
+	if (rc == COX_OK && s)
+		check_references(s, object, arena, diags);
 	cox_object_unref(object);
 }
 
-void webhook_validate(const struct webhook_review *r, struct cox_arena *arena, struct webhook_answer *out)
+void webhook_validate(const struct cox_snapshot *s, const struct webhook_review *r, struct cox_arena *arena, struct webhook_answer *out)
 {
 	*out = (struct webhook_answer){ .allowed = true };
 	if (r->operation.n && !cox_str_eq_cstr(r->operation, "CREATE") && !cox_str_eq_cstr(r->operation, "UPDATE"))
@@ -99,7 +113,7 @@ void webhook_validate(const struct webhook_review *r, struct cox_arena *arena, s
 		return;
 	}
 	struct cox_diags diags = { .arena = arena };
-	check(r, arena, &diags);
+	check(s, r, arena, &diags);
 	tell(r, &diags, arena, out);
 	struct cox_str labels[] = { r->group, r->version, r->kind,
 		                    out->code == 400 ? COX_STR("yaml_decode_error") : COX_STR("invalid_resource") };

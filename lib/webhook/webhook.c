@@ -16,8 +16,9 @@ enum {
 struct cox_webhook {
 	struct cox_httpd *httpd;
 	struct cox_httpd_route routes[5];
-	pthread_mutex_t lock; /* for the two below */
+	pthread_mutex_t lock; /* for what is below */
 	const struct cox_inject_config *config;
+	const struct cox_snapshot *snapshot;
 	bool native;
 	struct cox_webhook_events *events;
 };
@@ -30,6 +31,15 @@ static const struct cox_inject_config *take_config(struct cox_webhook *w, bool *
 	*native = w->native;
 	pthread_mutex_unlock(&w->lock);
 	return c;
+}
+
+/* The same of the newest generation. */
+static const struct cox_snapshot *take_snapshot(struct cox_webhook *w)
+{
+	pthread_mutex_lock(&w->lock);
+	const struct cox_snapshot *s = w->snapshot ? cox_snapshot_ref(w->snapshot) : NULL;
+	pthread_mutex_unlock(&w->lock);
+	return s;
 }
 
 static void refuse(struct cox_httpd_request *q, bool is_validation, int status, struct cox_str text)
@@ -117,10 +127,11 @@ static void on_validate(void *ctx, struct cox_httpd_request *q)
 	COX_AUTO(cox_arena_fini) struct cox_arena arena = { 0 };
 	struct webhook_review review;
 	struct webhook_answer answer;
-	(void)ctx;
 	if (!read_review(q, true, &arena, &review))
 		return;
-	webhook_validate(&review, &arena, &answer);
+	const struct cox_snapshot *s = take_snapshot(ctx);
+	webhook_validate(s, &review, &arena, &answer);
+	cox_snapshot_unref(s);
 	reply(q, &review, &answer);
 }
 
@@ -169,6 +180,7 @@ void cox_webhook_close(struct cox_webhook **wp)
 		return;
 	cox_httpd_close(&w->httpd);
 	cox_inject_config_unref(w->config);
+	cox_snapshot_unref(w->snapshot);
 	pthread_mutex_destroy(&w->lock);
 	cox_free(w);
 }
@@ -181,6 +193,16 @@ void cox_webhook_set_config(struct cox_webhook *w, const struct cox_inject_confi
 	w->config = shared;
 	pthread_mutex_unlock(&w->lock);
 	cox_inject_config_unref(old);
+}
+
+void cox_webhook_set_snapshot(struct cox_webhook *w, const struct cox_snapshot *s)
+{
+	const struct cox_snapshot *shared = s ? cox_snapshot_ref(s) : NULL;
+	pthread_mutex_lock(&w->lock);
+	const struct cox_snapshot *old = w->snapshot;
+	w->snapshot = shared;
+	pthread_mutex_unlock(&w->lock);
+	cox_snapshot_unref(old);
 }
 
 void cox_webhook_set_native_sidecars(struct cox_webhook *w, bool native)

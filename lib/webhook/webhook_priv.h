@@ -27,7 +27,7 @@ void webhook_answer_write(struct cox_buf *out, const struct webhook_review *r, c
 /* inject_hook.c: `path` is what follows "/inject". */
 void webhook_inject(const struct cox_inject_config *c, bool native, const struct webhook_review *r, struct cox_str path,
                     struct cox_arena *arena, struct webhook_answer *out);
-/* validate_hook.c */
-void webhook_validate(const struct webhook_review *r, struct cox_arena *arena, struct webhook_answer *out);
+/* validate_hook.c: `s` (may be NULL) is what the object would join; what it refers to and is not there becomes a warning. */
+void webhook_validate(const struct cox_snapshot *s, const struct webhook_review *r, struct cox_arena *arena, struct webhook_answer *out);
 
 #endif

@@ -1,6 +1,6 @@
 """The admission webhooks, called by a real kube-apiserver; kubectl's view of it.
 
-covers: d1 d2 d21 d22 d24 d25 d26 d30
+covers: d1 d2 d21 d22 d24 d25 d26 d29 d30
 """
 import base64
 import glob
@@ -120,6 +120,29 @@ def test_wrong_objects_are_refused_with_their_fields(lab, hooks, ns):
     good = {**bad, "metadata": {"name": "good", "namespace": ns}, "spec": {"hosts": ["a"], "http": [{"route": [{"destination": {"host": "b"}}]}]}}
     lab.call("POST", f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices", good)
     lab.delete(f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices/good")
+
+
+def test_what_is_not_there_is_a_warning(lab, hooks, ns):
+    """covers: d24 d29"""
+    kubectl = os.path.join(subprocess.run([os.path.join(kubelab.TREE, "hack/kube/build")], check=True, capture_output=True, text=True).stdout.strip(), "kubectl")
+    wait(lambda: all(h["failurePolicy"] == "Fail" for h in hooks.entries()), 20)
+
+    def apply(name, **spec):
+        body = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": name, "namespace": ns}, "spec": spec}
+        done = subprocess.run([kubectl, "--kubeconfig", lab.kubeconfig, "apply", "-f", "-"], input=json.dumps(body), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stderr.split("\n") if line.startswith("Warning: ")]
+
+    said = apply("lost", hosts=["a.example"], gateways=["nowhere"], http=[{"route": [{"destination": {"host": "nobody"}}]}])
+    assert any(f"spec.gateways[0]: no Gateway {ns}/nowhere" in w for w in said), said
+    assert any(f"spec.http[0].route[0].destination.host: no service nobody.{ns}.svc.cluster.local" in w for w in said), said
+    lab.service(ns, "somebody")
+    wait(lambda: apply("found", hosts=["somebody"], http=[{"route": [{"destination": {"host": "somebody"}}]}]) == [] or
+         lab.delete(f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices/found"), 10)
+    said = apply("found", hosts=["somebody"], http=[{"route": [{"destination": {"host": "somebody", "subset": "v9"}}]}])
+    assert any("no DestinationRule defines subset v9" in w for w in said), said
+    for name in ("lost", "found"):
+        lab.delete(f"/apis/networking.istio.io/v1/namespaces/{ns}/virtualservices/{name}")
 
 
 def test_a_bundle_that_somebody_broke_is_mended(lab, hooks):
