@@ -1,5 +1,6 @@
 #include "findings.h"
 
+#include "analyze/analyze.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/metric.h"
@@ -87,6 +88,26 @@ static const struct cox_object *generated_find(const struct findings *f, struct 
 	return o && o->is_generated ? o : NULL;
 }
 
+/* What Istio's analysis says too has its code and name there (validationMessages). */
+static void name_it(enum cox_finding_code code, struct cox_status_finding *out)
+{
+	static const struct {
+		enum cox_finding_code ours;
+		enum cox_analyze_code istios;
+	} same[] = {
+		{ COX_FINDING_NO_HOST, COX_AN_NOT_FOUND },        { COX_FINDING_NO_SUBSET, COX_AN_NOT_FOUND },
+		{ COX_FINDING_NO_GATEWAY, COX_AN_NOT_FOUND },     { COX_FINDING_NO_DELEGATE, COX_AN_NOT_FOUND },
+		{ COX_FINDING_NO_PORT, COX_AN_NOT_FOUND },        { COX_FINDING_DUPLICATE_HOST, COX_AN_VS_HOST_CONFLICT },
+		{ COX_FINDING_NO_EFFECT, COX_AN_SCHEMA_WARNING },
+	};
+	out->name = cox_str_of(cox_finding_code_name(code));
+	for (size_t i = 0; i < COX_LEN(same); i++)
+		if (same[i].ours == code) {
+			out->code = cox_str_of(cox_analyze_code_info(same[i].istios)->code);
+			out->name = cox_str_of(cox_analyze_code_info(same[i].istios)->name);
+		}
+}
+
 static void tell_status(struct findings *f, struct cox_str id, const struct cox_finding *items, size_t n)
 {
 	struct cox_status_finding *out = COX_ARENA_ARRAY(&f->arena, struct cox_status_finding, n);
@@ -94,11 +115,10 @@ static void tell_status(struct findings *f, struct cox_str id, const struct cox_
 	struct cox_str ns, name;
 	if (!f->status || !split_id(id, &kind, &ns, &name) || generated_find(f, id))
 		return;
-	for (size_t i = 0; i < n; i++)
-		out[i] = (struct cox_status_finding){ .severity = items[i].severity,
-			                              .name = cox_str_of(cox_finding_code_name(items[i].code)),
-			                              .path = items[i].path,
-			                              .text = items[i].text };
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (struct cox_status_finding){ .severity = items[i].severity, .path = items[i].path, .text = items[i].text };
+		name_it(items[i].code, &out[i]);
+	}
 	cox_status_set(f->status, kind, ns, name, 0, COX_STATUS_CHECK, out, n);
 }
 
