@@ -34,19 +34,17 @@ void push_cause_add(struct cox_push *p, const struct cox_change *change)
 	c->ids_n += change->id.n;
 }
 
-void push_cause_view(struct cox_push *p, bool is_made)
+void push_cause_view(struct cox_push *p, const struct unit *u, bool is_made)
 {
 	struct push_cause *c = current(p);
 	if (!c)
 		return;
 	c->pub.views++;
 	c->pub.views_made += is_made;
-}
-
-void push_cause_client(struct cox_push *p)
-{
-	if (p->cause)
-		current(p)->pub.proxies++;
+	c->clients[u->part] += is_made ? (uint32_t)u->clients.n : 0;
+	/* A proxy has one view of each part. */
+	c->pub.proxies =
+	    c->clients[COX_PUSH_SCOPE] > c->clients[COX_PUSH_WORKLOAD] ? c->clients[COX_PUSH_SCOPE] : c->clients[COX_PUSH_WORKLOAD];
 }
 
 void push_cause_end(struct cox_push *p)

@@ -18,7 +18,7 @@ struct cox_push_cause {
 	uint32_t changes;    /* objects and services that changed */
 	uint32_t views;      /* looked at */
 	uint32_t views_made; /* that had to be given something else */
-	uint32_t proxies;    /* that were given something; a round in several turns may count one twice */
+	uint32_t proxies;    /* at least so many had one of these views */
 	bool is_endpoints;   /* by the endpoints' own path */
 	/* Of the first changes: object ids, or hostnames of services, with "-" before what went; joined by '\n'. As many as fit. */
 	struct cox_str ids;

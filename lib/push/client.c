@@ -143,12 +143,8 @@ void push_queue(struct cox_push *p, struct cox_push_client *c)
 
 void push_queue_all(struct cox_push *p, struct unit *u)
 {
-	for (size_t i = 0; i < u->clients.n; i++) {
-		bool was_queued = u->clients.p[i]->is_queued;
+	for (size_t i = 0; i < u->clients.n; i++)
 		push_queue(p, u->clients.p[i]);
-		if (!was_queued && u->clients.p[i]->is_queued)
-			push_cause_client(p);
-	}
 }
 
 void push_flush(struct cox_push *p)

@@ -132,7 +132,7 @@ static void apply_to_all(struct cox_push *p, const struct cox_snap_svc *svc, con
 		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
 			struct unit *u = m->value;
 			bool is_made = apply_to(p, u, svc, e, event_ns);
-			push_cause_view(p, is_made);
+			push_cause_view(p, u, is_made);
 			if (is_made)
 				push_queue_all(p, u);
 		}

@@ -297,7 +297,7 @@ static void on_turn(void *arg)
 			break;
 		worked = true;
 		bool is_made = push_unit_work(p, u);
-		push_cause_view(p, is_made);
+		push_cause_view(p, u, is_made);
 		if (is_made)
 			push_queue_all(p, u);
 	}

@@ -81,6 +81,7 @@ struct override {
 struct push_cause {
 	struct cox_push_cause pub; /* without ids */
 	int64_t began_ns;
+	uint32_t clients[COX_PUSH_PARTS]; /* of the views that changed */
 	size_t ids_n;
 	char ids[COX_PUSH_CAUSE_IDS_BYTES];
 };
@@ -126,8 +127,7 @@ struct cox_push {
 /* A new cause, which is the one of what is made from now on. */
 uint64_t push_cause_begin(struct cox_push *p, int64_t event_ns, bool is_endpoints);
 void push_cause_add(struct cox_push *p, const struct cox_change *change);
-void push_cause_view(struct cox_push *p, bool is_made);
-void push_cause_client(struct cox_push *p); /* something goes to one more */
+void push_cause_view(struct cox_push *p, const struct unit *u, bool is_made);
 void push_cause_end(struct cox_push *p);
 /* views.c */
 struct unit *push_unit_get(struct cox_push *p, unsigned part, const struct cox_push_client *c);

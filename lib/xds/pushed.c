@@ -14,7 +14,14 @@ void xds_pushed_wanted(struct xds_pushed *p, uint64_t cause)
 		p->last_cause = cause;
 }
 
-void xds_pushed_settled(struct xds_pushed *p) { p->first_cause = p->last_cause = 0; }
+void xds_pushed_settled(struct xds_pushed *p)
+{
+	if (!p->first_cause)
+		return;
+	p->first_before = p->first_cause;
+	p->last_before = p->last_cause;
+	p->first_cause = p->last_cause = 0;
+}
 
 void xds_pushed_note(struct xds_pushed *p, const struct cox_xds_response *r, size_t bytes, int64_t event_ns)
 {
@@ -22,8 +29,8 @@ void xds_pushed_note(struct xds_pushed *p, const struct cox_xds_response *r, siz
 	int64_t now = cox_clock_mono_ns();
 	struct cox_xds_push *item = &p->items[at];
 	p->sent_ns[at] = now;
-	*item = (struct cox_xds_push){ .first_cause = p->first_cause,
-		                       .last_cause = p->last_cause,
+	*item = (struct cox_xds_push){ .first_cause = p->first_cause ? p->first_cause : p->first_before,
+		                       .last_cause = p->first_cause ? p->last_cause : p->last_before,
 		                       .sent_ms = cox_clock_wall_ms(),
 		                       .nonce = r->nonce,
 		                       .resources = (uint32_t)r->resource_n,

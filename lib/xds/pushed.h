@@ -23,10 +23,11 @@ struct xds_pushed {
 	struct cox_xds_push items[COX_XDS_PUSHES_KEPT];
 	int64_t sent_ns[COX_XDS_PUSHES_KEPT]; /* monotonic */
 	uint64_t first_cause, last_cause;     /* of what is still to be sent; 0: none */
+	uint64_t first_before, last_before;   /* the same of what was sent last: for what had to wait for its time */
 	uint32_t n;                           /* ever */
 };
 void xds_pushed_wanted(struct xds_pushed *p, uint64_t cause);
-/* All of it was sent. */
+/* There is nothing to send now. */
 void xds_pushed_settled(struct xds_pushed *p);
 /* event_ns: monotonic; 0: none. */
 void xds_pushed_note(struct xds_pushed *p, const struct cox_xds_response *r, size_t bytes, int64_t event_ns);

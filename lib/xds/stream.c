@@ -127,8 +127,7 @@ static void send_next(struct ads_stream *a)
 		a->wake_ms = wake;
 		set_wake(a->home, wake);
 		a->is_configured |= cox_xds_core_is_ready(a->core);
-		if (wake == INT64_MAX) /* else something waits for its time */
-			xds_pushed_settled(&a->pushed);
+		xds_pushed_settled(&a->pushed);
 		follow_check(a);
 		return;
 	}

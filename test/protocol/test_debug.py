@@ -259,7 +259,7 @@ def test_why_a_proxy_got_a_push():
             assert causes[ends["causes"][-1]]["kind"] == "endpoints" and causes[route["causes"][-1]]["kind"] == "configuration"
             for p in (route, ends, gone):
                 x = causes[p["causes"][-1]]
-                assert x["viewsChanged"] >= 1 and 1 <= x["proxies"] <= 2 and x["tookUs"] > 0 and p["eventToSentUs"] > 0 and p["sentToAckUs"] > 0 and p["bytes"] > 0
+                assert x["viewsChanged"] >= 1 and x["proxies"] >= 1 and x["tookUs"] > 0 and p["eventToSentUs"] > 0 and p["sentToAckUs"] > 0 and p["bytes"] > 0
             server = ["--server", f"http://127.0.0.1:{c.http_port}"]
             text = coxctl("explain", "push", "--proxy", "client-0.default", *server)
             assert re.search(r"RDS +change #\d+ +1 +0 +\d+ +[0-9.]+m?u?s +[0-9.]+m?u?s +ACKED", text) and "    VirtualService/default/web (removed)\n" in text

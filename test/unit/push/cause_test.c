@@ -35,8 +35,8 @@ static void test_numbers_and_names(void **state)
 	assert_int_equal(push_cause_begin(p, cox_clock_mono_ns() - 3000000, false), 1);
 	push_cause_add(p, &(struct cox_change){ .id = COX_STR("VirtualService/default/web") });
 	push_cause_add(p, &(struct cox_change){ .id = COX_STR("Service/default/web"), .is_removed = true });
-	push_cause_view(p, true);
-	push_cause_view(p, false);
+	push_cause_view(p, &(struct unit){ .part = COX_PUSH_WORKLOAD, .clients.n = 2 }, true);
+	push_cause_view(p, &(struct unit){ .clients.n = 5 }, false);
 	push_cause_end(p);
 	push_cause_begin(p, 0, true);
 	for (int i = 0; i < 1000; i++)
@@ -44,6 +44,7 @@ static void test_numbers_and_names(void **state)
 	assert_int_equal(cox_push_causes(p, 0, &arena, &all), 2);
 	assert_true(cox_str_eq(all[0].ids, COX_STR("VirtualService/default/web\n-Service/default/web")));
 	assert_true(all[0].changes == 2 && all[0].views == 2 && all[0].views_made == 1 && all[0].took_us && !all[0].is_endpoints);
+	assert_int_equal(all[0].proxies, 2);
 	assert_in_range(all[0].waited_us, 3000, 10000000);
 	assert_true(all[1].changes == 1000 && all[1].is_endpoints && all[1].ids.n <= COX_PUSH_CAUSE_IDS_BYTES && !all[1].took_us);
 	assert_int_equal(cox_push_causes(p, 2, &arena, &all), 1);
