@@ -69,6 +69,14 @@ static int describe(struct cox_cli *cli, bool is_service)
 static int describe_pod(struct cox_cli *cli) { return describe(cli, false); }
 static int describe_service(struct cox_cli *cli) { return describe(cli, true); }
 
+/* It tells what the objects say; no proxy is asked. */
+#define FLAGS                                                                                                                           \
+	(const struct cox_cli_flag[])                                                                                                   \
+	{                                                                                                                               \
+		{ "ignoreUnmeshed", 0, NULL, NULL, "", COX_CLI_IGNORED }, { "proxy-admin-port", 0, "PORT", NULL, "", COX_CLI_IGNORED }, \
+		    VERB_FLAGS_END                                                                                                      \
+	}
+
 const struct cox_cli_verb verb_describe = { .path = "describe|des",
 	                                    .summary = "what of the mesh's configuration is about a pod or a service" };
 const struct cox_cli_verb verb_describe_pod = {
@@ -77,6 +85,7 @@ const struct cox_cli_verb verb_describe_pod = {
 	.arg_min = 1,
 	.arg_max = 1,
 	.summary = "its services, their rules and routes, and the policies in force for it",
+	.flags = FLAGS,
 	.run = describe_pod,
 };
 const struct cox_cli_verb verb_describe_service = {
@@ -85,5 +94,6 @@ const struct cox_cli_verb verb_describe_service = {
 	.arg_min = 1,
 	.arg_max = 1,
 	.summary = "its ports, rules and routes, and how many of its pods are in the mesh",
+	.flags = FLAGS,
 	.run = describe_service,
 };

@@ -43,6 +43,7 @@ const struct cox_cli_verb verb_create_remote_secret = {
 	        { "secret-name", 0, "NAME", NULL, "the account's secret to use", 0 },
 	        { "server", 0, "URL", NULL, "of the kube-apiserver as the other cluster reaches it", 0 },
 	        { "tls-server-name", 0, "NAME", NULL, "which its certificate is for", 0 },
+	        { "manifests", 'd', "DIR", NULL, "", COX_CLI_IGNORED },
 	        { "create-service-account", 0, NULL, "true", "where it is not there", 0 },
 	        VERB_FLAGS_END },
 	.run = create,
