@@ -189,7 +189,7 @@ fuzz: fuzz-build
 
 # --- the rest -----------------------------------------------------------------------------
 
-.PHONY: sim-asan sim-ubsan lint format analyze asan ubsan tsan instrumented check bench sim oracle demo golden crd manifests install clean
+.PHONY: sim-asan sim-ubsan lint format analyze asan ubsan tsan instrumented check bench sim oracle demo golden crd manifests image install clean
 ## lint          layers, fences, sizes, bans, headers, formatting, hardening of the programs, what make install puts where
 lint: all
 	@hack/lint
@@ -255,7 +255,14 @@ crd: $(BUILD)/coxctl
 	@$(MAKE) --no-print-directory manifests
 ## manifests     rewrite manifests/*.yaml from the charts
 manifests: $(BUILD)/coxctl
+	@hack/dashboards
 	@BUILD=$(BUILD) hack/manifests
+## image         build/image/{coxswaind,proxy}.oci.tar (podman load -i ...), with ENVOY=path for the proxy's Envoy; no engine is needed
+ENVOY ?= $(shell find $$(hack/venv --path) -path '*/envoy/_bin/envoy' 2>/dev/null | head -1)
+image: all
+	@mkdir -p $(BUILD)/image
+	@BUILD=$(BUILD) images/assemble coxswaind $(BUILD)/image/coxswaind --oci $(BUILD)/image/coxswaind.oci.tar
+	@BUILD=$(BUILD) ENVOY=$(ENVOY) images/assemble proxy $(BUILD)/image/proxy --oci $(BUILD)/image/proxy.oci.tar
 ## install       the programs, manual pages, CRDs, manifests, samples and documents; DESTDIR= PREFIX=/usr/local
 install: all
 	install -D -m 0755 $(BUILD)/coxswaind $(DESTDIR)$(PREFIX)/bin/coxswaind
