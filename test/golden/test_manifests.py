@@ -80,6 +80,39 @@ def test_manifests_are_up_to_date(tmp_path):
             assert new.read() == old.read(), f"manifests/{name}: run make manifests"
 
 
+def test_dashboards_show_what_there_is(tmp_path):
+    """Each metric is one of ours or of the mesh's proxies; each query is closed; the files are what hack/dashboards makes."""
+    with open(os.path.join(programs.TREE, "lib/base/metric.def")) as f:
+        ours = set(re.findall(r'^X\(\w+, *\w+, *"(\w+)"', f.read(), flags=re.M))
+    proxies = {"istio_requests_total", "istio_request_duration_milliseconds", "istio_tcp_sent_bytes_total", "istio_tcp_received_bytes_total",
+               "istio_tcp_connections_opened_total", "envoy_server_memory_allocated", "process_resident_memory_bytes", "process_cpu_seconds_total"}
+    run(os.path.join(programs.TREE, "hack/dashboards"), str(tmp_path))
+    folder = os.path.join(CHARTS, "istiod/files/dashboards")
+    assert sorted(os.listdir(tmp_path)) == sorted(os.listdir(folder))
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name)) as f, open(tmp_path / name) as new:
+            text = f.read()
+            assert text == new.read(), "run make manifests"
+        for expr in [t["expr"] for p in json.loads(text)["panels"] for t in p.get("targets", [])]:
+            assert expr.count("(") == expr.count(")") and expr.count("{") == expr.count("}")
+            for metric in re.findall(r"\b((?:pilot|coxswain|galley|sidecar|istio|envoy|process)_\w+)", expr):
+                assert re.sub("_bucket$", "", metric) in ours | proxies, metric
+
+
+def test_addons_are_named_as_labs_look_for_them():
+    """covers: h5"""
+    for name, port in (("prometheus", 9090), ("grafana", 3000)):
+        with open(os.path.join(programs.TREE, f"samples/addons/{name}.yaml")) as f:
+            found = load(f.read())
+        assert found[("Service", "istio-system", name)]["spec"]["ports"][0]["port"] == port
+        pod = found[("Deployment", "istio-system", name)]["spec"]["template"]
+        assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false" and pod["spec"]["securityContext"]["runAsNonRoot"]
+        made = {v["configMap"]["name"] for v in pod["spec"]["volumes"] if "configMap" in v}
+        assert all(("ConfigMap", "istio-system", n) in found for n in made)
+    boards = generate("profile=minimal", "values.monitoring.dashboards=true")
+    assert ("ConfigMap", "istio-system", "coxswain-dashboard-mesh") in boards
+
+
 def test_names_that_labs_and_tools_look_for():
     """covers: h5"""
     found = generate("profile=demo")
