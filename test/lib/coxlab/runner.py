@@ -30,6 +30,7 @@ class Pod:
         self.account = obj["spec"].get("serviceAccountName", "default")
         self.netns = self.address = self.proxy = self.app = None
         self.volumes = {}  # of Secrets: {volume: directory}
+        self.is_ready = None   # how to ask, where it is not by open ports and the proxy
         self.ready = False     # as probed
         self.started = False   # everything of it: before, there is nothing to probe
         self.probe_at = self.failures = 0
@@ -49,6 +50,7 @@ class Runner:
         self.agent, self.envoy, self.python = programs.shared_copy(programs.product("cox-agent")), programs.envoy(), programs.python()
         self.sources = programs.shared_copy(os.path.join(programs.TREE, "samples/bookinfo/src/bookinfo.py"))
         self.names = {}
+        self.starters = {}  # by a container's name: (pod, container) -> its process, how to ask whether it is ready
         self.closing = threading.Event()
         self.mounts = Mounts(identity, lambda: list(self.pods.values()), self.closing) if identity else None
         self.prober = threading.Thread(target=self._probe_loop, daemon=True)
@@ -86,7 +88,9 @@ class Runner:
         if self.mounts:
             self.mounts.mount_volumes(pod, os.path.join(programs.SHARED, self.state.data["id"], f"{pod.namespace}.{pod.name}.volumes"), APP_UID)
         for container in obj["spec"].get("containers", []):
-            if container["name"] != "istio-proxy" and container.get("command"):
+            if container["name"] in self.starters:
+                pod.app, pod.is_ready = self.starters[container["name"]](pod, container)
+            elif container["name"] != "istio-proxy" and container.get("command"):
                 pod.app = self._start_app(pod, container)
         pod.started = True
         return pod
@@ -217,7 +221,7 @@ class Runner:
         now = time.monotonic()
         if not pod.started or pod.stopping.is_set() or now < pod.probe_at:
             return
-        passed, gone = self._app_listens(pod) and self._proxy_is_ready(pod), pod.proxy is not None and pod.proxy.poll() is not None
+        passed, gone = pod.is_ready() if pod.is_ready else self._app_listens(pod) and self._proxy_is_ready(pod), pod.proxy is not None and pod.proxy.poll() is not None
         pod.failures = 0 if passed else pod.failures + 1
         pod.probe_at = now + 2 if passed else 0
         ready = passed or (pod.ready and not gone and pod.failures < 3)

@@ -81,6 +81,7 @@ class KubeSource:
         self.closing, self.lock = threading.Event(), threading.RLock()
         self.known, self.services_, self.namespaces_ = {}, {}, {}
         self.api = None
+        self.crd_files = sorted(glob.glob(os.path.join(programs.TREE, "crd/*.yaml")))
 
     def start(self):
         up = os.path.join(programs.TREE, "hack/kube-up")
@@ -90,9 +91,8 @@ class KubeSource:
             raise RuntimeError(f"hack/kube-up: {done.stderr}")
         bin_dir = subprocess.run([os.path.join(programs.TREE, "hack/kube/build")], capture_output=True, text=True, check=True).stdout.strip()
         self.kubectl_path, self.api = os.path.join(bin_dir, "kubectl"), Api(self.dir)
-        crds = sorted(glob.glob(os.path.join(programs.TREE, "crd/*.yaml")))
-        if crds:
-            self.kubectl("apply", "--server-side", *[w for c in crds for w in ("-f", c)])
+        if self.crd_files:
+            self.kubectl("apply", "--server-side", *[w for c in self.crd_files for w in ("-f", c)])
             self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
         for node, zone in (("node-1", "a"), ("node-2", "b")):
             self.api.call("POST", "/api/v1/nodes", {"metadata": {"name": node, "labels": {
