@@ -291,3 +291,57 @@ def test_rights_are_enough_and_no_more(cluster):
                             unused.add((group, resource, verb))
     rest = {u for u in unused if u[:2] not in SELDOM and u not in SELDOM and u[0] not in SELDOM_GROUPS and not u[1].endswith("/status")}
     assert not rest, "rights that nobody needs"
+
+
+def istios_chart(*sets):
+    chart = os.path.join(programs.judge("istio"), "manifests/charts/istio-control/istio-discovery")
+    return subprocess.run([programs.judge("helm"), "template", "istiod", chart, "-n", "istio-system", *[w for s in sets for w in ("--set", s)]],
+                          capture_output=True, text=True, check=True).stdout
+
+
+def test_an_istiod_is_replaced_and_replaces_us(cluster):
+    """covers: h11 h12  Objects as Istio's chart makes them; its CA, settings and locks are what coxswaind works with; then the way back."""
+    theirs = istios_chart("meshConfig.accessLogFile=/dev/mine", "meshConfig.trustDomain=td.example")
+    for name in sorted(os.listdir(os.path.join(kubelab.TREE, "crd"))):
+        cluster.crd(os.path.join(kubelab.TREE, "crd", name))
+    cluster.namespace("istio-system")
+    cluster.kubectl("apply", "--server-side", "--field-manager=helm", "-f", "-", stdin=theirs)
+    folder = os.path.join(cluster.dir, "citadel")
+    os.makedirs(folder)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/O=td.example", "-addext", "keyUsage=critical,keyCertSign",
+                    "-addext", "basicConstraints=critical,CA:TRUE", "-keyout", f"{folder}/key", "-out", f"{folder}/cert"], check=True, capture_output=True)
+    subprocess.run(["openssl", "rsa", "-traditional", "-in", f"{folder}/key", "-out", f"{folder}/key1"], check=True, capture_output=True)
+    read = lambda n: base64.b64encode(open(f"{folder}/{n}", "rb").read()).decode()  # noqa: E731
+    secret = {"metadata": {"name": "istio-ca-secret"}, "type": "istio.io/ca-root", "data": {"ca-cert.pem": read("cert"), "ca-key.pem": read("key1"),
+                                                                                             "cert-chain.pem": "", "key.pem": "", "root-cert.pem": ""}}
+    cluster.call("POST", "/api/v1/namespaces/istio-system/secrets", secret)
+    before = {name: cluster.get(f"{APPS}/istiod")["metadata"][name] for name in ("uid",)}
+
+    cluster.install("--set", "profile=minimal", "--set", "meshConfig.accessLogFile=/dev/mine", "--set", "meshConfig.trustDomain=td.example")
+    live = cluster.get(f"{APPS}/istiod")
+    assert live["metadata"]["uid"] == before["uid"], "taken over, not made anew"
+    container = live["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "coxswain.io/coxswaind:latest" and container["name"] == "discovery" and len(live["spec"]["template"]["spec"]["containers"]) == 1
+    with as_installed(cluster, free_port()) as daemon:
+        daemon.wait_ready()
+        roots = wait(lambda: cluster.get("/api/v1/namespaces/istio-system/configmaps/istio-ca-root-cert"), 30)
+        assert base64.b64encode(roots["data"]["root-cert.pem"].strip().encode() + b"\n").decode() == secret["data"]["ca-cert.pem"], "the CA that was there signs"
+        assert "trust-domain=td.example" in daemon.log_text()
+        hook = wait(lambda: (lambda h: h if h["clientConfig"].get("caBundle") else None)(cluster.get(HOOKS + "/istio-sidecar-injector")["webhooks"][0]), 20)
+        assert base64.b64decode(hook["clientConfig"]["caBundle"]).strip() == roots["data"]["root-cert.pem"].strip().encode()
+        assert "orbidden" not in daemon.log_text()
+    kept = cluster.get("/api/v1/namespaces/istio-system/secrets/istio-ca-secret")["data"]
+    assert kept["ca-cert.pem"] == secret["data"]["ca-cert.pem"] and kept["ca-key.pem"] == secret["data"]["ca-key.pem"]
+
+    # The way back: Istio's own chart over ours.
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", "-", stdin=theirs)
+    live = cluster.get(f"{APPS}/istiod")
+    wanted = next(d for d in yaml.safe_load_all(theirs) if d and d["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    container = live["spec"]["template"]["spec"]["containers"][0]
+    assert live["metadata"]["uid"] == before["uid"] and container["image"] == wanted["image"] and container["args"] == wanted["args"]
+    assert {e["name"] for e in wanted["env"]} <= {e["name"] for e in container["env"]}
+    role = next(d for d in yaml.safe_load_all(theirs) if d and d["kind"] == "ClusterRole" and d["metadata"]["name"] == "istiod-clusterrole-istio-system")
+    assert cluster.get(f"{RBAC}/clusterroles/istiod-clusterrole-istio-system")["rules"] == role["rules"], "istiod has its rights again"
+    injector = next(d for d in yaml.safe_load_all(theirs) if d and d["metadata"]["name"] == "istio-sidecar-injector" and d["kind"] == "ConfigMap")
+    assert cluster.get("/api/v1/namespaces/istio-system/configmaps/istio-sidecar-injector")["data"]["config"] == injector["data"]["config"]
+    assert cluster.get("/api/v1/namespaces/istio-system/secrets/istio-ca-secret")["data"]["ca-key.pem"] == secret["data"]["ca-key.pem"]
