@@ -250,6 +250,7 @@ void stop_webhook(struct daemon *d)
 	cox_webhook_events_close(&w->events);
 	cox_inject_config_unref(w->config);
 	cox_wipe(&w->key);
+	cox_buf_fini(&w->key);
 	cox_buf_fini(&w->chain);
 	cox_buf_fini(&w->settings);
 	cox_buf_fini(&w->values);
