@@ -54,3 +54,28 @@ enum cox_rc cox_hash_from_hex(struct cox_str hex, struct cox_hash *out)
 	*out = h;
 	return COX_OK;
 }
+
+/* Odd constants with well-spread bits: of the golden ratio, and such as mixers of 64 bits use. */
+static uint64_t stir(uint64_t x)
+{
+	x = (x ^ x >> 32) * 0x9e3779b97f4a7c15u;
+	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9u;
+	return x ^ x >> 32;
+}
+
+static struct cox_sum sum_of(uint64_t name, struct cox_hash version)
+{
+	return (struct cox_sum){ 1, stir(name ^ stir(version.lo)), stir(name + stir(version.hi ^ 0x94d049bb133111ebu)) };
+}
+
+void cox_sum_add(struct cox_sum *s, uint64_t name, struct cox_hash version)
+{
+	struct cox_sum one = sum_of(name, version);
+	s->n += one.n, s->a += one.a, s->b += one.b;
+}
+
+void cox_sum_take(struct cox_sum *s, uint64_t name, struct cox_hash version)
+{
+	struct cox_sum one = sum_of(name, version);
+	s->n -= one.n, s->a -= one.a, s->b -= one.b;
+}

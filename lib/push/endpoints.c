@@ -34,30 +34,50 @@ void push_overrides_clear(struct cox_push *p)
 	cox_map_clear(&p->overrides);
 }
 
-/* A copy of `set` with those of `news` whose names it has; NULL when nothing differs. */
-static struct cox_set *replaced(const struct cox_set *set, const cox_resources *news)
+/* What one change does to a set, for all units that have this set: most views of a mesh have the same. */
+struct replaced {
+	const struct cox_set *from; /* a reference: its address stays its own */
+	cox_resources news;         /* interned; references */
+	const struct cox_set *to;   /* NULL: nothing differs */
+};
+typedef COX_VEC(struct replaced) replacements;
+
+static bool same_resources(const cox_resources *a, const cox_resources *b)
 {
-	size_t hits = 0;
-	for (size_t i = 0; i < news->n; i++) {
-		const struct cox_resource *had = cox_set_find(set, news->p[i]->name);
-		hits += had && !cox_hash_eq(had->hash, news->p[i]->hash);
-	}
-	if (!hits)
-		return NULL;
-	const struct cox_resource **items = cox_calloc(set->n, sizeof(struct cox_resource *));
-	for (size_t i = 0; i < set->n; i++) {
-		const struct cox_resource *r = set->items[i];
-		for (size_t k = 0; k < news->n; k++)
-			if (cox_str_eq(news->p[k]->name, r->name))
-				r = news->p[k];
-		items[i] = cox_resource_ref(r);
-	}
-	struct cox_set *made = cox_set_build_take(set->type, items, set->n);
-	cox_free(items);
-	return made;
+	return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n * sizeof(a->p[0])) == 0);
 }
 
-static void take_eds(struct cox_push *p, struct unit *u, struct cox_set *eds, int64_t event_ns)
+/* Takes the resources of `news`. Shares. */
+static const struct cox_set *replace(struct cox_push *p, replacements *done, const struct cox_set *set, cox_resources *news)
+{
+	for (size_t i = 0; i < done->n; i++)
+		if (done->p[i].from == set && same_resources(&done->p[i].news, news)) {
+			for (size_t k = 0; k < news->n; k++)
+				cox_resource_unref(news->p[k]);
+			cox_vec_fini(news);
+			return done->p[i].to ? cox_set_ref(done->p[i].to) : NULL;
+		}
+	struct cox_set *made = cox_set_replace(set, news->p, news->n);
+	const struct cox_set *to = made ? cox_intern_set_take(&p->intern, made) : NULL;
+	cox_vec_push(done, ((struct replaced){ cox_set_ref(set), *news, to }));
+	return to ? cox_set_ref(to) : NULL;
+}
+
+static void replacements_fini(replacements *done)
+{
+	for (size_t i = 0; i < done->n; i++) {
+		struct replaced *r = &done->p[i];
+		cox_set_unref(r->from);
+		cox_set_unref(r->to);
+		for (size_t k = 0; k < r->news.n; k++)
+			cox_resource_unref(r->news.p[k]);
+		cox_vec_fini(&r->news);
+	}
+	cox_vec_fini(done);
+}
+
+/* Takes the set. */
+static void take_eds(const struct cox_push *p, struct unit *u, const struct cox_set *eds, int64_t event_ns)
 {
 	struct cox_wanted *w = COX_NEW(struct cox_wanted);
 	cox_ref_init(&w->ref);
@@ -66,7 +86,7 @@ static void take_eds(struct cox_push *p, struct unit *u, struct cox_set *eds, in
 	w->cause = p->cause;
 	for (size_t t = 0; t < COX_TYPE_COUNT; t++)
 		if (t == COX_TYPE_EDS)
-			w->sets[t] = cox_intern_set_take(&p->intern, eds);
+			w->sets[t] = eds;
 		else
 			w->sets[t] = u->wanted->sets[t] ? cox_set_ref(u->wanted->sets[t]) : NULL;
 	cox_wanted_unref(u->wanted);
@@ -88,7 +108,8 @@ static bool may_have_service(const struct unit *u, const struct cox_snap_svc *sv
 	return false;
 }
 
-static bool apply_to(struct cox_push *p, struct unit *u, const struct cox_snap_svc *svc, const struct cox_endpoint_set *e, int64_t event_ns)
+static bool apply_to(struct cox_push *p, struct unit *u, const struct cox_snap_svc *svc, const struct cox_endpoint_set *e, int64_t event_ns,
+                     replacements *done)
 {
 	if (!may_have_service(u, svc))
 		return false;
@@ -105,12 +126,9 @@ static bool apply_to(struct cox_push *p, struct unit *u, const struct cox_snap_s
 			made.p[n++] = r;
 	}
 	made.n = n;
-	struct cox_set *eds = replaced(u->wanted->sets[COX_TYPE_EDS], &made);
+	const struct cox_set *eds = replace(p, done, u->wanted->sets[COX_TYPE_EDS], &made);
 	if (eds)
 		take_eds(p, u, eds, event_ns);
-	for (size_t i = 0; i < made.n; i++)
-		cox_resource_unref(made.p[i]);
-	cox_vec_fini(&made);
 	return eds != NULL;
 }
 
@@ -128,14 +146,16 @@ static const struct cox_snap_svc *find_svc(const struct cox_snapshot *s, struct 
 
 static void apply_to_all(struct cox_push *p, const struct cox_snap_svc *svc, const struct cox_endpoint_set *e, int64_t event_ns)
 {
+	replacements done = { 0 };
 	for (unsigned part = 0; part < COX_PUSH_PARTS; part++)
 		for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->units[part], m));) {
 			struct unit *u = m->value;
-			bool is_made = apply_to(p, u, svc, e, event_ns);
+			bool is_made = apply_to(p, u, svc, e, event_ns, &done);
 			push_cause_view(p, u, is_made);
 			if (is_made)
 				push_queue_all(p, u);
 		}
+	replacements_fini(&done);
 }
 
 void push_endpoints_apply(struct cox_push *p, const struct cox_change *change)
@@ -163,12 +183,14 @@ void push_endpoints_compare(struct cox_push *p, const struct cox_snapshot *befor
 /* After a unit was translated from the snapshot: endpoint sets that are newer than it. */
 void push_endpoints_catch_up(struct cox_push *p, struct unit *u)
 {
+	replacements done = { 0 };
 	for (struct cox_map_entry *m = NULL; (m = cox_map_next(&p->overrides, m));) {
 		struct override *o = m->value;
 		ptrdiff_t slash = cox_str_find(o->key, '/');
 		const struct cox_snap_svc *svc =
 		    find_svc(p->snapshot, cox_str_sub(o->key, (size_t)slash + 1, o->key.n), cox_str_sub(o->key, 0, (size_t)slash));
 		if (svc)
-			apply_to(p, u, svc, o->endpoints, u->wanted->event_ns);
+			apply_to(p, u, svc, o->endpoints, u->wanted->event_ns, &done);
 	}
+	replacements_fini(&done);
 }

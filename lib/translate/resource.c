@@ -168,14 +168,26 @@ static int cmp_ordered(const void *a, const void *b)
 	return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
 }
 
+static uint64_t name_hash(const struct cox_resource *r) { return cox_hash64(r->name.p, r->name.n); }
+
+static void set_count(struct cox_set *s, const struct cox_resource *r)
+{
+	uint64_t name = name_hash(r);
+	cox_sum_add(&s->content, name, r->hash);
+	cox_sum_add(&s->names, name, (struct cox_hash){ 0, 0 });
+}
+
+static void set_discount(struct cox_set *s, const struct cox_resource *r)
+{
+	uint64_t name = name_hash(r);
+	cox_sum_take(&s->content, name, r->hash);
+	cox_sum_take(&s->names, name, (struct cox_hash){ 0, 0 });
+}
+
 static void set_seal(struct cox_set *s)
 {
-	struct cox_hash h = { (uint64_t)s->type, s->n };
-	for (size_t i = 0; i < s->n; i++) {
-		h = cox_hash_combine(h, cox_hash128(s->items[i]->name.p, s->items[i]->name.n));
-		h = cox_hash_combine(h, s->items[i]->hash);
-	}
-	s->hash = h;
+	uint64_t all[] = { (uint64_t)s->type, s->content.n, s->content.a, s->content.b };
+	s->hash = cox_hash128(all, sizeof(all));
 }
 
 static struct cox_set *set_alloc(enum cox_type type, size_t cap)
@@ -186,22 +198,40 @@ static struct cox_set *set_alloc(enum cox_type type, size_t cap)
 	return s;
 }
 
-struct cox_set *cox_set_build_take(enum cox_type type, const struct cox_resource **items, size_t n)
+/* Most lists come in order, or are made of a set. */
+static bool is_in_order(const struct cox_resource **items, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (cox_str_cmp(items[i - 1]->name, items[i]->name) > 0)
+			return false;
+	return true;
+}
+
+static void sort_items(const struct cox_resource **items, size_t n)
 {
 	struct ordered *sorted = cox_calloc(n + 1, sizeof(*sorted));
-	struct cox_set *s = set_alloc(type, n);
-
 	for (size_t i = 0; i < n; i++)
 		sorted[i] = (struct ordered){ items[i], i };
 	qsort(sorted, n, sizeof(*sorted), cmp_ordered);
-	for (size_t i = 0; i < n; i++) {
-		COX_ASSERT(sorted[i].r->type == type);
-		if (s->n > 0 && cox_str_eq(s->items[s->n - 1]->name, sorted[i].r->name))
-			cox_resource_unref(sorted[i].r);
-		else
-			s->items[s->n++] = sorted[i].r;
-	}
+	for (size_t i = 0; i < n; i++)
+		items[i] = sorted[i].r;
 	cox_free(sorted);
+}
+
+struct cox_set *cox_set_build_take(enum cox_type type, const struct cox_resource **items, size_t n)
+{
+	struct cox_set *s = set_alloc(type, n);
+	if (!is_in_order(items, n))
+		sort_items(items, n);
+	for (size_t i = 0; i < n; i++) {
+		COX_ASSERT(items[i]->type == type);
+		if (s->n > 0 && cox_str_eq(s->items[s->n - 1]->name, items[i]->name)) {
+			cox_resource_unref(items[i]);
+			continue;
+		}
+		s->items[s->n++] = items[i];
+		set_count(s, items[i]);
+	}
 	set_seal(s);
 	return s;
 }
@@ -241,19 +271,65 @@ const struct cox_resource *cox_set_find(const struct cox_set *s, struct cox_str 
 	return i < s->n && cox_str_eq(s->items[i]->name, name) ? s->items[i] : NULL;
 }
 
+/* All items of `s`, with its sums, and room for one more. */
+static struct cox_set *set_copy(const struct cox_set *s)
+{
+	struct cox_set *copy = set_alloc(s->type, s->n + 1);
+	copy->content = s->content;
+	copy->names = s->names;
+	copy->n = s->n;
+	for (size_t i = 0; i < s->n; i++)
+		copy->items[i] = cox_resource_ref(s->items[i]);
+	return copy;
+}
+
+static void set_put_at(struct cox_set *s, size_t at, const struct cox_resource *r)
+{
+	const struct cox_resource *old = s->items[at];
+	set_discount(s, old);
+	s->items[at] = cox_resource_ref(r);
+	set_count(s, r);
+	cox_resource_unref(old);
+}
+
+struct cox_set *cox_set_replace(const struct cox_set *s, const struct cox_resource *const *news, size_t n)
+{
+	struct cox_set *copy = NULL;
+	for (size_t i = 0; i < n; i++) {
+		size_t at = set_lower_bound(s, news[i]->name);
+		if (at == s->n || !cox_str_eq(s->items[at]->name, news[i]->name) || cox_hash_eq(s->items[at]->hash, news[i]->hash))
+			continue;
+		COX_ASSERT(news[i]->type == s->type);
+		if (copy == NULL)
+			copy = set_copy(s);
+		set_put_at(copy, at, news[i]);
+	}
+	if (copy != NULL)
+		set_seal(copy);
+	return copy;
+}
+
 struct cox_set *cox_set_with(const struct cox_set *s, struct cox_str name, const struct cox_resource *r)
 {
 	size_t at = set_lower_bound(s, name);
 	bool is_there = at < s->n && cox_str_eq(s->items[at]->name, name);
-	struct cox_set *copy = set_alloc(s->type, s->n + 1);
+	struct cox_set *copy = set_copy(s);
+	size_t behind = (s->n - at - is_there) * sizeof(s->items[0]);
 
 	COX_ASSERT(r == NULL || (r->type == s->type && cox_str_eq(r->name, name)));
-	for (size_t i = 0; i < at; i++)
-		copy->items[copy->n++] = cox_resource_ref(s->items[i]);
-	if (r != NULL)
-		copy->items[copy->n++] = cox_resource_ref(r);
-	for (size_t i = at + is_there; i < s->n; i++)
-		copy->items[copy->n++] = cox_resource_ref(s->items[i]);
+	if (is_there && r != NULL) {
+		set_put_at(copy, at, r);
+	} else if (is_there) {
+		set_discount(copy, copy->items[at]);
+		cox_resource_unref(copy->items[at]);
+		memmove(&copy->items[at], &copy->items[at + 1], behind);
+		copy->n--;
+	} else if (r != NULL) {
+		memmove(&copy->items[at + 1], &copy->items[at], behind);
+		copy->items[at] = cox_resource_ref(r);
+		copy->n++;
+		set_count(copy, r);
+	}
 	set_seal(copy);
 	return copy;
 }

@@ -79,7 +79,8 @@ void cox_resource_flatten(const struct cox_resource *r, struct cox_buf *out);
 struct cox_set {
 	struct cox_ref ref;
 	enum cox_type type;
-	struct cox_hash hash; /* of names and hashes: version_info of a state-of-the-world answer */
+	struct cox_hash hash;          /* of names and hashes: version_info of a state-of-the-world answer */
+	struct cox_sum content, names; /* of (cox_hash64() of the name, hash), and of names without a version */
 	size_t n;
 	const struct cox_resource *items[];
 };
@@ -88,6 +89,8 @@ struct cox_set *cox_set_build_take(enum cox_type type, const struct cox_resource
 const struct cox_set *cox_set_ref(const struct cox_set *s);
 void cox_set_unref(const struct cox_set *s);
 const struct cox_resource *cox_set_find(const struct cox_set *s, struct cox_str name);
+/* A copy of `s` with those of `news` (shared) in place of what has their names; NULL when that changes nothing. No name comes or goes. */
+struct cox_set *cox_set_replace(const struct cox_set *s, const struct cox_resource *const *news, size_t n);
 /* A copy of `s` in which `r` (shared) replaces or joins by name, or with r NULL `name` is gone. Gives. */
 struct cox_set *cox_set_with(const struct cox_set *s, struct cox_str name, const struct cox_resource *r);
 

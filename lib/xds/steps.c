@@ -6,7 +6,7 @@
 
 enum { ROUNDS_KEPT = 2 };
 
-enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT, ENTRY_NEEDS, ENTRY_SUM };
+enum entry_kind { ENTRY_STEP, ENTRY_FILTER, ENTRY_VHOSTS, ENTRY_KEEP, ENTRY_WITHOUT, ENTRY_NEEDS, ENTRY_ACCEPTED };
 enum { INPUTS = 3 };
 struct entry { /* one cached result; the identity of its inputs is its key */
 	struct {
@@ -18,8 +18,7 @@ struct entry { /* one cached result; the identity of its inputs is its key */
 	const struct cox_set *set;
 	const struct cox_set *in[INPUTS]; /* references that keep the addresses of the inputs from being used again */
 	const struct cox_names *in_names, *names;
-	struct cox_sum sum;
-	uint32_t accepted_by; /* ENTRY_SUM: classes of proxies whose acceptance is noted at each resource */
+	uint32_t accepted_by; /* ENTRY_ACCEPTED: classes of proxies whose acceptance is noted at each resource */
 };
 struct cox_steps {
 	struct cox_map entries;
@@ -28,21 +27,6 @@ struct cox_steps {
 };
 
 uint64_t cox_name_hash(struct cox_str name) { return cox_hash64(name.p, name.n); }
-
-/* Odd constants with well-spread bits (of the golden ratio, and of primes as mixers of 64 bits use them). */
-static uint64_t stir(uint64_t x)
-{
-	x = (x ^ x >> 32) * 0x9e3779b97f4a7c15u;
-	x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9u;
-	return x ^ x >> 32;
-}
-
-void cox_sum_add(struct cox_sum *s, uint64_t name, struct cox_hash version)
-{
-	s->n++;
-	s->a += stir(name ^ stir(version.lo));
-	s->b += stir(name + stir(version.hi ^ 0x94d049bb133111ebu));
-}
 
 /* --- names ---------------------------------------------------------------------------------- */
 
@@ -340,6 +324,8 @@ const struct cox_set *cox_steps_filter(struct cox_steps *c, const struct cox_set
 {
 	if (!set)
 		return NULL;
+	if (names && cox_sum_eq(&set->names, &names->sum))
+		return cox_set_ref(set); /* nearly all: who asks for the endpoints of all its clusters */
 	struct entry *e = entry_of(c, ENTRY_FILTER, (const void *[INPUTS]){ set, names });
 	if (!e->set) {
 		e->in[0] = cox_set_ref(set);
@@ -453,31 +439,14 @@ const struct cox_names *cox_steps_needs(struct cox_steps *c, const struct cox_se
 	return cox_names_ref(e->names);
 }
 
-static struct entry *sum_of(struct cox_steps *c, const struct cox_set *set)
-{
-	struct entry *e = sets_entry_of(c, ENTRY_SUM, (const struct cox_set *[INPUTS]){ set });
-	if (!e->set) {
-		e->set = cox_set_ref(set); /* made */
-		for (size_t i = 0; i < set->n; i++)
-			cox_sum_add(&e->sum, cox_name_hash(set->items[i]->name), set->items[i]->hash);
-	}
-	return e;
-}
-
-void cox_steps_sum(struct cox_steps *c, const struct cox_set *set, struct cox_sum *sum)
-{
-	const struct entry *e = set ? sum_of(c, set) : NULL;
-	if (!e)
-		return;
-	sum->n += e->sum.n;
-	sum->a += e->sum.a;
-	sum->b += e->sum.b;
-}
-
 void cox_steps_mark_accepted(struct cox_steps *c, const struct cox_set *set, unsigned klass)
 {
-	struct entry *e = set ? sum_of(c, set) : NULL;
-	if (!e || (e->accepted_by & 1u << klass))
+	if (!set)
+		return;
+	struct entry *e = sets_entry_of(c, ENTRY_ACCEPTED, (const struct cox_set *[INPUTS]){ set });
+	if (!e->set)
+		e->set = cox_set_ref(set); /* made */
+	if (e->accepted_by & 1u << klass)
 		return;
 	e->accepted_by |= 1u << klass;
 	for (size_t i = 0; i < set->n; i++)

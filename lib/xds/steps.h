@@ -15,18 +15,12 @@ void cox_steps_free(struct cox_steps *c);
 /* Forgets what was not used since the last two calls: about once a second. */
 void cox_steps_age(struct cox_steps *c);
 
-/* What a collection holds, whatever its order: of each item a mix is added up. Who lies about what it holds fools itself alone. */
-struct cox_sum {
-	uint64_t n, a, b;
-};
 uint64_t cox_name_hash(struct cox_str name);
-void cox_sum_add(struct cox_sum *s, uint64_t name, struct cox_hash version);
-static inline bool cox_sum_eq(const struct cox_sum *x, const struct cox_sum *y) { return x->n == y->n && x->a == y->a && x->b == y->b; }
 
 /* Names by 64-bit hash, sorted, distinct; shared by all proxies that subscribed to the same ones. */
 struct cox_names {
 	struct cox_ref ref;
-	struct cox_sum sum;
+	struct cox_sum sum; /* with no version; see cox_set */
 	size_t n;
 	uint64_t items[];
 };
@@ -57,8 +51,6 @@ const struct cox_step *cox_step_between(struct cox_steps *c, const struct cox_se
 const struct cox_step *cox_step_ref(const struct cox_step *s);
 void cox_step_unref(const struct cox_step *s);
 
-/* Adds what `set` (may be NULL) holds: names and hashes of its resources. */
-void cox_steps_sum(struct cox_steps *c, const struct cox_set *set, struct cox_sum *sum);
 /* Every resource of `set` (may be NULL) was accepted by a proxy of this class. */
 void cox_steps_mark_accepted(struct cox_steps *c, const struct cox_set *set, unsigned klass);
 /* The clusters that resources of `set` refer to. Shares; NULL: none, or no set. */

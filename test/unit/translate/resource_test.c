@@ -131,9 +131,45 @@ static void test_memo(void **state)
 	cox_memo_free(m);
 }
 
+static const struct cox_resource *named(const char *name, const char *body)
+{
+	return cox_resource_new(COX_TYPE_EDS, cox_str_of(name), cox_str_of(body), COX_STR(""), COX_STR(""));
+}
+
+/* However a set came to be, equal content has an equal hash and equal sums: sets are shared by it. */
+static void test_replaced_is_as_built(void **state)
+{
+	const struct cox_resource *first[] = { named("c", "1"), named("a", "1"), named("b", "1") };
+	const struct cox_resource *second[] = { named("a", "1"), named("b", "2"), named("c", "3") };
+	const struct cox_resource *news[] = { named("b", "2"), named("nobody", "9"), named("c", "3"), named("a", "1") };
+	(void)state;
+	struct cox_set *s = cox_set_build_take(COX_TYPE_EDS, first, 3), *want = cox_set_build_take(COX_TYPE_EDS, second, 3);
+	struct cox_set *made = cox_set_replace(s, news, 4);
+	assert_int_equal(made->n, 3);
+	assert_true(cox_hash_eq(made->hash, want->hash));
+	assert_false(cox_hash_eq(made->hash, s->hash));
+	assert_true(cox_sum_eq(&made->content, &want->content));
+	assert_true(cox_sum_eq(&made->names, &s->names));
+	assert_ptr_equal(made->items[0], s->items[0]); /* what did not change is shared */
+	assert_ptr_equal(made->items[1], news[0]);
+	assert_null(cox_set_replace(made, news, 4));
+	struct cox_set *less = cox_set_with(made, COX_STR("b"), NULL), *again = cox_set_with(less, COX_STR("b"), news[0]),
+	               *put = cox_set_with(s, COX_STR("b"), news[0]), *both = cox_set_replace(put, news, 4);
+	assert_int_equal(less->n, 2);
+	assert_true(cox_hash_eq(again->hash, want->hash));
+	assert_true(cox_hash_eq(both->hash, want->hash));
+	assert_true(cox_sum_eq(&again->content, &both->content));
+	struct cox_set *all[] = { s, want, made, less, again, put, both };
+	for (size_t i = 0; i < COX_LEN(all); i++)
+		cox_set_unref(all[i]);
+	for (size_t i = 0; i < COX_LEN(news); i++)
+		cox_resource_unref(news[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_replaced_is_as_built),
 		cmocka_unit_test(test_pieces_hash_as_one),
 		cmocka_unit_test(test_bytes_filled_later),
 		cmocka_unit_test(test_sets),
