@@ -22,6 +22,8 @@ static const struct cox_json *chain_at(const struct cox_json *listener, size_t i
 static bool is_black_hole(const struct cox_json *config)
 {
 	struct cox_buf text = { 0 };
+	if (!config)
+		return false;
 	cox_json_write(&text, config, 0, false);
 	bool is = cox_str_search(cox_buf_str(&text), COX_STR(BLACK_HOLE)) >= 0;
 	cox_buf_fini(&text);
