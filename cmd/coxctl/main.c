@@ -46,6 +46,7 @@ static const struct cox_cli_verb *const verbs[] = {
 	&verb_profile,
 	&verb_profile_dump,
 	&verb_profile_list,
+	&verb_precheck,
 	&verb_proxy_config,
 	&verb_proxy_config_all,
 	&verb_proxy_config_bootstrap,

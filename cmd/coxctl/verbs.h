@@ -33,7 +33,7 @@ extern const char verb_version_text[];
 
 extern const struct cox_cli_verb verb_admin, verb_admin_log;
 extern const struct cox_cli_verb verb_authz, verb_authz_check;
-extern const struct cox_cli_verb verb_analyze;
+extern const struct cox_cli_verb verb_analyze, verb_precheck;
 extern const struct cox_cli_verb verb_bug_report;
 extern const struct cox_cli_verb verb_cert, verb_cert_list, verb_cert_revoke, verb_cert_unrevoke, verb_cert_rotate_root;
 extern const struct cox_cli_verb verb_check_inject;

@@ -39,6 +39,14 @@ struct cox_analyze_doc {
 struct cox_analyze_suppression {
 	struct cox_str code, object; /* "IST0103", "Pod *.testing" or "Pod testing/m*": '*' is any text */
 };
+/* What is known of a cluster in which a control plane is to be installed or upgraded. */
+struct cox_precheck {
+	struct cox_str kubernetes;    /* "v1.36.3" */
+	const struct cox_str *denied; /* resources of an installation that may not be created */
+	size_t denied_n;
+	struct cox_str from_version; /* "1.21": what changed since; may be empty */
+	bool no_control_plane;       /* only that */
+};
 struct cox_analyze_options {
 	const struct cox_analyze_doc *docs;
 	size_t doc_n;
@@ -53,7 +61,8 @@ struct cox_analyze_options {
 	size_t suppress_n;
 	const struct cox_str *only; /* names of analyzers; none: all. Where no name is known, all run, as with istioctl */
 	size_t only_n;
-	bool no_schemas; /* without the analyzers of schemas: the caller has checked each object already */
+	const struct cox_precheck *precheck; /* not NULL: this instead of the analyzers */
+	bool no_schemas;                     /* without the analyzers of schemas: the caller has checked each object already */
 };
 
 struct cox_analyze_message {

@@ -157,6 +157,9 @@ void an_schema(struct an_run *r, struct an_obj *o);
 /* MeshConfig, where it is given. */
 void an_schema_mesh(struct an_run *r);
 void an_vs_unreachable(struct an_run *r, const struct an_obj *o);
+/* What the options' `precheck` asks for. */
+void an_precheck(struct an_run *r);
+void an_alpha_annotations(struct an_run *r);
 /* NULL: fine, else what is allowed. */
 const char *an_annotation_check(struct cox_str name, struct cox_str value);
 

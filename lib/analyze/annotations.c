@@ -11,8 +11,9 @@ static const struct annotation {
 	bool is_deprecated;
 	const char *kinds;
 	enum form form;
+	enum { STABLE, ALPHA } phase;
 } known[] = {
-#define X(name, deprecated, kinds, form) { name, deprecated, kinds, form },
+#define X(name, deprecated, kinds, form, phase) { name, deprecated, kinds, form, phase },
 #include "analyze/annotation.def"
 #undef X
 };
@@ -183,4 +184,37 @@ void an_annotations(struct an_run *r)
 	AN_EACH_MEMBER(a, o->annotations)
 	if (is_istio(a->key) && !is_written_by_us(a->key))
 		look_at(r, o, a->key, &a->value);
+}
+
+/* --- for precheck ------------------------------------------------------------------------------------------------ */
+
+/* A pod that the CNI plugin captures for has these from the injector, not from people. */
+static bool is_of_cni(const struct an_obj *o, struct cox_str name)
+{
+	static const char *const names[] = { "sidecar.istio.io/interceptionMode", "traffic.sidecar.istio.io/includeInboundPorts",
+		                             "traffic.sidecar.istio.io/excludeInboundPorts",
+		                             "traffic.sidecar.istio.io/includeOutboundIPRanges" };
+	if (o->kind != AN_POD)
+		return false;
+	AN_EACH(c, an_get(o->spec, "initContainers"))
+	if (cox_str_eq_cstr(an_str(c, "name"), "istio-init"))
+		return false;
+	for (size_t i = 0; i < COX_LEN(names); i++)
+		if (cox_str_eq_cstr(name, names[i]))
+			return true;
+	return false;
+}
+
+void an_alpha_annotations(struct an_run *r)
+{
+	static const enum an_kind kinds[] = { AN_NAMESPACE, AN_SERVICE, AN_POD, AN_DEPLOYMENT };
+	for (size_t k = 0; k < COX_LEN(kinds); k++)
+		AN_EACH_OBJ(o, r, kinds[k])
+	AN_EACH_MEMBER(a, o->annotations)
+	{
+		const struct annotation *known_one = is_written_by_us(a->key) ? NULL : find(a->key);
+		if (known_one && known_one->phase == ALPHA && !is_of_cni(o, a->key))
+			an_report(r, COX_AN_ALPHA_ANNOTATION, o, &a->value, AN_PATH(r, "metadata.annotations[%.*s]", COX_FMT(a->key)),
+			          "is of a feature that is not finished; other releases may do it differently");
+	}
 }

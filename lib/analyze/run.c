@@ -76,7 +76,7 @@ void an_report(struct an_run *r, enum cox_analyze_code code, const struct an_obj
 	if (!o)
 		return;
 	m->kind = o->kind_name, m->ns = o->ns, m->name = o->name;
-	m->origin = AN_PATH(r, "%.*s %.*s", COX_FMT(o->kind_name), COX_FMT(o->full));
+	m->origin = o->full.n ? AN_PATH(r, "%.*s %.*s", COX_FMT(o->kind_name), COX_FMT(o->full)) : o->kind_name;
 	m->file = o->from->file, m->cluster = o->from->cluster;
 	m->line = at && at->line ? at->line : o->doc->line;
 }
@@ -87,7 +87,9 @@ const struct an_obj *an_mesh_obj(struct an_run *r, const char *kind, const char 
 	static const struct cox_analyze_doc from = { .doc = &doc };
 	struct an_obj *o = COX_ARENA_NEW(r->arena, struct an_obj);
 	*o = (struct an_obj){ .from = &from, .doc = &doc, .kind_name = cox_str_of(kind), .name = cox_str_of(name), .ns = r->root_ns };
-	o->full = AN_PATH(r, "%.*s/%s", COX_FMT(r->root_ns), name);
+	o->full = *name ? AN_PATH(r, "%.*s/%s", COX_FMT(r->root_ns), name) : COX_STR("");
+	if (!*name) /* of no namespace: the cluster itself */
+		o->ns = COX_STR("");
 	return o;
 }
 
@@ -226,8 +228,10 @@ void cox_analyze(const struct cox_analyze_options *options, struct cox_arena *ar
 	struct cox_str root = cox_json_str_at(options->mesh, "rootNamespace");
 	r.root_ns = root.n ? root : options->root_ns.n ? options->root_ns : COX_STR("istio-system");
 	an_index_build(&r);
+	if (options->precheck)
+		an_precheck(&r);
 	bool all = !any_named(&r);
-	for (size_t i = 0; i < COX_LEN(analyzers); i++) {
+	for (size_t i = 0; i < COX_LEN(analyzers) && !options->precheck; i++) {
 		if (!all && !is_named(&r, analyzers[i].name))
 			continue;
 		if (options->is_partial && (analyzers[i].kinds & RUNTIME_KINDS)) {
@@ -239,7 +243,7 @@ void cox_analyze(const struct cox_analyze_options *options, struct cox_arena *ar
 		analyzers[i].run(&r);
 		out->ran[out->ran_n++] = analyzers[i].name;
 	}
-	for (size_t i = 0; i < COX_LEN(schemas) && !options->no_schemas; i++)
+	for (size_t i = 0; i < COX_LEN(schemas) && !options->no_schemas && !options->precheck; i++)
 		if (all || is_named(&r, schemas[i].name)) {
 			run_schema(&r, i);
 			out->ran[out->ran_n++] = schemas[i].name;

@@ -67,7 +67,8 @@ def said(case, *args):
     messages = json.loads(done.stdout)
     for m in messages:
         assert m["message"] and m["level"] in ("Error", "Warning", "Info") and m["documentationUrl"].endswith(f"/{m['code'].lower()}/")
-    return {f"{m['code']} {m.get('origin', '-')}" for m in messages}
+    # Said of every object of a kind that is only checked yet: true, and of no use in a comparison.
+    return {f"{m['code']} {m.get('origin', '-')}" for m in messages if "this release checks" not in m["message"]}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -76,13 +77,13 @@ def test_as_istio(case, rewrite):
         record(case)
     args = ["--meshNetworksFile", path(case, "networks")] if path(case, "networks") else []
     assert said(case, "--complete", *args) == expected(case, "full")
-    assert {x for x in said(case) if not x.startswith("IST9")} == expected(case, "offline")
+    assert said(case) == expected(case, "offline")
 
 
 def test_every_code_has_a_case():
     """Codes that no case shows are named here, with where they are shown."""
-    elsewhere = {"IST0001", "IST0136", "IST0156", "IST0172",  # said by nobody, as in Istio
-                 "IST0141", "IST0142", "IST0143", "IST0168", "IST0169",  # precheck
+    elsewhere = {"IST0001", "IST0143", "IST0168",  # said by nobody, as in Istio
+                 "IST0136", "IST0141", "IST0142", "IST0156", "IST0169", "IST0172",  # precheck: test/unit/analyze
                  "IST0170"}  # several clusters: test/unit/analyze
     table = open(os.path.join(TOP, "lib/analyze/message.def")).read()
     codes = set(re.findall(r'"(IST\d+)"', table))

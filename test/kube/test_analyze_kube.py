@@ -1,6 +1,6 @@
 """coxctl analyze on a real kube-apiserver, beside istioctl on the same one: the same codes about the same objects.
 
-covers: f1 d40 d44 d48 d55 d58 d60
+covers: f1 f26 h17 d40 d44 d48 d55 d58 d60 d70
 """
 import glob
 import json
@@ -93,3 +93,16 @@ def test_namespaces_and_exit_status(lab, ns, mesh):
     assert none.returncode == 0 and 'namespace "not-there" not found' in none.stderr
     assert f"IST0101] (VirtualService {ns}/lost)" in run(COXCTL, lab, "-A").stdout
     assert run(COXCTL, lab, "--context", "no-such").returncode == 1
+
+
+def test_precheck(lab, ns, crds):
+    """A cluster that is new enough and ours: what is found is for information, and nothing fails."""
+    lab.call("POST", f"/api/v1/namespaces/{ns}/services", {"metadata": {"name": "alpha", "annotations": {"networking.istio.io/exportTo": "."}},
+                                                           "spec": {"ports": [{"name": "http", "port": 80}]}})
+
+    def found(*words):
+        done = subprocess.run([COXCTL, *words, "precheck", "--kubeconfig", lab.kubeconfig, "-o", "json"], capture_output=True, text=True, timeout=120)
+        return done.returncode, {(m["code"], m["level"], m["origin"]) for m in json.loads(done.stdout)}
+    status, messages = found()
+    assert status == 0 and ("IST0136", "Info", f"Service {ns}/alpha") in messages and {m[1] for m in messages} == {"Info"}, messages
+    assert found("x") == (status, messages)

@@ -1,6 +1,6 @@
 /* Analysis without a command line: several clusters, what is left out, values of annotations, and what a large mesh costs.
  *
- * covers: d33 d54 f1 */
+ * covers: d33 d54 d70 f1 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -221,6 +221,35 @@ static void test_nonsense(void **state)
 	fini(&m);
 }
 
+static void test_precheck(void **state)
+{
+	(void)state;
+	static const struct cox_str denied[] = { COX_STR_INIT("clusterroles"), COX_STR_INIT("deployments") };
+	struct cox_precheck facts = { .kubernetes = COX_STR("v1.29.3"), .denied = denied, .denied_n = 2, .from_version = COX_STR("1.21") };
+	struct mesh m = { 0 };
+	add(&m, "",
+	    "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: httproutes.gateway.networking.k8s.io}\n"
+	    "spec: {group: gateway.networking.k8s.io, names: {kind: HTTPRoute}, versions: [{name: v1alpha2, served: true}, {name: v1, served: false}]}\n---\n"
+	    "apiVersion: v1\nkind: Service\nmetadata: {name: zipkin, namespace: istio-system, annotations: {networking.istio.io/exportTo: '*'}}\n---\n"
+	    "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: a, annotations: {sidecar.istio.io/interceptionMode: TPROXY, sidecar.istio.io/logLevel: debug}}\n---\n"
+	    "apiVersion: v1\nkind: Pod\nmetadata: {name: q, namespace: a, annotations: {sidecar.istio.io/interceptionMode: TPROXY}}\n"
+	    "spec: {initContainers: [{name: istio-init}]}\n");
+	struct cox_analyze_result out = run(&m, (struct cox_analyze_options){ .precheck = &facts });
+	static const struct {
+		enum cox_analyze_code code;
+		size_t n;
+	} want[] = { { COX_AN_KUBERNETES_VERSION, 1 }, { COX_AN_NO_PERMISSION, 2 },        { COX_AN_GWAPI_UNSUPPORTED, 1 },
+		     { COX_AN_GWAPI_FUTURE, 1 },       { COX_AN_UPGRADE_INCOMPATIBLE, 1 }, { COX_AN_ALPHA_ANNOTATION, 3 } };
+	for (size_t i = 0; i < COX_LEN(want); i++)
+		assert_int_equal(count(&out, want[i].code), want[i].n);
+	assert_int_equal(out.n, 9);
+	assert_true(cox_str_eq(out.items[0].origin, COX_STR("Cluster")));
+	facts = (struct cox_precheck){ .kubernetes = COX_STR("v1.36.0"), .from_version = COX_STR("1.22"), .no_control_plane = true };
+	out = run(&m, (struct cox_analyze_options){ .precheck = &facts });
+	assert_int_equal(out.n, 0);
+	fini(&m);
+}
+
 /* 5,000 services with pods, VirtualServices and DestinationRules: no analyzer may walk all pairs. The bound is wide, for busy machines;
  * pairs would take a minute. */
 static void test_scale(void **state)
@@ -258,7 +287,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clusters),   cmocka_unit_test(test_remote_config), cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_first_wins), cmocka_unit_test(test_annotations),   cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_scale),
+		cmocka_unit_test(test_precheck),   cmocka_unit_test(test_scale),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
