@@ -19,6 +19,9 @@ from coxswain import BUILD, TREE, Coxswaind  # noqa: E402
 from test_ads import MESH, virtual_service  # noqa: E402
 
 
+SANITIZED = "san" in os.path.basename(BUILD)  # an allocator of its own, which says nothing
+
+
 def ask(port, method, path, body=None, host="127.0.0.1"):
     conn = http.client.HTTPConnection(host, port, timeout=20)
     conn.request(method, path, body)
@@ -74,7 +77,7 @@ def test_topics(plane):
     assert ask(port, "GET", "/")[1] == ["/scopej/", "/memj/", "/envj/", "/procj/", "/argsj/", "/versionj/"]
     proc = ask(port, "GET", "/procj/")[1]
     assert proc["pid"] == c.process.pid and proc["ppid"] == os.getpid() and proc["uid"] == os.getuid() and proc["threads"] >= 3
-    assert ask(port, "GET", "/argsj/")[1][1] == "discovery" and ask(port, "GET", "/memj/")[1]["HeapInuse"] > 100000
+    assert ask(port, "GET", "/argsj/")[1][1] == "discovery" and ask(port, "GET", "/memj/")[1]["HeapInuse"] >= (0 if SANITIZED else 100000)
     env = {e["name"]: e["value"] for e in ask(port, "GET", "/envj/")[1]}
     assert env["PATH"] and env["SOME_TOKEN"] == "[redacted]" and ask(port, "GET", "/versionj/")[1]["component"] == "coxswaind"
     assert ask(port, "GET", "/nothing")[0] == 404
