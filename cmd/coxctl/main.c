@@ -69,6 +69,7 @@ static const struct cox_cli_verb *const verbs[] = {
 	&verb_tag_set,
 	&verb_uninstall,
 	&verb_upgrade,
+	&verb_validate,
 	&verb_version,
 	&verb_wait,
 	&verb_workload,

@@ -58,6 +58,7 @@ extern const struct cox_cli_verb verb_render;
 extern const struct cox_cli_verb verb_tag, verb_tag_generate, verb_tag_list, verb_tag_remove, verb_tag_set;
 extern const struct cox_cli_verb verb_version;
 extern const struct cox_cli_verb verb_wait;
+extern const struct cox_cli_verb verb_validate;
 extern const struct cox_cli_verb verb_workload, verb_workload_entry, verb_workload_entry_configure, verb_workload_group,
     verb_workload_group_create;
 

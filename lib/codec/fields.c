@@ -63,8 +63,10 @@ static void diag_add(struct cox_diags *d, enum cox_severity severity, int line, 
 	}
 	struct cox_buf b COX_AUTO(cox_buf_fini) = { 0 };
 	cox_buf_vprintf(&b, fmt, ap);
-	d->items[d->n++] =
-	    (struct cox_diag){ severity, line ? line : d->line, cox_arena_str(d->arena, path), cox_arena_str(d->arena, cox_buf_str(&b)) };
+	d->items[d->n++] = (struct cox_diag){ .severity = severity,
+		                              .line = line ? line : d->line,
+		                              .path = cox_arena_str(d->arena, path),
+		                              .text = cox_arena_str(d->arena, cox_buf_str(&b)) };
 }
 
 void cox_diag_add(struct cox_diags *d, enum cox_severity severity, int line, const char *path, const char *fmt, ...)
@@ -85,6 +87,13 @@ static void report(struct decoder *dc, enum cox_severity severity, int line, con
 	va_start(ap, fmt);
 	diag_add(dc->diags, severity, line, cox_buf_str(&path), fmt, ap);
 	va_end(ap);
+}
+
+/* The finding added last is of this sort. Beyond the limit there is none to mark. */
+static void mark_unknown(struct decoder *dc, size_t before)
+{
+	if (dc->diags->n > before)
+		dc->diags->items[dc->diags->n - 1].is_unknown_field = true;
 }
 
 #define WRONG(dc, v, at, ...) (report(dc, COX_SEV_ERROR, (v)->line, at, __VA_ARGS__), false)
@@ -116,7 +125,8 @@ static bool decode_text(struct decoder *dc, const struct cox_field *f, const str
 		return false;
 	if (v->text.n && memchr(v->text.p, 0, v->text.n))
 		return WRONG(dc, v, at, "must not contain a NUL character");
-	if (f->pattern && (v->text.n || (f->flags & (COX_F_REQUIRED | COX_F_LIST)))) {
+	bool must = (f->flags & (COX_F_REQUIRED | COX_F_LIST)) || (f->pattern && strcmp(f->pattern, "nonEmpty") == 0);
+	if (f->pattern && (v->text.n || must)) {
 		const char *allowed = v->text.n ? cox_format_check(f->pattern, v->text) : "must not be empty";
 		if (allowed)
 			return v->text.n ? WRONG(dc, v, at, "\"%.*s\": %s", COX_FMT(cox_str_sub(v->text, 0, 100)), allowed)
@@ -173,6 +183,8 @@ static bool decode_duration(struct decoder *dc, const struct cox_field *f, const
 		             COX_FMT(cox_str_sub(v->text, 0, 40)));
 	if (!check_bounds(dc, f, v, at, (double)ns / 1e9))
 		return false;
+	if (f->min > 0 && ns % 1000000) /* Istio's rule for all durations that must not be 0 */
+		return WRONG(dc, v, at, "must be whole milliseconds, is %.*s", COX_FMT(cox_str_sub(v->text, 0, 40)));
 	*out = ns;
 	return true;
 }
@@ -445,13 +457,14 @@ static bool is_near(struct cox_str key, const char *name)
 static void report_unknown(struct decoder *dc, const struct cox_message *m, const struct cox_json_member *member, const struct place *at)
 {
 	struct place here = { .up = at, .key = member->key };
-	for (size_t i = 0; i < m->field_count; i++)
-		if (is_near(member->key, m->fields[i].name)) {
-			report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored; did you mean \"%s\"?",
-			       m->fields[i].name);
-			return;
-		}
-	report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored");
+	size_t before = dc->diags->n, i = 0;
+	while (i < m->field_count && !is_near(member->key, m->fields[i].name))
+		i++;
+	if (i < m->field_count)
+		report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored; did you mean \"%s\"?", m->fields[i].name);
+	else
+		report(dc, COX_SEV_WARNING, member->value.line, &here, "unknown field, ignored");
+	mark_unknown(dc, before);
 }
 
 static void names_of_group(const struct cox_message *m, uint8_t group, struct cox_buf *out)
@@ -504,8 +517,11 @@ static void run_check(struct decoder *dc, const struct cox_message *m, const str
 static bool decode_field(struct decoder *dc, const struct cox_field *f, const struct cox_json *v, const struct place *up, char *out)
 {
 	struct place at = { .up = up, .name = f->name };
+	size_t before = dc->diags->n;
 	if (f->flags & (COX_F_NO_EFFECT | COX_F_DEPRECATED))
 		report(dc, COX_SEV_WARNING, v->line, &at, "%s", f->flags & COX_F_NO_EFFECT ? "has no effect" : "is deprecated");
+	if (dc->diags->n > before)
+		dc->diags->items[before].is_deprecated = !(f->flags & COX_F_NO_EFFECT);
 	void *member = out + f->offset;
 	if (cox_field_is_map(f))
 		return decode_map(dc, f, v, &at, member);

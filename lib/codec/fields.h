@@ -139,6 +139,7 @@ struct cox_diag {
 	enum cox_severity severity;
 	int line;
 	struct cox_str path, text;
+	bool is_unknown_field, is_deprecated; /* warnings that some callers take in another way */
 };
 /* All findings about one object; in an arena. */
 struct cox_diags {

@@ -147,9 +147,11 @@ static bool is_cidr(struct cox_str s)
 	if (slash < 0)
 		return is_ip(s);
 	struct cox_str ip = cox_str_sub(s, 0, (size_t)slash);
+	struct cox_str length = cox_str_sub(s, (size_t)slash + 1, s.n);
 	uint64_t bits = 0;
-	return is_ip(ip) && cox_str_to_u64(cox_str_sub(s, (size_t)slash + 1, s.n), &bits) == COX_OK &&
-	       bits <= (cox_str_find(ip, ':') >= 0 ? 128 : 32);
+	if (length.n > 1 && length.p[0] == '0')
+		return false; /* "/08" is no number anywhere else */
+	return is_ip(ip) && cox_str_to_u64(length, &bits) == COX_OK && bits <= (cox_str_find(ip, ':') >= 0 ? 128 : 32);
 }
 
 static bool is_numeric(struct cox_str s)
@@ -246,7 +248,10 @@ static bool is_header(struct cox_str s)
 	return s.n > (size_t)(s.n && s.p[0] == ':') && s.n <= 256;
 }
 
-static bool is_unix(struct cox_str s) { return cox_str_has_prefix(s, COX_STR("unix:///")) || cox_str_has_prefix(s, COX_STR("unix://@")); }
+static bool is_unix(struct cox_str s)
+{
+	return (cox_str_has_prefix(s, COX_STR("unix:///")) || cox_str_has_prefix(s, COX_STR("unix://@"))) && s.p[s.n - 1] != '/';
+}
 
 /* Where an inbound listener hands traffic to: 127.0.0.1:PORT, [::1]:PORT, 0.0.0.0:PORT, [::]:PORT or a unix socket. */
 static bool is_default_endpoint(struct cox_str s)

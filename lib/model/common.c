@@ -11,6 +11,19 @@ bool cox_model_strs_has(const struct cox_str *p, size_t before, struct cox_str s
 	return false;
 }
 
+void cox_model_export_check(const struct cox_str *p, size_t n, bool may_be_none, const char *path, struct cox_diags *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool is_none = cox_str_eq_cstr(p[i], "~");
+		if (cox_model_strs_has(p, i, p[i]))
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "exportTo: \"%.*s\" stands twice", COX_FMT(p[i]));
+		if (is_none && !may_be_none)
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "exportTo: \"~\" is for ServiceEntries only");
+		if (n > 1 && (is_none || cox_str_eq_cstr(p[i], "*")))
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "exportTo: \"%.*s\" must be the only item", COX_FMT(p[i]));
+	}
+}
+
 static bool is_one_of(struct cox_str s, const char *const *words)
 {
 	for (; *words; words++)
@@ -104,8 +117,8 @@ MESSAGE(port, "Port", "A port of a gateway, service entry or sidecar.", .check =
 
 static const struct cox_field tcp_keepalive_fields[] = {
 	F(tcp_keepalive, probes, "probes", I64, "Unanswered probes after which a connection is dead.", NATURAL),
-	F(tcp_keepalive, time_ns, "time", DURATION, "Idle time before the first probe.", NOT_NEGATIVE),
-	F(tcp_keepalive, interval_ns, "interval", DURATION, "Time between probes.", NOT_NEGATIVE),
+	F(tcp_keepalive, time_ns, "time", DURATION, "Idle time before the first probe.", FROM_1MS),
+	F(tcp_keepalive, interval_ns, "interval", DURATION, "Time between probes.", FROM_1MS),
 };
 MESSAGE(tcp_keepalive, "TcpKeepalive", "TCP keepalive of upstream connections.");
 

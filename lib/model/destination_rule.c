@@ -50,7 +50,7 @@ static const struct cox_field consistent_hash_fields[] = {
 static MESSAGE(consistent_hash, "ConsistentHashLB", "Sends equal requests to the same endpoint.");
 
 static const struct cox_field warmup_fields[] = {
-	F(warmup, duration_ns, "duration", DURATION, "How long a new endpoint gets less traffic.", REQUIRED, NOT_NEGATIVE),
+	F(warmup, duration_ns, "duration", DURATION, "How long a new endpoint gets less traffic.", REQUIRED, FROM_1MS),
 	F(warmup, minimum_percent, "minimumPercent", F64, "Share at the start, in percent of the normal one.", PERCENT),
 	F(warmup, aggression, "aggression", F64, "How fast the share grows; 1 is linear.", .min = 1, .max = 4294967295.0),
 };
@@ -108,7 +108,7 @@ static const struct cox_field pool_tcp_fields[] = {
 	F(pool_tcp, max_connections, "maxConnections", I64, "Most connections to the host.", NATURAL),
 	F(pool_tcp, connect_timeout_ns, "connectTimeout", DURATION, "Time limit of connecting.", FROM_1MS),
 	F(pool_tcp, tcp_keepalive, "tcpKeepalive", MSG, "TCP keepalive.", SUB(tcp_keepalive)),
-	F(pool_tcp, max_connection_duration_ns, "maxConnectionDuration", DURATION, "How long a connection is used at most.", NOT_NEGATIVE),
+	F(pool_tcp, max_connection_duration_ns, "maxConnectionDuration", DURATION, "How long a connection is used at most.", FROM_1MS),
 	F(pool_tcp, idle_timeout_ns, "idleTimeout", DURATION, "How long an idle connection is kept.", NOT_NEGATIVE),
 };
 static MESSAGE(pool_tcp, "TCPSettings", "Connections for TCP and HTTP.");
@@ -125,7 +125,7 @@ static const struct cox_field pool_http_fields[] = {
 	F(pool_http, max_requests_per_connection, "maxRequestsPerConnection", I64,
 	  "Requests after which a connection is closed; 0: no limit.", NATURAL),
 	F(pool_http, max_retries, "maxRetries", I64, "Most retries at a time.", NATURAL),
-	F(pool_http, idle_timeout_ns, "idleTimeout", DURATION, "How long a connection without requests is kept.", NOT_NEGATIVE),
+	F(pool_http, idle_timeout_ns, "idleTimeout", DURATION, "How long a connection without requests is kept.", FROM_1MS),
 	F(pool_http, h2_upgrade_policy, "h2UpgradePolicy", ENUM, "Whether HTTP/1.1 is sent on as HTTP/2.",
 	  ENUM("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")),
 	F(pool_http, use_client_protocol, "useClientProtocol", OPT_BOOL, "Speaks to the host what the client speaks."),
@@ -171,7 +171,13 @@ static const struct cox_field outlier_detection_fields[] = {
 	F(outlier_detection, outlier_detection_http_error_codes, "outlierDetectionHttpErrorCodes", I64,
 	  "Status codes that count as errors.", LIST, .min = 100, .max = 599),
 };
-static MESSAGE(outlier_detection, "OutlierDetection", "Takes failing endpoints out for a while.");
+static void outlier_detection_check(const void *value, const char *path, struct cox_diags *d)
+{
+	const struct cox_outlier_detection *v = value;
+	if (v->consecutive_local_origin_failures.v && !v->split_external_local_origin_errors)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "consecutiveLocalOriginFailures needs splitExternalLocalOriginErrors: true");
+}
+static MESSAGE(outlier_detection, "OutlierDetection", "Takes failing endpoints out for a while.", .check = outlier_detection_check);
 
 static const struct cox_field tunnel_fields[] = {
 	F(tunnel, protocol, "protocol", STR, "CONNECT (default) or POST."),
@@ -237,6 +243,12 @@ static void traffic_policy_check(const void *value, const char *path, struct cox
 				cox_diag_add(d, COX_SEV_ERROR, 0, path, "portLevelSettings has two items for port %lld",
 				             (long long)a->number.v);
 		}
+	if (!v->load_balancer && !v->connection_pool && !v->outlier_detection && !v->tls && !v->port_level_settings.n && !v->tunnel &&
+	    !v->proxy_protocol && !v->retry_budget)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "must not be empty");
+	if (v->load_balancer && v->load_balancer->locality_lb_setting && v->load_balancer->locality_lb_setting->failover.n &&
+	    !v->outlier_detection)
+		cox_diag_add(d, COX_SEV_WARNING, 0, path, "failover needs outlierDetection: without it no endpoint counts as failed");
 	if (v->tunnel && v->proxy_protocol)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "only one of tunnel, proxyProtocol may be set");
 }
@@ -265,9 +277,10 @@ static void destination_rule_check(const void *value, const char *path, struct c
 		for (size_t k = 0; k < i; k++)
 			if (cox_str_eq(v->subsets.p[i].name, v->subsets.p[k].name))
 				cox_diag_add(d, COX_SEV_ERROR, 0, path, "two subsets are named %.*s", COX_FMT(v->subsets.p[i].name));
+	cox_model_export_check(v->export_to.p, v->export_to.n, false, path, d);
 	if (v->workload_selector && cox_model_strs_has(v->export_to.p, v->export_to.n, COX_STR("*")))
-		cox_diag_add(d, COX_SEV_WARNING, 0, path,
-		             "with workloadSelector the rule is for this namespace only; exportTo \"*\" has no effect");
+		cox_diag_add(d, COX_SEV_ERROR, 0, path,
+		             "with workloadSelector the rule is for this namespace only: exportTo \"*\" contradicts it");
 }
 static MESSAGE(destination_rule, "DestinationRuleSpec", "Policies for traffic to a host.", .check = destination_rule_check);
 

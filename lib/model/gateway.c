@@ -73,6 +73,8 @@ static void server_tls_check(const void *value, const char *path, struct cox_dia
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "mode ISTIO_MUTUAL uses the mesh's own certificates; no others may be named");
 	else if (passes && certificates)
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "certificates have no effect where TLS is passed through");
+	if (v->min_protocol_version == 1 || v->min_protocol_version == 2)
+		cox_diag_add(d, COX_SEV_WARNING, 0, path, "minProtocolVersion: TLS below 1.2 is not secure");
 	if (v->min_protocol_version && v->max_protocol_version && v->min_protocol_version > v->max_protocol_version)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "minProtocolVersion is above maxProtocolVersion");
 }

@@ -178,6 +178,8 @@ static void report_unknown(const struct cox_json *doc, struct cox_diags *diags)
 		char path[128];
 		cox_diag_add(diags, COX_SEV_WARNING, doc->members[i].value.line, cox_str_to_cstr(doc->members[i].key, path, sizeof(path)),
 		             "unknown field, ignored; settings stand under spec");
+		if (diags->dropped == 0)
+			diags->items[diags->n - 1].is_unknown_field = true;
 	}
 }
 

@@ -1,4 +1,5 @@
 #include "model/peer_authentication.h"
+#include "model/policy_priv.h"
 #include "model/tables_priv.h"
 
 #define MODES ENUM("UNSET", "DISABLE", "PERMISSIVE", "STRICT")
@@ -32,6 +33,7 @@ uint16_t cox_port_mtls_port(const struct cox_port_mtls *p)
 static void peer_authentication_check(const void *value, const char *path, struct cox_diags *d)
 {
 	const struct cox_peer_authentication *v = value;
+	cox_model_selector_check(v->selector, path, d);
 	for (COX_EACH(struct cox_port_mtls, p, v->port_level_mtls))
 		if (cox_port_mtls_port(p) == 0)
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "portLevelMtls: \"%.*s\" is no port from 1 to 65535", COX_FMT(p->key));

@@ -1,5 +1,6 @@
 #include "model/proxy_config.h"
 
+#include "model/policy_priv.h"
 #include "model/tables_priv.h"
 
 /* --- tracing ---------------------------------------------------------------------------------- */
@@ -269,7 +270,12 @@ static const struct cox_field proxy_config_spec_fields[] = {
 	  "Environment of the proxy; ISTIO_META_*: its metadata, too."),
 	F(proxy_config_spec, image, "image", MSG, "Image of the proxy.", SUB(proxy_image)),
 };
-static MESSAGE(proxy_config_spec, "ProxyConfigSpec", "Settings of injected proxies.");
+static void proxy_config_spec_check(const void *value, const char *path, struct cox_diags *d)
+{
+	const struct cox_proxy_config_spec *v = value;
+	cox_model_selector_check(v->selector, path, d);
+}
+static MESSAGE(proxy_config_spec, "ProxyConfigSpec", "Settings of injected proxies.", .check = proxy_config_spec_check);
 static const struct cox_field proxy_config_object_fields[] = {
 	F(proxy_config_object, spec, "spec", MSG, "Settings of injected proxies.", SUB(proxy_config_spec)),
 };

@@ -23,6 +23,12 @@ static void workload_entry_check(const void *value, const char *path, struct cox
 	bool is_unix = cox_str_has_prefix(v->address, COX_STR("unix://"));
 	if (!v->address.n && !v->network.n)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "address must be set (only with network may it be left out)");
+	for (COX_EACH(struct cox_port_number, p, v->ports))
+		if (cox_format_check("method", p->key))
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "ports: \"%.*s\" is no name of a port: letters, digits and '-'",
+			             COX_FMT(p->key));
+	if (!v->address.n && v->network.n)
+		cox_diag_add(d, COX_SEV_WARNING, 0, path, "without an address it is reached through the gateway of its network only");
 	if (is_unix && v->ports.n)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "a unix socket has no ports");
 }
@@ -106,6 +112,9 @@ static void ports_check(const struct cox_service_entry *v, const char *path, str
 				cox_diag_add(d, COX_SEV_ERROR, 0, path, "ports: two have the number %lld", (long long)p->number.v);
 		}
 	}
+	if (tcp && v->hosts.n > 1 && v->resolution != COX_SE_NONE)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path,
+		             "several hosts need ports of HTTP or TLS: on a TCP port nothing says which host is meant");
 	if (tcp && !v->addresses.n && v->resolution == COX_SE_NONE)
 		cox_diag_add(d, COX_SEV_WARNING, 0, path, "a TCP port without addresses takes all connections to that port number");
 }
@@ -148,6 +157,7 @@ static void service_entry_check(const void *value, const char *path, struct cox_
 	hosts_check(v, path, d);
 	ports_check(v, path, d);
 	endpoints_check(v, path, d);
+	cox_model_export_check(v->export_to.p, v->export_to.n, true, path, d);
 	for (COX_EACH(struct cox_str, a, v->addresses))
 		if (cox_str_find(*a, '/') >= 0 && v->resolution != COX_SE_NONE && v->resolution != COX_SE_STATIC)
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "addresses: the range %.*s needs resolution NONE or STATIC", COX_FMT(*a));

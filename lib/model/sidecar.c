@@ -113,8 +113,11 @@ static void sidecar_check(const void *value, const char *path, struct cox_diags 
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "egress: only one listener may be without a port");
 	else if (catch_all == 1 && catch_all_at + 1 != v->egress.n)
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "egress: the listener without a port must be the last");
-	if (!v->workload_selector && !v->ingress.n && !v->egress.n && !v->inbound_connection_pool && !v->outbound_traffic_policy)
-		cox_diag_add(d, COX_SEV_WARNING, 0, path, "the Sidecar is empty and changes nothing");
+	if (!v->ingress.n && !v->egress.n && !v->inbound_connection_pool && !v->outbound_traffic_policy)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path,
+		             "the Sidecar is empty: one of ingress, egress, outboundTrafficPolicy, inboundConnectionPool must be set");
+	if (v->workload_selector && !v->workload_selector->labels.n)
+		cox_diag_add(d, COX_SEV_WARNING, 0, path, "workloadSelector has no labels: it chooses every workload");
 }
 static MESSAGE(sidecar, "SidecarSpec", "What sidecars listen for and may reach.", .check = sidecar_check);
 

@@ -72,6 +72,8 @@ struct cox_any_strs {
 };
 /* Whether the text stands in one of the first `before` items. */
 bool cox_model_strs_has(const struct cox_str *p, size_t before, struct cox_str s);
+/* "*" and "~" stand alone, nothing stands twice. `may_be_none`: "~" is allowed, as for ServiceEntries. */
+void cox_model_export_check(const struct cox_str *p, size_t n, bool may_be_none, const char *path, struct cox_diags *d);
 /* HTTP, HTTPS, GRPC, HTTP2, TCP, TLS, ...: the protocols of a port, in any case of letters. */
 bool cox_model_protocol_is_known(struct cox_str s);
 bool cox_model_protocol_is_http(struct cox_str s);

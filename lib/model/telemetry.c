@@ -65,7 +65,7 @@ static const struct cox_field metric_match_fields[] = {
 	F(metric_match, metric, "metric", ENUM, "A standard metric; all by default.", .one_of = 1,
 	  ENUM("ALL_METRICS", "REQUEST_COUNT", "REQUEST_DURATION", "REQUEST_SIZE", "RESPONSE_SIZE", "TCP_OPENED_CONNECTIONS",
 	       "TCP_CLOSED_CONNECTIONS", "TCP_SENT_BYTES", "TCP_RECEIVED_BYTES", "GRPC_REQUEST_MESSAGES", "GRPC_RESPONSE_MESSAGES")),
-	F(metric_match, custom_metric, "customMetric", STR, "A metric by its name.", .one_of = 1),
+	F(metric_match, custom_metric, "customMetric", STR, "A metric by its name.", .one_of = 1, .pattern = "nonEmpty"),
 	F(metric_match, mode, "mode", ENUM, "Whether the workload is client or server; both by default.", MODES),
 };
 static MESSAGE(metric_match, "MetricSelector", "Chooses metrics.");

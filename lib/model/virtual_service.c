@@ -10,9 +10,19 @@ static const struct cox_field header_values_fields[] = {
 	F(header_values, add, "add", STR_MAP, "Headers that are appended."),
 	F(header_values, remove, "remove", STR, "Headers that are taken away.", LIST, .pattern = "header"),
 };
+/* Pseudo headers belong to the request line; of them the authority alone may be set. */
+static void pseudo_check(const struct cox_kv *p, size_t n, const char *map, const char *path, struct cox_diags *d)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cox_str_has_prefix(p[i].key, COX_STR(":")) && !cox_str_eq_cstr(p[i].key, ":authority"))
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "%s: \"%.*s\" cannot be changed; use rewrite", map, COX_FMT(p[i].key));
+}
+
 static void header_values_check(const void *value, const char *path, struct cox_diags *d)
 {
 	const struct cox_header_values *v = value;
+	pseudo_check(v->set.p, v->set.n, "set", path, d);
+	pseudo_check(v->add.p, v->add.n, "add", path, d);
 	for (COX_EACH(struct cox_kv, kv, v->set))
 		if (cox_format_check("header", kv->key))
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "set: \"%.*s\" is no name of an HTTP header", COX_FMT(kv->key));
@@ -54,6 +64,11 @@ static void http_match_check(const void *value, const char *path, struct cox_dia
 			if (!cox_str_has_prefix(lists[l][i].key, COX_STR("@request.")) && cox_format_check("header", lists[l][i].key))
 				cox_diag_add(d, COX_SEV_ERROR, 0, path, "%s: \"%.*s\" is no name of an HTTP header",
 				             l ? "withoutHeaders" : "headers", COX_FMT(lists[l][i].key));
+	for (COX_EACH(struct cox_string_match_entry, h, v->headers))
+		if (h->match.prefix.set && !h->match.prefix.v.n)
+			cox_diag_add(d, COX_SEV_ERROR, 0, path,
+			             "headers.%.*s: prefix must not be empty; \"%.*s: {}\" means that it is there", COX_FMT(h->key),
+			             COX_FMT(h->key));
 	for (COX_EACH(struct cox_string_match_entry, q, v->query_params))
 		if (!q->key.n)
 			cox_diag_add(d, COX_SEV_ERROR, 0, path, "queryParams: a name must not be empty");
@@ -204,15 +219,31 @@ static const struct cox_field cors_policy_fields[] = {
 	F(cors_policy, allow_methods, "allowMethods", STR, "Methods that are allowed.", LIST),
 	F(cors_policy, allow_headers, "allowHeaders", STR, "Headers that a request may have.", LIST),
 	F(cors_policy, expose_headers, "exposeHeaders", STR, "Headers of answers that scripts may read.", LIST),
-	F(cors_policy, max_age_ns, "maxAge", DURATION, "How long a browser may keep the answer.", NOT_NEGATIVE),
+	F(cors_policy, max_age_ns, "maxAge", DURATION, "How long a browser may keep the answer.", FROM_1MS),
 	F(cors_policy, allow_credentials, "allowCredentials", OPT_BOOL, "Whether requests may carry credentials."),
 	F(cors_policy, unmatched_preflights, "unmatchedPreflights", ENUM, "What becomes of preflights from other origins.",
 	  ENUM("UNSPECIFIED", "FORWARD", "IGNORE")),
 };
+static void names_check(const struct cox_str *p, size_t n, const char *list, const char *path, struct cox_diags *d)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!cox_str_eq_cstr(p[i], "*") && cox_format_check("header", p[i]))
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "%s[%zu]: \"%.*s\" is no name of an HTTP header", list, i, COX_FMT(p[i]));
+}
+
 static void cors_policy_check(const void *value, const char *path, struct cox_diags *d)
 {
 	static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*" };
 	const struct cox_cors_policy *v = value;
+	for (size_t i = 0; i < v->allow_origins.n; i++) {
+		const struct cox_string_match *m = &v->allow_origins.p[i];
+		if (!m->exact.v.n && !m->prefix.v.n && !m->regex.v.n)
+			cox_diag_add(d, COX_SEV_ERROR, 0, path, "allowOrigins[%zu] needs one of exact, prefix, regex", i);
+	}
+	names_check(v->allow_headers.p, v->allow_headers.n, "allowHeaders", path, d);
+	names_check(v->expose_headers.p, v->expose_headers.n, "exposeHeaders", path, d);
+	if (v->max_age_ns.v % 1000000000)
+		cox_diag_add(d, COX_SEV_ERROR, 0, path, "maxAge must be whole seconds");
 	for (COX_EACH(struct cox_str, m, v->allow_methods)) {
 		bool known = false;
 		for (size_t i = 0; i < COX_LEN(methods) && !known; i++)
@@ -383,6 +414,7 @@ static void virtual_service_check(const void *value, const char *path, struct co
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "at least one of http, tls, tcp must have a rule");
 	if (!v->hosts.n && (v->gateways.n || v->tls.n || v->tcp.n))
 		cox_diag_add(d, COX_SEV_ERROR, 0, path, "without hosts it can only be a delegate, which has http rules and no gateways");
+	cox_model_export_check(v->export_to.p, v->export_to.n, true, path, d);
 	bool mesh = v->gateways.n == 0 || cox_model_strs_has(v->gateways.p, v->gateways.n, COX_STR("mesh"));
 	for (size_t i = 0; i < v->hosts.n; i++) {
 		if (mesh && cox_str_eq(v->hosts.p[i], COX_STR("*")))

@@ -132,8 +132,7 @@ static struct cox_json *text_schema(struct cox_arena *a, const struct cox_field 
 		const char *format, *pattern;
 	} patterns[] = { { "sha256", "^([a-f0-9]{64})?$" }, { "plainHeader", "^[-_A-Za-z0-9]+$" } };
 	struct cox_json *v = new_type(a, "string");
-	bool must = f->flags & (COX_F_REQUIRED | COX_F_LIST);
-	if (must && f->pattern && strcmp(f->pattern, "nonEmpty") == 0)
+	if (f->pattern && strcmp(f->pattern, "nonEmpty") == 0)
 		put_int(a, v, "minLength", 1);
 	for (size_t i = 0; f->pattern && i < COX_LEN(patterns); i++)
 		if (strcmp(f->pattern, patterns[i].format) == 0)
