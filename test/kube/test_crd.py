@@ -195,7 +195,13 @@ def test_stable_channel(lab, crds, ns):
     """manifests/stable-channel.yaml refuses what is experimental, and nothing else. covers: d27"""
     group = "/apis/admissionregistration.k8s.io/v1"
     with open(os.path.join(kubelab.TREE, "manifests/stable-channel.yaml")) as f:
-        policy, binding = yaml.safe_load_all(f)
+        made = list(yaml.safe_load_all(f))
+    policies, bindings = ([o for o in made if o["kind"] == kind] for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"))
+    policy = next(p for p in policies if p["metadata"]["name"] == "stable-channel-default-policy.istio.io")
+    binding = next(b for b in bindings if b["spec"]["policyName"] == policy["metadata"]["name"])
+    # Between them the policies hold every object: without a revision's label, and with it.
+    assert sorted(p["spec"]["matchConstraints"]["objectSelector"]["matchExpressions"][0]["operator"] for p in policies) == ["DoesNotExist", "In"]
+    assert all(p["spec"]["validations"] == policy["spec"]["validations"] for p in policies) and len(bindings) == 2
     # Other tests use the same server: here it is held to this test's namespace.
     policy["spec"]["matchConstraints"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": ns}}
     paths = [f"{group}/validatingadmissionpolicies/{policy['metadata']['name']}", f"{group}/validatingadmissionpolicybindings/{binding['metadata']['name']}"]
