@@ -39,19 +39,3 @@ const char *inject_skip_reason(const struct inject_job *j)
 		return NULL;
 	return j->c->enabled ? NULL : "policy";
 }
-
-bool cox_inject_namespace_wants(const struct cox_inject_config *c, const struct cox_kv *labels, size_t n)
-{
-	struct cox_str injection = { 0 }, revision = { 0 };
-	for (size_t i = 0; i < n; i++) {
-		if (cox_str_eq_cstr(labels[i].key, "istio-injection"))
-			injection = labels[i].value;
-		if (cox_str_eq_cstr(labels[i].key, "istio.io/rev"))
-			revision = labels[i].value;
-	}
-	struct cox_str mine = c->revision.n ? c->revision : COX_STR("default");
-	/* istio-injection is heard by the default revision alone, and goes before istio.io/rev. */
-	if (injection.n > 0)
-		return cox_str_eq_cstr(injection, "enabled") && cox_str_eq_cstr(mine, "default");
-	return cox_str_eq(revision, mine);
-}

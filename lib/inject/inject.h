@@ -62,10 +62,6 @@ struct cox_inject_result {
 COX_MUST_USE enum cox_rc cox_inject_pod(const struct cox_inject_config *c, const struct cox_inject_request *r, struct cox_arena *arena,
                                         struct cox_inject_result *out, struct cox_err *err);
 
-/* The namespace's part, which the kube-apiserver decides by the webhook's selectors and `coxctl kube-inject` and analysis by this:
- * labels istio-injection and istio.io/rev. */
-bool cox_inject_namespace_wants(const struct cox_inject_config *c, const struct cox_kv *labels, size_t n);
-
 /* Whether that namespace brings ranges of user ids: a change of it is one of the configuration. */
 bool cox_inject_namespace_has_ids(const struct cox_object *ns);
 /* ENABLE_NATIVE_SIDECARS=auto: every node's kubelet is of 1.33 or later, where native sidecars are no beta any more. False without nodes.

@@ -82,34 +82,12 @@ static void test_templates(void **state)
 	assert_null(inject_template_find(COX_STR("waypoint")));
 }
 
-static void test_namespace(void **state)
-{
-	struct cox_diags diags = { 0 };
-	struct cox_inject_config *c = NULL, *canary = NULL;
-	(void)state;
-	assert_int_equal(cox_inject_config_build(&(struct cox_inject_sources){ 0 }, &diags, &c, NULL), COX_OK);
-	assert_int_equal(cox_inject_config_build(&(struct cox_inject_sources){ .revision = COX_STR("canary") }, &diags, &canary, NULL),
-	                 COX_OK);
-	struct cox_kv on = { COX_STR("istio-injection"), COX_STR("enabled") }, off = { COX_STR("istio-injection"), COX_STR("disabled") },
-	              rev = { COX_STR("istio.io/rev"), COX_STR("canary") };
-	struct cox_kv both[] = { on, rev };
-	assert_true(cox_inject_namespace_wants(c, &on, 1));
-	assert_false(cox_inject_namespace_wants(c, &off, 1));
-	assert_false(cox_inject_namespace_wants(c, &rev, 1));
-	assert_false(cox_inject_namespace_wants(c, NULL, 0));
-	assert_true(cox_inject_namespace_wants(canary, &rev, 1));
-	assert_false(cox_inject_namespace_wants(canary, both, 2)); /* istio-injection goes before */
-	cox_inject_config_unref(c);
-	cox_inject_config_unref(canary);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_patch),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_templates),
-		cmocka_unit_test(test_namespace),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
