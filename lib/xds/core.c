@@ -169,7 +169,7 @@ void cox_xds_core_want(struct cox_xds_core *c, unsigned part, const struct cox_s
 		if (t->wanted[part] == sets[i])
 			continue;
 		if (i == COX_TYPE_CDS && loses_some(c, t->wanted[part], sets[i]))
-			c->remove_at_ms = INT64_MAX; /* the grace of removals starts anew: see next.c */
+			c->remove_at_ms = INT64_MAX; /* the grace of removals starts anew: see target.c */
 		cox_set_unref(t->wanted[part]);
 		t->wanted[part] = sets[i] ? cox_set_ref(sets[i]) : NULL;
 		prune_withheld(t);

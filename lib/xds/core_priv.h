@@ -1,4 +1,4 @@
-/* core_priv - what core.c, ack.c, subscribe.c and next.c share of a stream's state. */
+/* core_priv - what core.c, ack.c, subscribe.c, target.c, gates.c, answer.c and next.c share of a stream's state. */
 #ifndef COX_XDS_CORE_PRIV_H
 #define COX_XDS_CORE_PRIV_H
 
@@ -81,8 +81,16 @@ void core_ack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, int64_
 void core_nack(struct cox_xds_core *c, enum cox_type type, uint64_t nonce, struct cox_str message, int64_t now_ms);
 /* While halving: suspects that are wanted no more, or not so, are not waited for. */
 void core_suspects_keep(struct type_state *t, bool (*keep)(const void *arg, const struct cox_resource *r), const void *arg);
-/* next.c: the set that the proxy should have now; gives a reference or NULL. */
+/* target.c: the set that the proxy should have now; gives a reference or NULL. */
 const struct cox_set *core_target(struct cox_xds_core *c, enum cox_type type, unsigned part, bool with_removals);
 bool core_is_clean(struct cox_xds_core *c, enum cox_type type);
+/* Of a step's changes those that are not held back. */
+size_t core_sendable_changes(const struct type_state *t, const struct cox_step *s);
+/* What it should have was sent and acknowledged, or it does not watch the type. */
+bool core_is_settled(struct cox_xds_core *c, enum cox_type type);
+/* Clusters that are wanted no more may go now; else *wake_ms is lowered to when to ask again. */
+bool core_may_remove_now(struct cox_xds_core *c, int64_t now_ms, int64_t *wake_ms);
+/* gates.c: the steps name a cluster that is not there yet; *wake_ms as above. */
+bool core_gate_is_closed(struct cox_xds_core *c, enum cox_type type, const struct cox_step *const *steps, int64_t now_ms, int64_t *wake_ms);
 
 #endif
