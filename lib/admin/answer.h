@@ -53,7 +53,7 @@ void answer_free(struct answer *w);
 void answer_read_query(struct answer *w, struct cox_str query);
 /* A short answer in words, with an end of line. */
 void answer_say(struct answer *w, int status, const char *text);
-/* Appends the next part, whatever kind the answer is; false: it was the last. */
+/* Appends the next part, whatever kind the answer is; false: it was the last. `part` comes empty: a page adds nothing to a full one. */
 bool answer_next(struct answer *w, struct cox_buf *part);
 /* Into the list or object that `more` writes: the comma, and the value; answer_key: the comma and the key. */
 void answer_item(struct answer *w, struct cox_buf *part, const struct cox_json *v);

@@ -55,7 +55,8 @@ static void run_page(struct job *j)
 	if (!check(j, page ? page->flags : 0, &only_ns))
 		return;
 	struct answer *w = answer_new(j->a);
-	struct cox_buf out = { 0 };
+	struct cox_buf out = { 0 }, part = { 0 };
+	bool goes_on = true;
 	w->only_ns = only_ns;
 	if (mark >= 0)
 		answer_read_query(w, cox_str_sub(j->name, (size_t)mark + 1, j->name.n));
@@ -63,8 +64,13 @@ static void run_page(struct job *j)
 		page->open(w);
 	else
 		answer_say(w, 404, page_not_found);
-	while (answer_next(w, &out) && out.n <= ANSWER_BYTES_MAX)
-		;
+	/* A part begins empty: a full one is all that a page makes in one call. */
+	while (goes_on && out.n <= ANSWER_BYTES_MAX) {
+		cox_buf_clear(&part);
+		goes_on = answer_next(w, &part);
+		cox_buf_append_str(&out, cox_buf_str(&part));
+	}
+	cox_buf_fini(&part);
 	answer_free(w);
 	if (out.n > ANSWER_BYTES_MAX) {
 		cox_buf_fini(&out);

@@ -451,6 +451,10 @@ endpoints: [{", ".join("{addresses: [10.%d.%d.%d]}" % (50 + k, i // 256, i % 256
             grown = c.rss_kib() - before
             assert SANITIZED or grown * 1024 < sizes[0] / 2, f"{grown} KiB more for pages of {sizes}"
             assert worst < 2, f"a change waited {worst:.2f} s"
+            # Over xDS the parts make one message.
+            page, = ask(c.grpc_port, ("istio.io/debug", "config_dump?proxyID=client-0.default"))
+            clusters = next(x for x in json.loads(page.resources[0].value)["configs"] if x["@type"].endswith("ClustersConfigDump"))
+            assert len(clusters["dynamic_active_clusters"]) > 4000 and len(page.resources[0].value) > 1 << 20
 
 
 if __name__ == "__main__":
