@@ -139,7 +139,7 @@ def documents():
                 if "/templates/" in path:  # of charts: no YAML yet
                     continue
                 for doc in yaml.safe_load_all(f):
-                    if doc and str(doc.get("apiVersion", "")).startswith((GROUP, "security.istio.io", "telemetry.istio.io", "extensions.istio.io", "traffic.coxswain.io")):
+                    if isinstance(doc, dict) and str(doc.get("apiVersion", "")).startswith((GROUP, "security.istio.io", "telemetry.istio.io", "extensions.istio.io", "traffic.coxswain.io")):
                         seen[json.dumps(doc, sort_keys=True, default=str)] = (path, doc)
     return list(seen.values())
 
