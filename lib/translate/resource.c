@@ -168,18 +168,16 @@ static int cmp_ordered(const void *a, const void *b)
 	return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
 }
 
-static uint64_t name_hash(const struct cox_resource *r) { return cox_hash64(r->name.p, r->name.n); }
-
 static void set_count(struct cox_set *s, const struct cox_resource *r)
 {
-	uint64_t name = name_hash(r);
+	uint64_t name = cox_name_hash(r->name);
 	cox_sum_add(&s->content, name, r->hash);
 	cox_sum_add(&s->names, name, (struct cox_hash){ 0, 0 });
 }
 
 static void set_discount(struct cox_set *s, const struct cox_resource *r)
 {
-	uint64_t name = name_hash(r);
+	uint64_t name = cox_name_hash(r->name);
 	cox_sum_take(&s->content, name, r->hash);
 	cox_sum_take(&s->names, name, (struct cox_hash){ 0, 0 });
 }

@@ -75,12 +75,15 @@ void cox_resource_unref(const struct cox_resource *r);
 /* Appends all bytes. */
 void cox_resource_flatten(const struct cox_resource *r, struct cox_buf *out);
 
+/* Of a resource's name, wherever names are compared as numbers: in the sums of sets, subscriptions, and what a proxy says it holds. */
+static inline uint64_t cox_name_hash(struct cox_str name) { return cox_hash64(name.p, name.n); }
+
 /* A sorted set of resources of one type, by name, names distinct. Shared, immutable. */
 struct cox_set {
 	struct cox_ref ref;
 	enum cox_type type;
 	struct cox_hash hash;          /* of names and hashes: version_info of a state-of-the-world answer */
-	struct cox_sum content, names; /* of (cox_hash64() of the name, hash), and of names without a version */
+	struct cox_sum content, names; /* of (cox_name_hash(), hash), and of names without a version */
 	size_t n;
 	const struct cox_resource *items[];
 };

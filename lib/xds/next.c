@@ -100,7 +100,7 @@ static void emit(struct cox_xds_core *c, struct draft *d, int64_t now_ms, struct
 	draft_answer_forced(c, d);
 	if (d->type == COX_TYPE_VHDS)
 		draft_answer_resent_routes(c, d);
-	if (t->known.n && !held)
+	if (!held)
 		draft_remove_known(c, d);
 	draft_remove_perhaps(c, d);
 	*out = (struct cox_xds_response){ .type = d->type, .nonce = d->record.nonce, .is_asked = was_asked };

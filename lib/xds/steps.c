@@ -26,8 +26,6 @@ struct cox_steps {
 	unsigned round;
 };
 
-uint64_t cox_name_hash(struct cox_str name) { return cox_hash64(name.p, name.n); }
-
 /* --- names ---------------------------------------------------------------------------------- */
 
 const struct cox_names *cox_names_ref(const struct cox_names *n)

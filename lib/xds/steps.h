@@ -15,8 +15,6 @@ void cox_steps_free(struct cox_steps *c);
 /* Forgets what was not used since the last two calls: about once a second. */
 void cox_steps_age(struct cox_steps *c);
 
-uint64_t cox_name_hash(struct cox_str name);
-
 /* Names by 64-bit hash, sorted, distinct; shared by all proxies that subscribed to the same ones. */
 struct cox_names {
 	struct cox_ref ref;
